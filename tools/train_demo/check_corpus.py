@@ -15,7 +15,7 @@ or "### TEXT:" followed by free prose. The checks are:
   - no question is asked twice in the whole corpus (case and punctuation do not count);
   - every ```python block compiles;
   - every TEST passes against the first ```python block of its answer, in a process of its own
-    with a time limit.
+    with a time limit, and fails without that block (or it would test nothing).
 
 The blocks and tests are run as they are, so check only a corpus that you trust.
 Exit status: 0 when everything passes, 1 on any failure, 2 on bad usage.
@@ -34,6 +34,7 @@ TEST_TIMEOUT_S = 5
 USUAL_ANSWER_WORDS = (20, 160)
 BAD_QUOTES = "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00b4\u2032\u2033\u00ab\u00bb"
 MARKER = re.compile(r"### (Q|A|TEST|TEXT):(.*)$")
+NEAR_MARKER = re.compile(r"\s*##+\s*(Q|A|TEST|TEXT)\s*:", re.I)
 
 
 class Record:
@@ -84,8 +85,8 @@ def parse_file(path, text, errors):
                     errors.append(f"{where}: '### TEST:' without an answer before it")
                 part = kind
                 record.parts[kind] = [rest] if rest else []
-        elif line.startswith("###") and part is None:
-            errors.append(f"{where}: unknown marker: {line[:40]}")
+        elif NEAR_MARKER.match(line):
+            errors.append(f"{where}: a marker that is not spelled right: {line[:40]}")
         elif part is not None:
             record.parts[part].append(line)
         elif line.strip():
@@ -123,12 +124,30 @@ def check_structure(record, errors):
     fences = sum(line.lstrip().startswith("```") for line in record.parts.get("A", []))
     if fences % 2:
         errors.append(f"{where}: a code fence is not closed")
-    if "TEST" in record.parts and not re.search(r"^assert ", record.text("TEST"), re.M):
+    if "TEST" in record.parts and not re.search(r"^ *assert ", record.text("TEST"), re.M):
         errors.append(f"{where}: a TEST without an assert")
 
 
 def python_blocks(answer):
     return re.findall(r"^```python\n(.*?)^```", answer + "\n", re.M | re.S)
+
+
+def run_program(program):
+    """Run a program in an empty folder; None when it passes, else one line that says why not."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            done = subprocess.run(
+                [sys.executable, "-I", "-c", program], cwd=folder, timeout=TEST_TIMEOUT_S,
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                check=False)
+        except subprocess.TimeoutExpired:
+            return f"ran longer than {TEST_TIMEOUT_S} s"
+    if done.returncode == 0:
+        return None
+    trace = done.stderr.decode("utf-8", "replace").strip()
+    found = re.search(r'File "<string>", line (\d+)', trace)
+    source = program.split("\n")[int(found.group(1)) - 1].strip() if found else ""
+    return f"{trace.split(chr(10))[-1] or 'exit status %d' % done.returncode} [{source}]"
 
 
 def check_python(record, errors):
@@ -145,21 +164,12 @@ def check_python(record, errors):
     if not blocks:
         errors.append(f"{where}: a TEST, but no python block in the answer")
         return 0
-    program = blocks[0] + "\n" + record.text("TEST") + "\n"
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            done = subprocess.run(
-                [sys.executable, "-I", "-c", program], cwd=folder, timeout=TEST_TIMEOUT_S,
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                check=False)
-        except subprocess.TimeoutExpired:
-            errors.append(f"{where}: TEST ran longer than {TEST_TIMEOUT_S} s")
-            return 1
-    if done.returncode != 0:
-        lines = done.stderr.decode("utf-8", "replace").strip().split("\n")
-        found = re.search(r"line (\d+)", "\n".join(lines[:2]))
-        source = program.split("\n")[int(found.group(1)) - 1] if found else ""
-        errors.append(f"{where}: TEST failed: {lines[-1]} [{source.strip()}]")
+    test = record.text("TEST") + "\n"
+    failure = run_program(blocks[0] + "\n" + test)
+    if failure:
+        errors.append(f"{where}: TEST failed: {failure}")
+    elif run_program(test) is None:
+        errors.append(f"{where}: TEST passes without the answer, so it tests nothing")
     return 1
 
 
