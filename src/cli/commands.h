@@ -1,0 +1,11 @@
+/* The subcommands of the program. Each lives in a file of its own, cmd_NAME.c, and reads its own arguments by
+ * argp; argv[0] is "seesaw NAME". The value returned is the process's exit status. A new one needs a line
+ * here and a row in main.c. */
+#ifndef SSW_CLI_COMMANDS_H
+#define SSW_CLI_COMMANDS_H
+
+enum { SSW_EXIT_OK = 0, SSW_EXIT_FAILED = 1, SSW_EXIT_USAGE = 2 };
+
+int ssw_cmd_serve(int argc, char **argv);
+
+#endif
