@@ -69,7 +69,7 @@ typedef struct ssw_engine_info {
     const char *name;         /* general.name, or the file's name */
     const char *isa;          /* which CPU operations run: "reference", "avx2", "avx512vnni" */
     int32_t n_layers, n_experts, n_experts_used, n_embd, n_vocab;
-    int32_t ctx_size, ctx_train, n_parallel, n_threads, n_threads_pinned;
+    int32_t ctx_size, ctx_train, n_parallel, n_batch, n_threads, n_threads_pinned;
     uint64_t n_parameters;
     uint64_t model_bytes;
     uint64_t expert_bytes;           /* all routed experts' matrices */
