@@ -25,6 +25,8 @@ enum {
     SSW_GGUF_KEYS_MAX = 10000,
     SSW_GGUF_NAME_BYTES_MAX = 255,
     SSW_GGUF_KEY_BYTES_MAX = 65535,
+    SSW_GGUF_ALIGNMENT_MIN = 8,
+    SSW_GGUF_ALIGNMENT_MAX = 1 << 20,
     SSW_GGUF_ARRAY_DEPTH_MAX = 1 /* arrays of arrays are refused */
 };
 #define SSW_GGUF_STRING_BYTES_MAX (UINT64_C(16) << 20)
@@ -61,12 +63,18 @@ typedef struct ssw_gguf_tensor {
     int n_dims;
     uint64_t dims[SSW_GGUF_DIMS_MAX]; /* dims[0] is the row length (innermost); unused ones are 1 */
     uint64_t n_bytes;
-    const void *data; /* in the map; aligned to the file's general.alignment */
+    const void *data; /* in the map, at a multiple of general.alignment from its start (maps start on a page) */
     uint32_t split;   /* which file of the set, from 0 */
-    uint64_t offset_bytes;
+    uint64_t offset_bytes; /* from the start of that file's tensor data */
 } ssw_gguf_tensor;
 
+/* Of a split set, path is the first part; the others are found beside it and must belong to it. The keys are those of
+ * the first part, the tensors those of all parts, in order. */
 ssw_status ssw_gguf_open(const char *path, ssw_gguf **out, ssw_error *err);
+
+/* The same for one whole file in memory; bytes stay the caller's and must outlive the handle. name is for messages. */
+ssw_status ssw_gguf_open_memory(const char *name, const void *bytes, size_t n_bytes, ssw_gguf **out, ssw_error *err);
+
 void ssw_gguf_close(ssw_gguf *gguf); /* NULL is allowed */
 
 /* The files of the set, in order. */
