@@ -1,0 +1,101 @@
+/* What a run is meant to measure: arms, prompts, and how often. Pure: no clock, no I/O.
+ *
+ * The default plan is the test that the authors of shimmy published in October 2025 for --cpu-moe: four
+ * prompts, three runs, 100 tokens at temperature 0.3, streamed; a baseline on port 11436 and an offloaded
+ * server on port 11437. Strings live in the plan's own arena. */
+#ifndef SSW_BENCH_PLAN_PLAN_H
+#define SSW_BENCH_PLAN_PLAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/status.h"
+
+enum {
+    SSW_PLAN_ARMS_MAX = 8,
+    SSW_PLAN_PROMPTS_MAX = 1024,
+    SSW_PLAN_RUNS_MAX = 1000,
+    SSW_PLAN_WARMUPS_MAX = 100,
+    SSW_PLAN_ARM_WORDS_MAX = 256, /* arguments and environment variables of one arm */
+    SSW_PLAN_ARM_NAME_MAX = 32,   /* letters, digits, '-' and '_' */
+    SSW_PLAN_TOKENS_MAX = 1 << 20,
+    SSW_PLAN_PROMPT_BYTES_MAX = 1 << 20,
+    SSW_PLAN_FILE_BYTES_MAX = 8 << 20,
+    SSW_PLAN_FIRST_PORT = 11436
+};
+#define SSW_PLAN_NO_COUNT     INT64_C(-1)
+#define SSW_PLAN_DURATION_MAX INT64_C(86400000000000) /* a day in ns: the longest pause or time-out */
+
+/* ABBA: blocks in which each arm is started once and answers each prompt once, the order mirrored from block
+ * to block. SEQUENTIAL: the published form, all of the first arm, then all of the second. */
+typedef enum ssw_plan_design { SSW_PLAN_ABBA, SSW_PLAN_SEQUENTIAL } ssw_plan_design;
+
+typedef struct ssw_plan_prompt {
+    const char *id;           /* "q1", "q2", ...: unique in the plan */
+    const char *label;        /* "short", ...: for tables */
+    const char *text;         /* UTF-8 */
+    int64_t published_tokens; /* what the published test says, SSW_PLAN_NO_COUNT if it says nothing */
+    int64_t tokens;           /* by the model's tokenizer; SSW_PLAN_NO_COUNT until counted */
+} ssw_plan_prompt;
+
+typedef struct ssw_plan_arm {
+    const char *name;
+    int port;
+    size_t n_args;
+    const char **args; /* what follows the common part of the server's command line */
+    size_t n_env;
+    const char **env; /* "NAME=VALUE", added to the bench's own environment */
+} ssw_plan_arm;
+
+typedef struct ssw_plan {
+    ssw_plan_design design;
+    uint64_t seed;   /* orders the blocks and the prompts, and is sent to the server with each request */
+    int runs;        /* of each prompt on each arm, over all server starts */
+    int warmup_runs; /* requests after each server start that no figure uses */
+    int max_tokens;
+    double temperature;
+    int64_t pause_ns;          /* between a server's end and the next one's start */
+    int64_t ready_timeout_ns;  /* from spawn to GET /health = 200 */
+    int64_t hang_timeout_ns;   /* longest silence inside a request */
+    int64_t stop_grace_ns;     /* between SIGTERM and SIGKILL */
+    int64_t memory_timeout_ns; /* longest wait for memory to come back after a stop */
+    size_t n_prompts;
+    ssw_plan_prompt *prompts;
+    size_t n_arms;
+    ssw_plan_arm arms[SSW_PLAN_ARMS_MAX];
+    ssw_arena arena;
+} ssw_plan;
+
+/* Everything of the default plan but its prompts and arms, which ssw_plan_finish adds where none were given.
+ */
+void ssw_plan_init(ssw_plan *plan);
+void ssw_plan_deinit(ssw_plan *plan);
+
+const char *ssw_plan_design_name(ssw_plan_design design); /* "abba", "sequential" */
+ssw_status ssw_plan_parse_design(const char *text, ssw_plan_design *out, ssw_error *err);
+
+/* words: arguments, before them NAME=VALUE words for the server's environment, separated by blanks; '...',
+ * "..." and \ quote as in a shell, and nothing is expanded. */
+ssw_status ssw_plan_add_arm(ssw_plan *plan, const char *name, const char *words, ssw_error *err);
+/* The same from "NAME=WORDS" (the option --arm). */
+ssw_status ssw_plan_add_arm_option(ssw_plan *plan, const char *option, ssw_error *err);
+
+/* label may be NULL: then it is the prompt's number. */
+ssw_status ssw_plan_add_prompt(ssw_plan *plan, const char *label, const char *text, size_t n_bytes,
+                               int64_t published_tokens, ssw_error *err);
+
+/* A prompt file's content: a JSON or YAML list of strings (it begins with '[' or "- "), or one prompt per
+ * line, where empty lines and lines that begin with '#' are left out. name is for messages. */
+ssw_status ssw_plan_read_prompts(ssw_plan *plan, const char *name, const char *text, size_t n_bytes,
+                                 ssw_error *err);
+
+/* A plan file's content (YAML); what it does not name keeps its value. docs/BENCH.md lists the keys. */
+ssw_status ssw_plan_read_yaml(ssw_plan *plan, const char *name, const char *text, size_t n_bytes,
+                              ssw_error *err);
+
+/* Adds the default prompts and arms where there are none, gives ports from SSW_PLAN_FIRST_PORT on to arms
+ * without one, and checks every field. */
+ssw_status ssw_plan_finish(ssw_plan *plan, ssw_error *err);
+
+#endif
