@@ -60,7 +60,8 @@ static bool fits(const ssw_place_request *request, const ssw_place_item *items, 
     return true;
 }
 
-int32_t ssw_place_solve_n_cpu_moe(const ssw_place_request *request, const ssw_place_item *items, int32_t n_items)
+int32_t ssw_place_solve_n_cpu_moe(const ssw_place_request *request, const ssw_place_item *items,
+                                  int32_t n_items)
 {
     uint64_t needed_bytes[SSW_PLACE_DEVICES_MAX];
     int32_t full_device;
@@ -90,11 +91,13 @@ ssw_status ssw_place_check(const ssw_place_request *request, const ssw_place_ite
         snprintf(advice, sizeof advice, "; --n-cpu-moe %d would fit", n);
     else if (full != SSW_PLACE_CPU)
         snprintf(advice, sizeof advice, "; not even --cpu-moe would fit");
-    return ssw_error_set(err, SSW_ERR_LIMIT, "%s: needs %.2f GiB, %.2f GiB are free%s", request->devices[full].name,
-                         gib(needed_bytes[full]), gib(request->devices[full].free_bytes), advice);
+    return ssw_error_set(err, SSW_ERR_LIMIT, "%s: needs %.2f GiB, %.2f GiB are free%s",
+                         request->devices[full].name, gib(needed_bytes[full]),
+                         gib(request->devices[full].free_bytes), advice);
 }
 
-int32_t ssw_place_tabulate(const ssw_place_item *items, int32_t n_items, ssw_place_row rows[SSW_PLACE_ROWS_MAX])
+int32_t ssw_place_tabulate(const ssw_place_item *items, int32_t n_items,
+                           ssw_place_row rows[SSW_PLACE_ROWS_MAX])
 {
     int32_t n_rows = 0;
     for (int32_t i = 0; i < n_items; i++) {

@@ -2,7 +2,8 @@
  *
  * The rules are llama.cpp's, so that one flag means the same in both programs:
  *   - the token embedding stays in host memory;
- *   - n_gpu_layers counts from the last layer backwards; the output norm and head count as one more layer after it;
+ *   - n_gpu_layers counts from the last layer backwards; the output norm and head count as one more layer
+ * after it;
  *   - n_cpu_moe keeps the routed experts (matrices and their biases) of the first N layers in host memory;
  *   - a layer's KV cache lies with its attention. */
 #ifndef SSW_PLACE_PLACE_H
@@ -19,8 +20,8 @@ extern "C" {
 #endif
 
 enum {
-    SSW_PLACE_CPU = 0,            /* the device index of host memory */
-    SSW_PLACE_GPU = 1,            /* the only GPU */
+    SSW_PLACE_CPU = 0, /* the device index of host memory */
+    SSW_PLACE_GPU = 1, /* the only GPU */
     SSW_PLACE_DEVICES_MAX = 2,
     SSW_PLACE_LAYERS_ALL = 1 << 20, /* as n_gpu_layers or n_cpu_moe: every layer */
     SSW_PLACE_ROWS_MAX = 32
@@ -63,12 +64,15 @@ void ssw_place_item_init(ssw_place_item *item, ssw_tensor_role role, uint64_t by
 void ssw_place_assign(const ssw_place_request *request, ssw_place_item *items, int32_t n_items,
                       ssw_place_summary *summary);
 
-/* SSW_ERR_LIMIT "CUDA0: needs 12.3 GiB, 8.0 GiB are free; --n-cpu-moe 14 would fit" when a device's items exceed it. */
+/* SSW_ERR_LIMIT "CUDA0: needs 12.3 GiB, 8.0 GiB are free; --n-cpu-moe 14 would fit" when a device's items
+ * exceed it. */
 ssw_status ssw_place_check(const ssw_place_request *request, const ssw_place_item *items, int32_t n_items,
                            ssw_error *err);
 
-/* The smallest n_cpu_moe with which everything fits; -1 when not even all experts in host memory are enough. */
-int32_t ssw_place_solve_n_cpu_moe(const ssw_place_request *request, const ssw_place_item *items, int32_t n_items);
+/* The smallest n_cpu_moe with which everything fits; -1 when not even all experts in host memory are enough.
+ */
+int32_t ssw_place_solve_n_cpu_moe(const ssw_place_request *request, const ssw_place_item *items,
+                                  int32_t n_items);
 
 /* One row of the table that a program prints. */
 typedef struct ssw_place_row {
@@ -79,9 +83,10 @@ typedef struct ssw_place_row {
     uint64_t actual_bytes;
 } ssw_place_row;
 
-/* Sums items of the same class, device and manner, in order of first appearance. Returns the number of rows; items
- * beyond the maximum are summed into the last row. */
-int32_t ssw_place_tabulate(const ssw_place_item *items, int32_t n_items, ssw_place_row rows[SSW_PLACE_ROWS_MAX]);
+/* Sums items of the same class, device and manner, in order of first appearance. Returns the number of rows;
+ * items beyond the maximum are summed into the last row. */
+int32_t ssw_place_tabulate(const ssw_place_item *items, int32_t n_items,
+                           ssw_place_row rows[SSW_PLACE_ROWS_MAX]);
 
 #ifdef __cplusplus
 }

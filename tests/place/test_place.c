@@ -1,5 +1,5 @@
-/* Placement on made-up devices: a model of four layers, whose tensors are powers of two in bytes so that sums tell
- * which of them were counted. */
+/* Placement on made-up devices: a model of four layers, whose tensors are powers of two in bytes so that sums
+ * tell which of them were counted. */
 #include "../cmocka_all.h"
 
 #include <stdio.h>
@@ -12,7 +12,8 @@ enum { N_LAYERS = 4, PER_LAYER = 4, N_ITEMS = 3 + N_LAYERS * PER_LAYER };
 static const ssw_place_device cpu_only[] = {{"CPU", 0}};
 static const ssw_place_device with_gpu[] = {{"CPU", 0}, {"CUDA0", 0}};
 
-/* embedding 1, output norm 2, output 4; per layer attention 8, router 16, expert 1000, expert bias 100, all + layer */
+/* embedding 1, output norm 2, output 4; per layer attention 8, router 16, expert 1000, expert bias 100, all +
+ * layer */
 static void make_items(ssw_place_item items[N_ITEMS])
 {
     char name[64];
@@ -35,8 +36,8 @@ static void make_items(ssw_place_item items[N_ITEMS])
     }
 }
 
-static ssw_place_summary place(const ssw_place_device *devices, int32_t n_devices, int32_t ngl, int32_t n_cpu_moe,
-                               ssw_place_item items[N_ITEMS])
+static ssw_place_summary place(const ssw_place_device *devices, int32_t n_devices, int32_t ngl,
+                               int32_t n_cpu_moe, ssw_place_item items[N_ITEMS])
 {
     ssw_place_summary summary;
     ssw_place_request request = {devices, n_devices, N_LAYERS, ngl, n_cpu_moe};

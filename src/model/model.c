@@ -1,0 +1,198 @@
+/* The registry of architectures, and the common way from a GGUF to a checked model. */
+#include "model/model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/model_arch.h"
+
+static const ssw_model_arch *const archs[] = {&ssw_model_arch_gpt_oss};
+
+enum { N_ARCHS = sizeof archs / sizeof archs[0], TENSOR_NAME_MAX = 96 };
+
+static const ssw_dtype matrix_dtypes[] = {SSW_DTYPE_F32,  SSW_DTYPE_F16,  SSW_DTYPE_BF16,
+                                          SSW_DTYPE_Q8_0, SSW_DTYPE_Q4_0, SSW_DTYPE_MXFP4};
+
+static const ssw_model_arch *find_arch(ssw_model_keys *keys)
+{
+    const ssw_gguf_key *key = ssw_gguf_find_key(keys->gguf, "general.architecture");
+    ssw_gguf_text name;
+    if (!key || !ssw_gguf_read_text(key, &name)) {
+        ssw_model_keys_refuse(keys, SSW_ERR_FORMAT, "key 'general.architecture' is missing or not text");
+        return NULL;
+    }
+    char known[256] = "";
+    for (int i = 0; i < N_ARCHS; i++) {
+        if (strlen(archs[i]->name) == name.n_bytes && memcmp(archs[i]->name, name.bytes, name.n_bytes) == 0)
+            return archs[i];
+        size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s'%s'", i ? ", " : "", archs[i]->name);
+    }
+    int shown = name.n_bytes < 64 ? (int)name.n_bytes : 64;
+    ssw_model_keys_refuse(keys, SSW_ERR_UNSUPPORTED, "architecture '%.*s' is not supported (supported: %s)",
+                          shown, name.bytes, known);
+    return NULL;
+}
+
+static uint64_t dim_value(const ssw_model_hparams *h, ssw_model_dim dim)
+{
+    switch (dim) {
+    case SSW_MODEL_DIM_NONE:
+        return 1;
+    case SSW_MODEL_DIM_EMBD:
+        return (uint64_t)h->n_embd;
+    case SSW_MODEL_DIM_VOCAB:
+        return (uint64_t)h->n_vocab;
+    case SSW_MODEL_DIM_HEADS:
+        return (uint64_t)h->n_heads;
+    case SSW_MODEL_DIM_Q:
+        return (uint64_t)h->n_heads * (uint64_t)h->head_dim;
+    case SSW_MODEL_DIM_KV:
+        return (uint64_t)h->n_heads_kv * (uint64_t)h->head_dim;
+    case SSW_MODEL_DIM_FF_EXPERT:
+        return (uint64_t)h->n_ff_expert;
+    case SSW_MODEL_DIM_EXPERTS:
+        return (uint64_t)h->n_experts;
+    }
+    return 0;
+}
+
+/* The vocabulary's size stands nowhere but in the embedding's shape. */
+static void read_vocab(ssw_model_keys *keys, ssw_model_hparams *h)
+{
+    const ssw_gguf_tensor *embd = ssw_gguf_find_tensor(keys->gguf, "token_embd.weight");
+    if (!embd) {
+        ssw_model_keys_refuse(keys, SSW_ERR_FORMAT, "tensor 'token_embd.weight' is missing");
+        return;
+    }
+    if (embd->dims[1] < 1 || embd->dims[1] > SSW_MODEL_VOCAB_MAX) {
+        ssw_model_keys_refuse(keys, SSW_ERR_LIMIT,
+                              "tensor 'token_embd.weight' has %llu rows, expected 1 to %d",
+                              (unsigned long long)embd->dims[1], SSW_MODEL_VOCAB_MAX);
+        return;
+    }
+    h->n_vocab = (int32_t)embd->dims[1];
+}
+
+static void check_type(ssw_model_keys *keys, const ssw_model_tensor_spec *spec, const ssw_gguf_tensor *tensor)
+{
+    const ssw_dtype_traits *traits = ssw_dtype_find((uint32_t)tensor->dtype);
+    if (spec->kind == SSW_MODEL_FLOATS && tensor->dtype == SSW_DTYPE_F32)
+        return;
+    for (size_t i = 0; spec->kind == SSW_MODEL_MATRIX && i < sizeof matrix_dtypes / sizeof matrix_dtypes[0];
+         i++) {
+        if (tensor->dtype == matrix_dtypes[i])
+            return;
+    }
+    ssw_model_keys_refuse(keys, SSW_ERR_UNSUPPORTED, "tensor '%s' is %s, expected %s", tensor->name,
+                          traits ? traits->name : "of an unknown type",
+                          spec->kind == SSW_MODEL_FLOATS ? "F32" : "F32, F16, BF16, Q8_0, Q4_0 or MXFP4");
+}
+
+static const ssw_gguf_tensor *resolve(ssw_model_keys *keys, const ssw_model_hparams *h,
+                                      const ssw_model_tensor_spec *spec, int32_t layer)
+{
+    char name[TENSOR_NAME_MAX];
+    if (layer < 0)
+        snprintf(name, sizeof name, "%s", spec->name);
+    else
+        snprintf(name, sizeof name, "blk.%d.%s", (int)layer, spec->name);
+    const ssw_gguf_tensor *tensor = ssw_gguf_find_tensor(keys->gguf, name);
+    if (!tensor) {
+        ssw_model_keys_refuse(keys, SSW_ERR_FORMAT, "tensor '%s' is missing", name);
+        return NULL;
+    }
+    uint64_t want[SSW_GGUF_DIMS_MAX] = {1, 1, 1, 1};
+    bool same = true;
+    for (int i = 0; i < SSW_GGUF_DIMS_MAX; i++) {
+        if (i < 3)
+            want[i] = dim_value(h, spec->dims[i]);
+        same = same && tensor->dims[i] == want[i];
+    }
+    if (!same)
+        ssw_model_keys_refuse(
+            keys, SSW_ERR_FORMAT,
+            "tensor '%s' has shape [%llu, %llu, %llu, %llu], expected [%llu, %llu, %llu, 1]", name,
+            (unsigned long long)tensor->dims[0], (unsigned long long)tensor->dims[1],
+            (unsigned long long)tensor->dims[2], (unsigned long long)tensor->dims[3],
+            (unsigned long long)want[0], (unsigned long long)want[1], (unsigned long long)want[2]);
+    check_type(keys, spec, tensor);
+    return tensor;
+}
+
+/* A tensor that we would not use would change what the model computes: refuse rather than guess. */
+static void check_none_left(ssw_model_keys *keys, const ssw_model *model, size_t n_used)
+{
+    size_t n = ssw_gguf_count_tensors(keys->gguf);
+    size_t n_cells = (size_t)(model->hparams.n_layers + 1) * SSW_MODEL_SLOT_COUNT;
+    if (keys->status != SSW_OK || n == n_used)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        const ssw_gguf_tensor *tensor = ssw_gguf_tensor_at(keys->gguf, i);
+        bool used = false;
+        for (size_t k = 0; k < n_cells && !used; k++)
+            used = model->tensors[k] == tensor;
+        if (!used) {
+            ssw_model_keys_refuse(keys, SSW_ERR_UNSUPPORTED,
+                                  "tensor '%s' is not part of a %s model of %d layers", tensor->name,
+                                  model->arch_name, model->hparams.n_layers);
+            return;
+        }
+    }
+}
+
+static void resolve_all(ssw_model_keys *keys, ssw_model *model)
+{
+    size_t n_used = 0;
+    for (int32_t layer = -1; layer < model->hparams.n_layers && keys->status == SSW_OK; layer++) {
+        for (int i = 0; i < model->arch->n_tensors && keys->status == SSW_OK; i++) {
+            const ssw_model_tensor_spec *spec = &model->arch->tensors[i];
+            if ((spec->slot < SSW_MODEL_SLOT_GLOBAL_COUNT) != (layer < 0))
+                continue;
+            const ssw_gguf_tensor *tensor = resolve(keys, &model->hparams, spec, layer);
+            if (keys->status != SSW_OK)
+                return;
+            model->tensors[(size_t)(layer + 1) * SSW_MODEL_SLOT_COUNT + spec->slot] = tensor;
+            model->n_parameters += tensor->dims[0] * tensor->dims[1] * tensor->dims[2];
+            n_used++;
+        }
+    }
+    check_none_left(keys, model, n_used);
+}
+
+ssw_status ssw_model_open(const ssw_gguf *gguf, ssw_model *model, ssw_error *err)
+{
+    ssw_error own;
+    ssw_model_keys keys = {.gguf = gguf, .arch_name = "", .status = SSW_OK, .err = err ? err : &own};
+    memset(model, 0, sizeof *model);
+    model->arch = find_arch(&keys);
+    if (!model->arch)
+        return keys.status;
+    keys.arch_name = model->arch_name = model->arch->name;
+    model->arch->read_hparams(&keys, &model->hparams);
+    if (keys.status == SSW_OK)
+        read_vocab(&keys, &model->hparams);
+    if (keys.status != SSW_OK)
+        return keys.status;
+    model->tensors =
+        calloc((size_t)(model->hparams.n_layers + 1) * SSW_MODEL_SLOT_COUNT, sizeof *model->tensors);
+    if (!model->tensors)
+        return ssw_error_set(err, SSW_ERR_NOMEM, "%s: no memory for the table of tensors",
+                             ssw_gguf_file_path(gguf, 0));
+    resolve_all(&keys, model);
+    if (keys.status != SSW_OK)
+        ssw_model_deinit(model);
+    return keys.status;
+}
+
+void ssw_model_deinit(ssw_model *model)
+{
+    free(model->tensors);
+    memset(model, 0, sizeof *model);
+}
+
+const ssw_gguf_tensor *ssw_model_tensor(const ssw_model *model, int32_t layer, ssw_model_slot slot)
+{
+    return model->tensors[(size_t)(layer + 1) * SSW_MODEL_SLOT_COUNT + slot];
+}

@@ -1,0 +1,121 @@
+/* A model as its file describes it: numbers and tensors, checked. No memory of its own beyond two small
+ * tables, no computing: src/engine runs the layers from what stands here.
+ *
+ * An architecture is one short file that reads its numbers from the metadata and lists its tensors
+ * (model_arch.h); the layer code is common and follows the numbers and the tensors that are there. Everything
+ * is immutable after open. */
+#ifndef SSW_MODEL_MODEL_H
+#define SSW_MODEL_MODEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "gguf/gguf.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+    SSW_MODEL_LAYERS_MAX = 512,
+    SSW_MODEL_EXPERTS_MAX = 1024,
+    SSW_MODEL_EXPERTS_USED_MAX = 64,
+    SSW_MODEL_EMBD_MAX = 1 << 15,
+    SSW_MODEL_FF_MAX = 1 << 17,
+    SSW_MODEL_HEADS_MAX = 256,
+    SSW_MODEL_HEAD_DIM_MAX = 256,
+    SSW_MODEL_VOCAB_MAX = 1 << 20,
+    SSW_MODEL_CTX_MAX = 1 << 24
+};
+
+typedef enum ssw_model_norm { SSW_MODEL_NORM_RMS } ssw_model_norm;
+
+/* What turns router logits into the weights of the chosen experts. */
+typedef enum ssw_model_gating {
+    SSW_MODEL_GATING_SOFTMAX_CHOSEN /* top-k of the logits, then softmax over those k */
+} ssw_model_gating;
+
+typedef enum ssw_model_activation {
+    SSW_MODEL_ACTIVATION_SWIGLU_OAI /* min(g,l) * sigmoid(a * min(g,l)) * (clamp(u,-l,l) + 1) */
+} ssw_model_activation;
+
+typedef struct ssw_model_rope {
+    int32_t n_dims; /* rotated per head; pairs are (i, i + n_dims/2), "NeoX" */
+    float freq_base;
+    float factor;             /* 1: plain RoPE, else YaRN's stretch of the context */
+    int32_t original_context; /* YaRN: before stretching */
+    float beta_fast, beta_slow;
+    bool round_range; /* YaRN: the ramp's ends rounded to whole dimensions, as llama.cpp does for every model
+                       */
+} ssw_model_rope;
+
+typedef struct ssw_model_hparams {
+    int32_t n_layers, n_embd, n_vocab, ctx_train;
+    int32_t n_heads, n_heads_kv, head_dim;
+    int32_t n_experts, n_experts_used, n_ff_expert;
+    ssw_model_norm norm;
+    float norm_eps;
+    float attention_scale; /* of q·k before softmax */
+    ssw_model_rope rope;
+    ssw_model_gating gating;
+    ssw_model_activation activation;
+    float activation_alpha, activation_limit;
+    int32_t layer_window[SSW_MODEL_LAYERS_MAX]; /* a token sees itself and window - 1 before it; 0: all */
+} ssw_model_hparams;
+
+/* Places for tensors; the first SSW_MODEL_SLOT_GLOBAL_COUNT belong to no layer. */
+typedef enum ssw_model_slot {
+    SSW_MODEL_TOKEN_EMBD,  /* [n_vocab][n_embd] */
+    SSW_MODEL_OUTPUT_NORM, /* [n_embd] */
+    SSW_MODEL_OUTPUT,      /* [n_vocab][n_embd] */
+    SSW_MODEL_SLOT_GLOBAL_COUNT,
+    SSW_MODEL_ATTN_NORM = SSW_MODEL_SLOT_GLOBAL_COUNT, /* [n_embd] */
+    SSW_MODEL_ATTN_Q,                                  /* [n_heads * head_dim][n_embd] */
+    SSW_MODEL_ATTN_Q_BIAS,
+    SSW_MODEL_ATTN_K, /* [n_heads_kv * head_dim][n_embd] */
+    SSW_MODEL_ATTN_K_BIAS,
+    SSW_MODEL_ATTN_V,
+    SSW_MODEL_ATTN_V_BIAS,
+    SSW_MODEL_ATTN_OUT, /* [n_embd][n_heads * head_dim] */
+    SSW_MODEL_ATTN_OUT_BIAS,
+    SSW_MODEL_ATTN_SINKS, /* [n_heads]: one more logit in each head's softmax, that no value belongs to */
+    SSW_MODEL_FFN_NORM,   /* [n_embd] */
+    SSW_MODEL_ROUTER,     /* [n_experts][n_embd] */
+    SSW_MODEL_ROUTER_BIAS,
+    SSW_MODEL_GATE_EXPS, /* [n_experts][n_ff_expert][n_embd] */
+    SSW_MODEL_GATE_EXPS_BIAS,
+    SSW_MODEL_UP_EXPS, /* as gate */
+    SSW_MODEL_UP_EXPS_BIAS,
+    SSW_MODEL_DOWN_EXPS, /* [n_experts][n_embd][n_ff_expert] */
+    SSW_MODEL_DOWN_EXPS_BIAS,
+    SSW_MODEL_SLOT_COUNT
+} ssw_model_slot;
+
+struct ssw_model_arch;
+
+typedef struct ssw_model {
+    const struct ssw_model_arch *arch;
+    const char *arch_name;
+    ssw_model_hparams hparams;
+    const ssw_gguf_tensor **tensors; /* [n_layers + 1][SSW_MODEL_SLOT_COUNT]; row 0 is the global ones */
+    uint64_t n_parameters;
+} ssw_model;
+
+/* Reads general.architecture, the numbers and the tensors. Each error names the key or tensor and what was
+ * expected. The GGUF must outlive the model. SSW_ERR_UNSUPPORTED for an architecture that has no file here.
+ */
+ssw_status ssw_model_open(const ssw_gguf *gguf, ssw_model *model, ssw_error *err);
+void ssw_model_deinit(ssw_model *model);
+
+/* NULL when the architecture allows it to be absent and it is. layer -1 for global slots. */
+const ssw_gguf_tensor *ssw_model_tensor(const ssw_model *model, int32_t layer, ssw_model_slot slot);
+
+/* YaRN (Peng et al., 2023, arXiv:2309.00071): the angle per position of each rotated pair, [n_dims/2], and
+ * the factor on cosine and sine. Plain RoPE when factor is 1. */
+void ssw_model_rope_frequencies(const ssw_model_rope *rope, float *frequencies, float *magnitude);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

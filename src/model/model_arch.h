@@ -1,0 +1,63 @@
+/* What an architecture's file consists of: a reader of numbers and a table of tensors. Private to src/model.
+ */
+#ifndef SSW_MODEL_MODEL_ARCH_H
+#define SSW_MODEL_MODEL_ARCH_H
+
+#include "model/model.h"
+
+/* A tensor's dimension, named by what it counts. */
+typedef enum ssw_model_dim {
+    SSW_MODEL_DIM_NONE, /* ends the list */
+    SSW_MODEL_DIM_EMBD,
+    SSW_MODEL_DIM_VOCAB,
+    SSW_MODEL_DIM_HEADS,
+    SSW_MODEL_DIM_Q, /* n_heads * head_dim */
+    SSW_MODEL_DIM_KV,
+    SSW_MODEL_DIM_FF_EXPERT,
+    SSW_MODEL_DIM_EXPERTS
+} ssw_model_dim;
+
+typedef enum ssw_model_kind {
+    SSW_MODEL_MATRIX, /* any type the operations know */
+    SSW_MODEL_FLOATS  /* F32: norms, biases, sinks */
+} ssw_model_kind;
+
+typedef struct ssw_model_tensor_spec {
+    ssw_model_slot slot;
+    const char *name; /* layer tensors: what follows "blk.N." */
+    ssw_model_kind kind;
+    ssw_model_dim dims[3]; /* row length first, as in the file */
+} ssw_model_tensor_spec;
+
+/* Reads keys "<architecture>.<name>"; after the first fault the others return their minimum and keep the
+ * message. */
+typedef struct ssw_model_keys {
+    const ssw_gguf *gguf;
+    const char *arch_name;
+    ssw_status status;
+    ssw_error *err;
+} ssw_model_keys;
+
+int32_t ssw_model_keys_read_int(ssw_model_keys *keys, const char *name, int32_t min, int32_t max);
+int32_t ssw_model_keys_read_int_or(ssw_model_keys *keys, const char *name, int32_t min, int32_t max,
+                                   int32_t fallback);
+float ssw_model_keys_read_float(ssw_model_keys *keys, const char *name, double min, double max);
+float ssw_model_keys_read_float_or(ssw_model_keys *keys, const char *name, double min, double max,
+                                   float fallback);
+/* True if the key is there and is this text; a fault if it is there and is no text. */
+bool ssw_model_keys_is_text(ssw_model_keys *keys, const char *name, const char *text);
+bool ssw_model_keys_has(const ssw_model_keys *keys, const char *name);
+/* Puts "PATH: <message>" into err; keeps the first fault. */
+void ssw_model_keys_refuse(ssw_model_keys *keys, ssw_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+typedef struct ssw_model_arch {
+    const char *name; /* general.architecture */
+    void (*read_hparams)(ssw_model_keys *keys, ssw_model_hparams *hparams);
+    const ssw_model_tensor_spec *tensors;
+    int n_tensors;
+} ssw_model_arch;
+
+extern const ssw_model_arch ssw_model_arch_gpt_oss;
+
+#endif
