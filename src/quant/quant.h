@@ -1,0 +1,41 @@
+/* Block formats of GGUF weights: what the bits of F32, F16, BF16, Q8_0, Q4_0 and MXFP4 rows mean.
+ *
+ * Plain C, and the definition of truth for every kernel. Bit-exact with ggml's reference functions
+ * (ggml-quants.c of https://github.com/ggml-org/ggml); MXFP4 is the OCP Microscaling format v1.0 with ggml's
+ * order of nibbles: byte j of a block holds weight j in its low half and weight j + 16 in its high half.
+ * Pure, any thread. */
+#ifndef SSW_QUANT_QUANT_H
+#define SSW_QUANT_QUANT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/dtype.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { SSW_QUANT_BLOCK = 32 }; /* weights per block of all the quantised types here */
+
+/* Whether rows of this type can be read and written here. */
+bool ssw_quant_supports(ssw_dtype dtype);
+
+/* row: ssw_dtype_row_bytes(dtype, n) bytes, any alignment. out: [n]. False, and nothing written, for a type
+ * that is not supported or an n that is not a multiple of its block. */
+bool ssw_quant_dequantize_row(ssw_dtype dtype, const void *row, uint64_t n, float *out);
+
+/* The inverse, rounding as ggml's reference does. Values must be finite. */
+bool ssw_quant_quantize_row(ssw_dtype dtype, const float *values, uint64_t n, void *row);
+
+/* Half the value of an E8M0 scale, 2^(e - 128): the factor for MXFP4 weights kept as doubled integers. */
+float ssw_quant_mxfp4_half_scale(uint8_t e);
+
+/* E2M1 values times two, in the order of the codes: 0 1 2 3 4 6 8 12 and their negatives. */
+extern const int8_t ssw_quant_mxfp4_doubled[16];
+
+#ifdef __cplusplus
+}
+#endif
+#endif
