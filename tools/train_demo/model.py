@@ -97,8 +97,7 @@ def yarn_frequencies(c):
 
 def rms_norm(x, weight, eps):
     y = x.float()
-    y = y * torch.rsqrt(y.pow(2).mean(-1, keepdim=True) + eps)
-    return (weight * y).to(x.dtype)
+    return weight * (y * torch.rsqrt(y.pow(2).mean(-1, keepdim=True) + eps))
 
 
 def rotate(x, cos, sin):
@@ -149,14 +148,14 @@ class Layer(nn.Module):
         out = (p[..., :-1].to(x.dtype) @ v).transpose(1, 2).reshape(b, t, -1)
         return F.linear(out, w("attn_output"), self.attn_output_b.to(x.dtype))
 
-    def moe(self, x, w):
-        """-> (output, router logits [N, n_expert], chosen experts [N, k])"""
+    def moe(self, x, w, dtype):
+        """x float32 -> (output, router logits [N, n_expert], chosen experts [N, k])"""
         c, shape = self.c, x.shape
         x = x.reshape(-1, c.n_embd)
-        with torch.autocast(x.device.type, enabled=False):
-            logits = F.linear(x.float(), self.router, self.router_b)
-            top, chosen = logits.topk(c.n_expert_used, dim=-1)
-            scores = torch.zeros_like(logits).scatter(1, chosen, torch.softmax(top, dim=-1))
+        logits = F.linear(x, self.router, self.router_b)
+        top, chosen = logits.topk(c.n_expert_used, dim=-1)
+        scores = torch.zeros_like(logits).scatter(1, chosen, torch.softmax(top, dim=-1))
+        x = x.to(dtype)
         many = x.expand(c.n_expert, -1, -1)
         gate = torch.baddbmm(self.gate_b.to(x.dtype)[:, None], many, w("gate").transpose(1, 2))
         up = torch.baddbmm(self.up_b.to(x.dtype)[:, None], many, w("up").transpose(1, 2))
@@ -229,23 +228,24 @@ class Model(nn.Module):
         cos = (angle.cos() * self.rope_scale).to(dtype)
         sin = (angle.sin() * self.rope_scale).to(dtype)
         drop = self.dropout if self.training else 0.0
-        x = F.embedding(ids, self.rounded("token_embd", self.token_embd, dtype))
+        # The residual stream and the norms stay in float32; matrix products use dtype.
+        x = F.embedding(ids, self.rounded("token_embd", self.token_embd, torch.float32))
         x = F.dropout(x, drop)
         routes = []
         for i, layer in enumerate(self.layers):
             def w(name, layer=layer):
                 return self.rounded(name, getattr(layer, name), dtype)
             mask = sliding if layer.sliding else full
-            y = layer.attention(rms_norm(x, layer.attn_norm, self.c.rms_eps), w, cos, sin, mask,
-                                caches[i] if caches else None)
+            y = rms_norm(x, layer.attn_norm, self.c.rms_eps).to(dtype)
+            y = layer.attention(y, w, cos, sin, mask, caches[i] if caches else None)
             x = x + F.dropout(y, drop)
-            y, logits, chosen = layer.moe(rms_norm(x, layer.ffn_norm, self.c.rms_eps), w)
+            y, logits, chosen = layer.moe(rms_norm(x, layer.ffn_norm, self.c.rms_eps), w, dtype)
             x = x + F.dropout(y, drop)
             routes.append((logits, chosen))
         if last:
             x = x[:, -1:]
         hidden = rms_norm(x, self.output_norm, self.c.rms_eps)
-        return F.linear(hidden, self.rounded("output", self.output, dtype)), hidden, routes
+        return F.linear(hidden.to(dtype), self.rounded("output", self.output, dtype)), hidden, routes
 
     @torch.no_grad()
     def bake(self):
