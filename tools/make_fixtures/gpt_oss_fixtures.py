@@ -54,20 +54,20 @@ def shape(heads, heads_kv, experts, used, n_embd=64, n_ff=64, head_dim=32, n_lay
 
 
 FIXTURES = [
-    Fixture("f32_gqa1_e4k2", "no grouping of heads", 0, 48, "F32", "F32", shape(4, 4, 4, 2)),
-    Fixture("f32_gqa4_e5k4_clamp", "expert inputs large enough to reach the SwiGLU clamp", 0, 48, "F32", "F32",
+    Fixture("f32_gqa1_e4k2", "no grouping of heads", 85, 48, "F32", "F32", shape(4, 4, 4, 2)),
+    Fixture("f32_gqa4_e5k4_clamp", "expert inputs large enough to reach the SwiGLU clamp", 209, 48, "F32", "F32",
             shape(4, 1, 5, 4), expert_scale=5.0),
-    Fixture("f32_gqa2_e3k3_w4", "all experts chosen; three layers; a window of four", 0, 64, "F32", "F32",
+    Fixture("f32_gqa2_e3k3_w4", "all experts chosen; three layers; a window of four", 249, 64, "F32", "F32",
             shape(4, 2, 3, 3, n_layer=3, window=4)),
-    Fixture("f32_published_yarn", "gpt-oss's own RoPE numbers, correction range not rounded", 0, 80, "F32", "F32",
+    Fixture("f32_published_yarn", "gpt-oss's own RoPE numbers, correction range not rounded", 122, 80, "F32", "F32",
             shape(2, 1, 4, 2, head_dim=64, window=128, yarn=PUBLISHED_YARN)),
-    Fixture("f16_gqa2_e3k2", "", 0, 48, "F16", "F16", shape(4, 2, 3, 2)),
-    Fixture("bf16_gqa4_e5k3", "", 0, 48, "BF16", "BF16", shape(4, 1, 5, 3)),
-    Fixture("q8_0_gqa4_e7k4", "", 0, 48, "Q8_0", "Q8_0", shape(4, 1, 7, 4, n_embd=96, n_ff=64)),
-    Fixture("q4_0_gqa2_e5k1", "one expert a token", 0, 48, "Q4_0", "Q4_0", shape(4, 2, 5, 1, n_ff=96)),
-    Fixture("mxfp4_q8_0_gqa4_e7k4", "the demo model's types", 0, 48, "Q8_0", "MXFP4",
+    Fixture("f16_gqa2_e3k2", "", 152, 48, "F16", "F16", shape(4, 2, 3, 2)),
+    Fixture("bf16_gqa4_e5k3", "", 26, 48, "BF16", "BF16", shape(4, 1, 5, 3)),
+    Fixture("q8_0_gqa4_e7k4", "", 240, 48, "Q8_0", "Q8_0", shape(4, 1, 7, 4, n_embd=96, n_ff=64)),
+    Fixture("q4_0_gqa2_e5k1", "one expert a token", 58, 48, "Q4_0", "Q4_0", shape(4, 2, 5, 1, n_ff=96)),
+    Fixture("mxfp4_q8_0_gqa4_e7k4", "the demo model's types", 99, 48, "Q8_0", "MXFP4",
             shape(4, 1, 7, 4, n_embd=96, n_ff=96, head_dim=64, n_layer=3)),
-    Fixture("mxfp4_bf16_gqa1_e8k2", "the published gpt-oss types; window of 32", 0, 72, "BF16", "MXFP4",
+    Fixture("mxfp4_bf16_gqa1_e8k2", "the published gpt-oss types; window of 32", 92, 72, "BF16", "MXFP4",
             shape(2, 2, 8, 2, window=32)),
 ]
 

@@ -141,8 +141,15 @@ def train(args):
          device=torch.cuda.get_device_name() if device == "cuda" else "cpu",
          setup_seconds=time.time() - start, **{k: getattr(args, k) for k in
                                               ("steps", "qat_from", "rows", "length", "lr", "dropout", "decay")})
-    tokens, began, batch = 0, time.time(), first
-    for step in range(args.steps):
+    tokens, began, batch, step = 0, time.time(), first, -1
+    while (step := step + 1) < args.steps:
+        if step == 60 and args.max_seconds:
+            fits = int((args.max_seconds - (time.time() - began)) / ((time.time() - warm) / 30))
+            if fits < args.steps:
+                args.steps = fits
+                note(event="fewer steps, to end in time", steps=args.steps)
+        if step == 30:
+            warm = time.time()
         if step == int(args.steps * args.qat_from):
             model.qat = True
             note(event="quantisation-aware from here", step=step)
@@ -191,6 +198,7 @@ def main():
     parser.add_argument("--vocab", type=int, default=2048)
     parser.add_argument("--seed", type=int, default=2)
     parser.add_argument("--workers", type=int, default=8)
+    parser.add_argument("--max-seconds", type=float, default=0, help="train fewer steps when they would not fit")
     parser.add_argument("--tiny", action="store_true", help="a model of no use, to try the pipeline")
     train(parser.parse_args())
 
