@@ -1,0 +1,168 @@
+/* Byte-pair merging; see bpe.h. A candidate whose symbols have changed since it was pushed is stale and is
+ * skipped. */
+#include "token/bpe.h"
+
+#include <stdlib.h>
+
+enum { PROBES_MAX = 4096 }; /* a table that needs more was made to be slow */
+
+static size_t slot_of(const ssw_bpe_table *table, uint64_t pair)
+{
+    pair ^= pair >> 29;
+    pair *= UINT64_C(0xbf58476d1ce4e5b9);
+    pair ^= pair >> 32;
+    pair *= UINT64_C(0x94d049bb133111eb);
+    return (size_t)(pair ^ pair >> 29) & (table->n_slots - 1);
+}
+
+ssw_status ssw_bpe_table_init(ssw_bpe_table *table, size_t n_merges, ssw_error *err)
+{
+    *table = (ssw_bpe_table){.n_slots = 2};
+    while (table->n_slots < 2 * n_merges)
+        table->n_slots *= 2;
+    table->slots = malloc(table->n_slots * sizeof *table->slots);
+    if (!table->slots)
+        return ssw_error_set(err, SSW_ERR_NOMEM, "out of memory for %zu merges", n_merges);
+    for (size_t i = 0; i < table->n_slots; i++)
+        table->slots[i].pair = SSW_BPE_NO_PAIR;
+    for (int i = 0; i < 256; i++)
+        table->byte_ids[i] = -1;
+    return SSW_OK;
+}
+
+void ssw_bpe_table_deinit(ssw_bpe_table *table)
+{
+    free(table->slots);
+    table->slots = NULL;
+}
+
+ssw_status ssw_bpe_table_add(ssw_bpe_table *table, int32_t left, int32_t right, uint32_t rank, int32_t merged,
+                             ssw_error *err)
+{
+    uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+    size_t slot = slot_of(table, pair);
+    for (int probes = 0; table->slots[slot].pair != SSW_BPE_NO_PAIR; probes++) {
+        if (table->slots[slot].pair == pair)
+            return SSW_OK;
+        if (probes == PROBES_MAX)
+            return ssw_error_set(err, SSW_ERR_LIMIT, "the merges collide too often in a hash table");
+        slot = (slot + 1) & (table->n_slots - 1);
+    }
+    table->slots[slot] = (ssw_bpe_merge){pair, rank, merged};
+    return SSW_OK;
+}
+
+static const ssw_bpe_merge *find(const ssw_bpe_table *table, int32_t left, int32_t right)
+{
+    uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+    for (size_t slot = slot_of(table, pair);; slot = (slot + 1) & (table->n_slots - 1)) {
+        if (table->slots[slot].pair == pair)
+            return &table->slots[slot];
+        if (table->slots[slot].pair == SSW_BPE_NO_PAIR)
+            return NULL;
+    }
+}
+
+void ssw_bpe_workspace_deinit(ssw_bpe_workspace *workspace)
+{
+    free(workspace->symbols);
+    free(workspace->heap);
+    *workspace = (ssw_bpe_workspace){0};
+}
+
+static bool comes_before(const ssw_bpe_candidate *a, const ssw_bpe_candidate *b)
+{
+    return a->rank != b->rank ? a->rank < b->rank : a->at < b->at;
+}
+
+static void push(ssw_bpe_workspace *workspace, ssw_bpe_candidate candidate)
+{
+    ssw_bpe_candidate *heap = workspace->heap;
+    size_t i = workspace->n_heap++;
+    for (; i > 0 && comes_before(&candidate, &heap[(i - 1) / 2]); i = (i - 1) / 2)
+        heap[i] = heap[(i - 1) / 2];
+    heap[i] = candidate;
+}
+
+static ssw_bpe_candidate pop(ssw_bpe_workspace *workspace)
+{
+    ssw_bpe_candidate *heap = workspace->heap, top = heap[0], last = heap[--workspace->n_heap];
+    size_t i = 0, n = workspace->n_heap;
+    for (size_t child; (child = 2 * i + 1) < n; i = child) {
+        if (child + 1 < n && comes_before(&heap[child + 1], &heap[child]))
+            child++;
+        if (!comes_before(&heap[child], &last))
+            break;
+        heap[i] = heap[child];
+    }
+    heap[i] = last;
+    return top;
+}
+
+/* The pair that begins at symbol `at`, if it can merge. */
+static void consider(const ssw_bpe_table *table, ssw_bpe_workspace *workspace, uint32_t at)
+{
+    const ssw_bpe_symbol *symbols = workspace->symbols;
+    if (at == SSW_BPE_END || symbols[at].next == SSW_BPE_END)
+        return;
+    int32_t left = symbols[at].id, right = symbols[symbols[at].next].id;
+    const ssw_bpe_merge *merge = find(table, left, right);
+    if (merge)
+        push(workspace, (ssw_bpe_candidate){merge->rank, at, left, right, merge->merged});
+}
+
+/* Room for n symbols; each starts one candidate and each merge, of fewer than n, adds two more. */
+static ssw_status reserve(ssw_bpe_workspace *workspace, size_t n, ssw_error *err)
+{
+    if (n <= workspace->symbols_capacity)
+        return SSW_OK;
+    size_t capacity = n + n / 2 + 64;
+    ssw_bpe_workspace_deinit(workspace);
+    workspace->symbols = malloc(capacity * sizeof *workspace->symbols);
+    workspace->heap = malloc(3 * capacity * sizeof *workspace->heap);
+    if (!workspace->symbols || !workspace->heap) {
+        ssw_bpe_workspace_deinit(workspace);
+        return ssw_error_set(err, SSW_ERR_NOMEM, "out of memory for a word of %zu bytes", n);
+    }
+    workspace->symbols_capacity = capacity;
+    workspace->heap_capacity = 3 * capacity;
+    return SSW_OK;
+}
+
+ssw_status ssw_bpe_merge_word(const ssw_bpe_table *table, ssw_bpe_workspace *workspace, const char *word,
+                              size_t n_bytes, ssw_error *err)
+{
+    ssw_status status = n_bytes < SSW_BPE_END
+                            ? reserve(workspace, n_bytes, err)
+                            : ssw_error_set(err, SSW_ERR_LIMIT, "a word of %zu bytes", n_bytes);
+    if (status != SSW_OK)
+        return status;
+    ssw_bpe_symbol *symbols = workspace->symbols;
+    workspace->n_symbols = n_bytes;
+    workspace->n_heap = 0;
+    for (uint32_t i = 0; i < n_bytes; i++) {
+        unsigned char byte = (unsigned char)word[i];
+        symbols[i] = (ssw_bpe_symbol){table->byte_ids[byte], i - 1, i + 1 < n_bytes ? i + 1 : SSW_BPE_END};
+        if (symbols[i].id < 0)
+            return ssw_error_set(err, SSW_ERR_FORMAT, "the vocabulary has no token for the byte 0x%02x",
+                                 byte);
+    }
+    for (uint32_t i = 0; i + 1 < n_bytes; i++)
+        consider(table, workspace, i);
+    while (workspace->n_heap > 0) {
+        ssw_bpe_candidate candidate = pop(workspace);
+        ssw_bpe_symbol *left = &symbols[candidate.at];
+        if (left->id != candidate.left || left->next == SSW_BPE_END ||
+            symbols[left->next].id != candidate.right)
+            continue;
+        ssw_bpe_symbol *right = &symbols[left->next];
+        left->id = candidate.merged;
+        right->id = -1;
+        left->next = right->next;
+        if (left->next != SSW_BPE_END)
+            symbols[left->next].prev = candidate.at;
+        consider(table, workspace, left->prev);
+        consider(table, workspace, candidate.at);
+    }
+    return SSW_OK;
+}

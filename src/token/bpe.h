@@ -1,0 +1,68 @@
+/* Byte-pair merging of one word: the pair of lowest rank, leftmost first, until none is left.
+ *
+ * Source: Sennrich, Haddow, Birch, 2016; ties as in GPT-2's encoder.py. O(n log n) in the word's bytes: a
+ * linked list of symbols and a heap of candidate pairs. Tables are immutable once filled; each thread brings
+ * its own workspace. */
+#ifndef SSW_TOKEN_BPE_H
+#define SSW_TOKEN_BPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ssw_bpe_merge {
+    uint64_t pair; /* left << 32 | right; SSW_BPE_NO_PAIR in a free slot */
+    uint32_t rank;
+    int32_t merged;
+} ssw_bpe_merge;
+
+#define SSW_BPE_NO_PAIR UINT64_MAX
+
+typedef struct ssw_bpe_table {
+    ssw_bpe_merge *slots;  /* open addressing */
+    size_t n_slots;        /* a power of two, at least twice the merges */
+    int32_t byte_ids[256]; /* the token of each single byte; -1 when there is none */
+} ssw_bpe_table;
+
+ssw_status ssw_bpe_table_init(ssw_bpe_table *table, size_t n_merges, ssw_error *err);
+void ssw_bpe_table_deinit(ssw_bpe_table *table);
+/* The first of equal pairs stays. At most n_merges times. */
+ssw_status ssw_bpe_table_add(ssw_bpe_table *table, int32_t left, int32_t right, uint32_t rank, int32_t merged,
+                             ssw_error *err);
+
+typedef struct ssw_bpe_symbol {
+    int32_t id;          /* -1: merged into its left neighbour */
+    uint32_t prev, next; /* SSW_BPE_END at the ends */
+} ssw_bpe_symbol;
+
+typedef struct ssw_bpe_candidate {
+    uint32_t rank, at; /* at: index of the left symbol */
+    int32_t left, right, merged;
+} ssw_bpe_candidate;
+
+#define SSW_BPE_END UINT32_MAX
+
+typedef struct ssw_bpe_workspace { /* zero it to begin */
+    ssw_bpe_symbol *symbols;
+    size_t n_symbols, symbols_capacity;
+    ssw_bpe_candidate *heap;
+    size_t n_heap, heap_capacity;
+} ssw_bpe_workspace;
+
+void ssw_bpe_workspace_deinit(ssw_bpe_workspace *workspace);
+
+/* After it, the ids are those of workspace->symbols whose id is >= 0, in order. SSW_ERR_FORMAT when the
+ * vocabulary has no token for one of the bytes. */
+ssw_status ssw_bpe_merge_word(const ssw_bpe_table *table, ssw_bpe_workspace *workspace, const char *word,
+                              size_t n_bytes, ssw_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

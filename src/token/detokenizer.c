@@ -1,0 +1,46 @@
+/* Streaming detokenisation: bytes go out when they make a whole character, or when they never can. */
+#include "token/tokenizer.h"
+#include "token/utf8.h"
+
+#include <string.h>
+
+void ssw_detokenizer_init(ssw_detokenizer *detokenizer, const ssw_tokenizer *tokenizer)
+{
+    *detokenizer = (ssw_detokenizer){.tokenizer = tokenizer};
+}
+
+static void drop(ssw_detokenizer *detokenizer, size_t n)
+{
+    memmove(detokenizer->pending, detokenizer->pending + n, detokenizer->n_pending - n);
+    detokenizer->n_pending -= n;
+}
+
+void ssw_detokenizer_push(ssw_detokenizer *detokenizer, int32_t id, ssw_strbuf *out)
+{
+    size_t n_bytes;
+    const char *bytes = ssw_tokenizer_piece(detokenizer->tokenizer, id, &n_bytes);
+    if (ssw_tokenizer_is_control(detokenizer->tokenizer, id)) {
+        ssw_detokenizer_flush(detokenizer, out);
+        return;
+    }
+    for (size_t i = 0; i < n_bytes; i++) {
+        detokenizer->pending[detokenizer->n_pending++] = bytes[i];
+        while (detokenizer->n_pending > 0) {
+            int length = ssw_utf8_check(detokenizer->pending, detokenizer->n_pending);
+            if (length == 0)
+                break;
+            if (length > 0)
+                ssw_strbuf_append(out, detokenizer->pending, (size_t)length);
+            else
+                ssw_strbuf_append_text(out, SSW_UTF8_REPLACEMENT);
+            drop(detokenizer, (size_t)(length > 0 ? length : -length));
+        }
+    }
+}
+
+void ssw_detokenizer_flush(ssw_detokenizer *detokenizer, ssw_strbuf *out)
+{
+    if (detokenizer->n_pending > 0) /* all of it is the beginning of one character */
+        ssw_strbuf_append_text(out, SSW_UTF8_REPLACEMENT);
+    detokenizer->n_pending = 0;
+}

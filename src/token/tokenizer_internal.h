@@ -1,0 +1,57 @@
+/* What the parts of the tokenizer share; nobody else includes it.
+ *
+ * tokenizer_load.c fills a tokenizer from a GGUF; tokenizer.c encodes and decodes; token_special.c finds
+ * control tokens in text. */
+#ifndef SSW_TOKEN_TOKENIZER_INTERNAL_H
+#define SSW_TOKEN_TOKENIZER_INTERNAL_H
+
+#include "token/bpe.h"
+#include "token/pretokenizer.h"
+#include "token/tokenizer.h"
+
+/* tokenizer.ggml.token_type of the GGUF specification. */
+typedef enum ssw_token_type {
+    SSW_TOKEN_NORMAL = 1,
+    SSW_TOKEN_UNKNOWN = 2,
+    SSW_TOKEN_CONTROL = 3,
+    SSW_TOKEN_USER_DEFINED = 4,
+    SSW_TOKEN_UNUSED = 5,
+    SSW_TOKEN_BYTE = 6
+} ssw_token_type;
+
+typedef struct ssw_token_entry {
+    uint32_t offset; /* of its bytes in tokenizer->bytes */
+    uint32_t n_bytes;
+    unsigned char type; /* ssw_token_type */
+    bool is_end;
+} ssw_token_entry;
+
+struct ssw_tokenizer {
+    ssw_token_entry *entries; /* [n_vocab] */
+    int32_t n_vocab;
+    char *bytes;       /* what the tokens stand for, end to end */
+    int32_t *by_bytes; /* [n_slots] open addressing over the tokens that merging can make; SSW_TOKEN_NONE is
+                          free */
+    size_t n_slots;    /* a power of two */
+    int32_t *specials; /* [n_specials] control and user-defined tokens, sorted by their bytes */
+    size_t n_specials;
+    bool special_first_bytes[256]; /* which bytes begin one of them */
+    ssw_bpe_table bpe;
+    ssw_pretokenizer *pretokenizer;
+    ssw_token_special special;
+};
+
+/* The token that merging can make of exactly these bytes. */
+int32_t ssw_tokenizer_find_normal(const ssw_tokenizer *tokenizer, const char *bytes, size_t n_bytes);
+
+/* Control tokens match where parse_control is set, user-defined ones always. The longest at the beginning of
+ * text; SSW_TOKEN_NONE when there is none. */
+int32_t ssw_tokenizer_match_special(const ssw_tokenizer *tokenizer, const char *text, size_t n_bytes,
+                                    bool parse_control);
+
+/* Sorts the special tokens by their bytes. */
+void ssw_tokenizer_index_specials(ssw_tokenizer *tokenizer);
+
+enum { SSW_TOKEN_SPECIAL_BYTES_MAX = 256 };
+
+#endif
