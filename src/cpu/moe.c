@@ -1,0 +1,245 @@
+/* The fused expert job.
+ *
+ * First half: gate, up and the activation for all chosen experts as one flat range of 32-row blocks; a
+ * block's results are quantised where they were made, since 32 rows are just one block of the next product's
+ * input. A barrier. Second half: down, and the weighted sum over each token's experts. With few tokens a
+ * worker sums a band of output rows over all experts at once; with many it writes each (token, expert) row
+ * and the sums follow after one more barrier. Both ways add in the same order.
+ *
+ * "Pair" is one of the n * n_used (token, slot) pairs, numbered token by token. */
+#include <assert.h>
+#include <string.h>
+
+#include "cpu/kernels.h"
+
+enum {
+    ROWS = SSW_TILE_ROWS,
+    TOKENS = SSW_TILE_TOKENS,
+    UNIT_ROWS = SSW_QUANT_BLOCK,
+    FEW_PAIRS_MAX = 64,
+    ALIGN_BYTES = 64
+};
+
+/* What all workers agree on for one call. */
+typedef struct job {
+    const ssw_cpu_moe_args *args;
+    ssw_cpu_worker *worker;
+    int64_t n_pairs;
+    int n_groups;
+    bool x_q8, hidden_q8; /* what the kernels of gate and up, and of down, take */
+    float *hidden;        /* [n_pairs][n_ff], if down takes floats */
+    ssw_q8_block *hidden_blocks;
+    float *rows; /* [n_pairs][n_embd], with many pairs */
+} job;
+
+static uint64_t round_up(uint64_t bytes)
+{
+    return (bytes + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
+}
+
+uint64_t ssw_cpu_moe_scratch_bytes(int64_t n_tokens, int32_t n_used, int64_t n_ff, int64_t n_embd)
+{
+    uint64_t n_pairs = (uint64_t)n_tokens * (uint64_t)n_used;
+    uint64_t blocks = (uint64_t)(n_ff + SSW_QUANT_BLOCK - 1) / SSW_QUANT_BLOCK;
+    return round_up(n_pairs * (uint64_t)n_ff * sizeof(float)) +
+           round_up(n_pairs * blocks * sizeof(ssw_q8_block)) +
+           round_up(n_pairs * (uint64_t)n_embd * sizeof(float));
+}
+
+static void place_scratch(job *j)
+{
+    uint64_t n_pairs = (uint64_t)j->n_pairs;
+    uint64_t blocks = (uint64_t)(j->args->gate->rows + SSW_QUANT_BLOCK - 1) / SSW_QUANT_BLOCK;
+    uint8_t *at = j->args->scratch;
+    j->hidden = (float *)(void *)at;
+    at += round_up(n_pairs * (uint64_t)j->args->gate->rows * sizeof(float));
+    j->hidden_blocks = (ssw_q8_block *)(void *)at;
+    at += round_up(n_pairs * blocks * sizeof(ssw_q8_block));
+    j->rows = (float *)(void *)at;
+}
+
+/* Every worker sorts for itself: it is quick, and saves a barrier. */
+static void group_pairs(job *j)
+{
+    int32_t counts[SSW_CPU_EXPERTS_MAX];
+    int64_t n_experts = j->args->gate->n_matrices;
+    memset(counts, 0, (size_t)n_experts * sizeof *counts);
+    for (int64_t p = 0; p < j->n_pairs; p++) {
+        assert(j->args->chosen[p] >= 0 && j->args->chosen[p] < n_experts);
+        counts[j->args->chosen[p]]++;
+    }
+    int32_t next = 0;
+    j->n_groups = 0;
+    for (int32_t e = 0; e < n_experts; e++) {
+        if (counts[e] > 0)
+            j->worker->groups[j->n_groups++] = (ssw_moe_group){e, next, counts[e]};
+        int32_t n = counts[e];
+        counts[e] = next;
+        next += n;
+    }
+    for (int64_t p = 0; p < j->n_pairs; p++)
+        j->worker->pairs[counts[j->args->chosen[p]]++] = (int32_t)p;
+}
+
+/* One band of rows for the pairs of one tile: x[] set up by the caller, bias added. */
+static void multiply_band(const job *j, const ssw_cpu_matrix *w, const float *bias, int32_t expert,
+                          int64_t band, const void *const *x, int n, float tile[][ROWS])
+{
+    ssw_kernels_tile(j->worker->kernels, w->dtype)(ssw_matrix_band(w, expert, band), w->cols, x, n, tile);
+    if (!bias)
+        return;
+    int64_t first = band * ROWS;
+    int n_rows = w->rows - first < ROWS ? (int)(w->rows - first) : ROWS;
+    for (int t = 0; t < n; t++) {
+        for (int r = 0; r < n_rows; r++)
+            tile[t][r] += bias[expert * w->rows + first + r];
+    }
+}
+
+/* ---- first half ---- */
+
+static void store_hidden(const job *j, int32_t pair, int64_t first_row, int n_rows, const float *values)
+{
+    int64_t n_ff = j->args->gate->rows;
+    if (j->hidden_q8)
+        j->worker->kernels->quantize(values, UNIT_ROWS,
+                                     j->hidden_blocks + pair * (n_ff / UNIT_ROWS) + first_row / UNIT_ROWS);
+    else
+        memcpy(j->hidden + pair * n_ff + first_row, values, (size_t)n_rows * sizeof *values);
+}
+
+/* Rows [32 block, 32 block + 32) of the hidden layer, for all pairs of a group. */
+static void make_hidden(const job *j, const ssw_moe_group *group, int64_t block)
+{
+    const ssw_cpu_moe_args *args = j->args;
+    int64_t n_ff = args->gate->rows, first_row = block * UNIT_ROWS;
+    int n_rows = n_ff - first_row < UNIT_ROWS ? (int)(n_ff - first_row) : UNIT_ROWS;
+    for (int32_t at = 0; at < group->n; at += TOKENS) {
+        const int32_t *pairs = j->worker->pairs + group->first + at;
+        int n = group->n - at < TOKENS ? group->n - at : TOKENS;
+        const void *x[TOKENS];
+        _Alignas(64) float gate[2][TOKENS][ROWS], up[2][TOKENS][ROWS];
+        for (int t = 0; t < n; t++)
+            x[t] = ssw_acts_row(&args->x, j->x_q8, args->gate->cols, pairs[t] / args->n_used);
+        for (int half = 0; half * ROWS < n_rows; half++) {
+            int64_t band = first_row / ROWS + half;
+            multiply_band(j, args->gate, args->gate_bias, group->expert, band, x, n, gate[half]);
+            multiply_band(j, args->up, args->up_bias, group->expert, band, x, n, up[half]);
+        }
+        for (int t = 0; t < n; t++) {
+            float values[UNIT_ROWS];
+            for (int half = 0; half * ROWS < n_rows; half++)
+                j->worker->kernels->glu(args, gate[half][t], up[half][t], ROWS, values + half * ROWS);
+            store_hidden(j, pairs[t], first_row, n_rows, values);
+        }
+    }
+}
+
+static void run_first_half(const job *j)
+{
+    int64_t n_blocks = (j->args->gate->rows + UNIT_ROWS - 1) / UNIT_ROWS;
+    int64_t n_units = j->n_groups * n_blocks;
+    if (j->n_pairs <= FEW_PAIRS_MAX) {
+        ssw_span span = ssw_span_of(n_units, j->worker->index, j->worker->n_workers);
+        for (int64_t u = span.begin; u < span.end; u++)
+            make_hidden(j, &j->worker->groups[u / n_blocks], u % n_blocks);
+        return;
+    }
+    ssw_cpu_queue *queue = ssw_cpu_queue_begin(j->worker);
+    for (int64_t u; (u = ssw_cpu_queue_take(queue)) < n_units;)
+        make_hidden(j, &j->worker->groups[u / n_blocks], u % n_blocks);
+}
+
+/* ---- second half ---- */
+
+/* A band of output rows for the pairs of a group; out[i] is the tile of the group's pair i. */
+static void multiply_down(const job *j, const ssw_moe_group *group, int64_t band, int32_t at, int n,
+                          float tile[][ROWS])
+{
+    const ssw_cpu_matrix *down = j->args->down;
+    ssw_cpu_acts hidden = {j->hidden, down->cols, j->hidden_blocks};
+    const void *x[TOKENS];
+    for (int t = 0; t < n; t++)
+        x[t] = ssw_acts_row(&hidden, j->hidden_q8, down->cols, j->worker->pairs[group->first + at + t]);
+    multiply_band(j, down, j->args->down_bias, group->expert, band, x, n, tile);
+}
+
+/* rows: [n_used][stride], this token's. */
+static void sum_rows(const job *j, int64_t token, const float *rows, int64_t stride, int64_t first_row,
+                     int64_t n_rows)
+{
+    const float *weights = j->args->weights + token * j->args->n_used;
+    float *out = j->args->out + token * j->args->out_stride + first_row;
+    for (int64_t r = 0; r < n_rows; r++) {
+        float sum = 0;
+        for (int s = 0; s < j->args->n_used; s++)
+            sum += weights[s] * rows[s * stride + r];
+        out[r] = j->args->accumulate ? out[r] + sum : sum;
+    }
+}
+
+static void run_second_half_few(const job *j)
+{
+    const ssw_cpu_matrix *down = j->args->down;
+    ssw_span bands = ssw_span_of(ssw_matrix_bands(down), j->worker->index, j->worker->n_workers);
+    for (int64_t band = bands.begin; band < bands.end; band++) {
+        _Alignas(64) float rows[FEW_PAIRS_MAX][ROWS], tile[TOKENS][ROWS];
+        for (int g = 0; g < j->n_groups; g++) {
+            const ssw_moe_group *group = &j->worker->groups[g];
+            for (int32_t at = 0; at < group->n; at += TOKENS) {
+                int n = group->n - at < TOKENS ? group->n - at : TOKENS;
+                multiply_down(j, group, band, at, n, tile);
+                for (int t = 0; t < n; t++)
+                    memcpy(rows[j->worker->pairs[group->first + at + t]], tile[t], sizeof tile[t]);
+            }
+        }
+        int64_t n_rows = down->rows - band * ROWS < ROWS ? down->rows - band * ROWS : ROWS;
+        for (int64_t token = 0; token < j->args->n; token++)
+            sum_rows(j, token, rows[token * j->args->n_used], ROWS, band * ROWS, n_rows);
+    }
+}
+
+static void make_rows(const job *j, const ssw_moe_group *group, int64_t band)
+{
+    const ssw_cpu_matrix *down = j->args->down;
+    int64_t n_rows = down->rows - band * ROWS < ROWS ? down->rows - band * ROWS : ROWS;
+    for (int32_t at = 0; at < group->n; at += TOKENS) {
+        _Alignas(64) float tile[TOKENS][ROWS];
+        int n = group->n - at < TOKENS ? group->n - at : TOKENS;
+        multiply_down(j, group, band, at, n, tile);
+        for (int t = 0; t < n; t++)
+            memcpy(j->rows + j->worker->pairs[group->first + at + t] * down->rows + band * ROWS, tile[t],
+                   (size_t)n_rows * sizeof(float));
+    }
+}
+
+static void run_second_half_many(const job *j)
+{
+    const ssw_cpu_matrix *down = j->args->down;
+    int64_t n_bands = ssw_matrix_bands(down);
+    ssw_cpu_queue *queue = ssw_cpu_queue_begin(j->worker);
+    for (int64_t u; (u = ssw_cpu_queue_take(queue)) < j->n_groups * n_bands;)
+        make_rows(j, &j->worker->groups[u / n_bands], u % n_bands);
+    ssw_cpu_barrier(j->worker);
+    ssw_span tokens = ssw_span_of(j->args->n, j->worker->index, j->worker->n_workers);
+    for (int64_t token = tokens.begin; token < tokens.end; token++)
+        sum_rows(j, token, j->rows + token * j->args->n_used * down->rows, down->rows, 0, down->rows);
+}
+
+void ssw_cpu_moe(ssw_cpu_worker *worker, const ssw_cpu_moe_args *args)
+{
+    job j = {.args = args, .worker = worker, .n_pairs = args->n * args->n_used};
+    assert(args->gate->rows == args->up->rows && args->gate->cols == args->up->cols);
+    assert(args->gate->dtype == args->up->dtype && args->down->cols == args->gate->rows);
+    assert(args->gate->n_matrices <= SSW_CPU_EXPERTS_MAX);
+    j.x_q8 = worker->kernels->takes_q8 && !ssw_kernels_dtype_is_float(args->gate->dtype);
+    j.hidden_q8 = worker->kernels->takes_q8 && !ssw_kernels_dtype_is_float(args->down->dtype);
+    place_scratch(&j);
+    group_pairs(&j);
+    run_first_half(&j);
+    ssw_cpu_barrier(worker);
+    if (j.n_pairs <= FEW_PAIRS_MAX)
+        run_second_half_few(&j);
+    else
+        run_second_half_many(&j);
+}

@@ -1,0 +1,47 @@
+/* The router: which experts a token goes to, and with what weights. Tiny, so plain C only. */
+#include <assert.h>
+#include <math.h>
+
+#include "cpu/kernels.h"
+
+/* The k largest, best first; of equals the lower number. */
+static void select_top(const float *logits, int n, int k, int32_t *chosen)
+{
+    int n_chosen = 0;
+    for (int e = 0; e < n; e++) {
+        if (n_chosen == k && !(logits[e] > logits[chosen[k - 1]]))
+            continue;
+        int at = n_chosen < k ? n_chosen++ : k - 1;
+        for (; at > 0 && logits[e] > logits[chosen[at - 1]]; at--)
+            chosen[at] = chosen[at - 1];
+        chosen[at] = e;
+    }
+}
+
+static void weigh(const ssw_cpu_route_args *args, const float *logits, const int32_t *chosen, float *weights)
+{
+    int k = args->n_used;
+    float largest = logits[chosen[0]], sum_chosen = 0, sum_all = 0;
+    for (int j = 0; j < k; j++) {
+        weights[j] = expf(logits[chosen[j]] - largest);
+        sum_chosen += weights[j];
+    }
+    bool over_all = args->kind == SSW_CPU_ROUTE_SOFTMAX_TOPK && !args->renormalise;
+    for (int e = 0; over_all && e < args->n_experts; e++)
+        sum_all += expf(logits[e] - largest);
+    float scale = args->scale / (over_all ? sum_all : sum_chosen);
+    for (int j = 0; j < k; j++)
+        weights[j] *= scale;
+}
+
+void ssw_cpu_route(ssw_cpu_worker *worker, const ssw_cpu_route_args *args)
+{
+    assert(args->n_used >= 1 && args->n_used <= args->n_experts && args->n_used <= SSW_CPU_EXPERTS_USED_MAX);
+    ssw_span span = ssw_span_of(args->n, worker->index, worker->n_workers);
+    for (int64_t t = span.begin; t < span.end; t++) {
+        const float *logits = args->logits + t * args->logits_stride;
+        int32_t *chosen = args->chosen + t * args->n_used;
+        select_top(logits, args->n_experts, args->n_used, chosen);
+        weigh(args, logits, chosen, args->weights + t * args->n_used);
+    }
+}
