@@ -121,6 +121,20 @@ static const ssw_gguf_tensor *resolve(ssw_model_keys *keys, const ssw_model_hpar
     return tensor;
 }
 
+/* The fused expert job reads gate and up side by side. */
+static void check_experts(ssw_model_keys *keys, const ssw_model *model)
+{
+    for (int32_t layer = 0; layer < model->hparams.n_layers; layer++) {
+        const ssw_gguf_tensor *gate = ssw_model_tensor(model, layer, SSW_MODEL_GATE_EXPS);
+        const ssw_gguf_tensor *up = ssw_model_tensor(model, layer, SSW_MODEL_UP_EXPS);
+        if (gate && up && gate->dtype != up->dtype)
+            ssw_model_keys_refuse(keys, SSW_ERR_UNSUPPORTED,
+                                  "tensor '%s' is %s, but '%s' is %s: expected the same", up->name,
+                                  ssw_dtype_find((uint32_t)up->dtype)->name, gate->name,
+                                  ssw_dtype_find((uint32_t)gate->dtype)->name);
+    }
+}
+
 /* A tensor that we would not use would change what the model computes: refuse rather than guess. */
 static void check_none_left(ssw_model_keys *keys, const ssw_model *model, size_t n_used)
 {
@@ -158,6 +172,8 @@ static void resolve_all(ssw_model_keys *keys, ssw_model *model)
             n_used++;
         }
     }
+    if (keys->status == SSW_OK)
+        check_experts(keys, model);
     check_none_left(keys, model, n_used);
 }
 
@@ -195,4 +211,13 @@ void ssw_model_deinit(ssw_model *model)
 const ssw_gguf_tensor *ssw_model_tensor(const ssw_model *model, int32_t layer, ssw_model_slot slot)
 {
     return model->tensors[(size_t)(layer + 1) * SSW_MODEL_SLOT_COUNT + slot];
+}
+
+bool ssw_model_is_vector(const ssw_model *model, ssw_model_slot slot)
+{
+    for (int i = 0; i < model->arch->n_tensors; i++) {
+        if (model->arch->tensors[i].slot == slot)
+            return model->arch->tensors[i].kind == SSW_MODEL_FLOATS;
+    }
+    return false;
 }

@@ -20,7 +20,7 @@ extern "C" {
 enum {
     SSW_MODEL_LAYERS_MAX = 512,
     SSW_MODEL_EXPERTS_MAX = 1024,
-    SSW_MODEL_EXPERTS_USED_MAX = 64,
+    SSW_MODEL_EXPERTS_USED_MAX = 32,
     SSW_MODEL_EMBD_MAX = 1 << 15,
     SSW_MODEL_FF_MAX = 1 << 17,
     SSW_MODEL_HEADS_MAX = 256,
@@ -43,7 +43,7 @@ typedef enum ssw_model_activation {
 typedef struct ssw_model_rope {
     int32_t n_dims; /* rotated per head; pairs are (i, i + n_dims/2), "NeoX" */
     float freq_base;
-    float factor;             /* 1: plain RoPE, else YaRN's stretch of the context */
+    float factor;             /* 1: plain RoPE, else YaRN's stretch of the context (arXiv:2309.00071) */
     int32_t original_context; /* YaRN: before stretching */
     float beta_fast, beta_slow;
     bool round_range; /* YaRN: the ramp's ends rounded to whole dimensions, as llama.cpp does for every model
@@ -110,10 +110,9 @@ void ssw_model_deinit(ssw_model *model);
 
 /* NULL when the architecture allows it to be absent and it is. layer -1 for global slots. */
 const ssw_gguf_tensor *ssw_model_tensor(const ssw_model *model, int32_t layer, ssw_model_slot slot);
-
-/* YaRN (Peng et al., 2023, arXiv:2309.00071): the angle per position of each rotated pair, [n_dims/2], and
- * the factor on cosine and sine. Plain RoPE when factor is 1. */
-void ssw_model_rope_frequencies(const ssw_model_rope *rope, float *frequencies, float *magnitude);
+/* Whether the slot holds F32 numbers that are added or multiplied one by one (norms, biases, sinks), not a
+ * matrix. */
+bool ssw_model_is_vector(const ssw_model *model, ssw_model_slot slot);
 
 #ifdef __cplusplus
 }

@@ -1,5 +1,4 @@
-/* What is read from a gpt-oss file, and the one-line complaints about damaged ones. RoPE frequencies against
- * figures of the published YaRN code. */
+/* What is read from a gpt-oss file, and the one-line complaints about damaged ones. */
 #include "../cmocka_all.h"
 
 #include <math.h>
@@ -103,37 +102,12 @@ static void names_the_damaged_tensor(void **state)
            "");
 }
 
-/* gpt-oss-20b's own numbers: head 64, base 150000, factor 32 from 4096. The ramp runs from pair 8.0927791
- * to 17.3980245 (64 ln(4096/(32*2pi)) / (2 ln 150000), and with 1 for 32), so pair 8 is untouched, pair 18 is
- * divided by 32. */
-static void yarn_ramps_between_the_published_pairs(void **state)
-{
-    ssw_model_rope rope = {64, 150000.0f, 32.0f, 4096, 32, 1, false};
-    float f[32], rounded[32], magnitude;
-    ssw_model_rope_frequencies(&rope, f, &magnitude);
-    assert_true(fabsf(magnitude - 1.3465736f) < 1e-6f);
-    for (int i = 0; i < 32; i++) {
-        double own = pow(150000.0, -i / 32.0);
-        double t = fmin(fmax((i - 8.0927791) / (17.3980245 - 8.0927791), 0), 1);
-        assert_true(fabs(f[i] / (own * (1 - t) + own / 32 * t) - 1) < 2e-5);
-    }
-    rope.round_range = true;
-    ssw_model_rope_frequencies(&rope, rounded, &magnitude);
-    assert_true(fabs(rounded[13] / (pow(150000.0, -13 / 32.0) * (0.5 + 0.5 / 32)) - 1) < 1e-5);
-    assert_true(fabs(rounded[13] / f[13] - 1) > 1e-3);
-    rope.factor = 1;
-    ssw_model_rope_frequencies(&rope, f, &magnitude);
-    assert_true(magnitude == 1.0f);
-    assert_true(fabs(f[31] / pow(150000.0, -31 / 32.0) - 1) < 1e-6);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_a_whole_model),
         cmocka_unit_test(names_the_damaged_key),
         cmocka_unit_test(names_the_damaged_tensor),
-        cmocka_unit_test(yarn_ramps_between_the_published_pairs),
     };
     return cmocka_run_group_tests(tests, make_path, remove_path);
 }

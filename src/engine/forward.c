@@ -1,0 +1,178 @@
+/* Scratch memory, and the driving of a pass. The arithmetic is in layer.c. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/forward_parts.h"
+
+enum { ALIGNMENT_BYTES = 64 };
+
+/* Hands out consecutive aligned pieces; with a NULL base it only counts. */
+typedef struct carver {
+    uint8_t *base;
+    uint64_t at;
+} carver;
+
+static void *carve(carver *c, uint64_t n, uint64_t size)
+{
+    uint64_t offset = c->at;
+    c->at += (n * size + ALIGNMENT_BYTES - 1) / ALIGNMENT_BYTES * ALIGNMENT_BYTES;
+    return c->base ? c->base + offset : NULL;
+}
+
+/* Whether the slot's matrices, in any layer, are multiplied with 8-bit activations. */
+static bool any_quantised(const ssw_forward_setup *setup, const ssw_model_slot *slots, int n_slots)
+{
+    if (setup->isa == SSW_CPU_ISA_REFERENCE)
+        return false;
+    for (int32_t layer = -1; layer < setup->model->hparams.n_layers; layer++) {
+        for (int i = 0; i < n_slots; i++) {
+            const ssw_gguf_tensor *tensor = ssw_model_tensor(setup->model, layer, slots[i]);
+            if (tensor && ssw_dtype_find((uint32_t)tensor->dtype)->block_elements > 1)
+                return true;
+        }
+    }
+    return false;
+}
+
+static void carve_all(ssw_forward *f, carver *c)
+{
+    static const ssw_model_slot reads_normed[] = {SSW_MODEL_OUTPUT, SSW_MODEL_ATTN_Q, SSW_MODEL_ATTN_K,
+                                                  SSW_MODEL_ATTN_V, SSW_MODEL_ROUTER, SSW_MODEL_GATE_EXPS,
+                                                  SSW_MODEL_UP_EXPS};
+    static const ssw_model_slot reads_attended[] = {SSW_MODEL_ATTN_OUT};
+    const ssw_forward_setup *s = &f->setup;
+    const ssw_model_hparams *h = &s->model->hparams;
+    uint64_t n = (uint64_t)s->n_batch, embd = (uint64_t)h->n_embd, used = (uint64_t)h->n_experts_used;
+    uint64_t q = (uint64_t)h->n_heads * (uint64_t)h->head_dim;
+    uint64_t kv = (uint64_t)h->n_heads_kv * (uint64_t)h->head_dim;
+    f->x = carve(c, n * embd, sizeof(float));
+    f->normed = carve(c, n * embd, sizeof(float));
+    f->q = carve(c, n * q, sizeof(float));
+    f->k = carve(c, n * kv, sizeof(float));
+    f->v = carve(c, n * kv, sizeof(float));
+    f->attended = carve(c, n * q, sizeof(float));
+    f->cos_sin = carve(c, n * (uint64_t)h->rope.n_dims, sizeof(float));
+    f->routed = carve(c, n * (uint64_t)h->n_experts, sizeof(float));
+    f->expert_weights = carve(c, n * used, sizeof(float));
+    f->chosen = carve(c, n * used, sizeof(int32_t));
+    f->hidden = carve(c, n * embd, sizeof(float));
+    f->logits = carve(c, (uint64_t)s->n_sequences * (uint64_t)h->n_vocab, sizeof(float));
+    f->runs = carve(c, n, sizeof *f->runs);
+    f->moe_scratch =
+        carve(c, 1, ssw_cpu_moe_scratch_bytes(s->n_batch, h->n_experts_used, h->n_ff_expert, h->n_embd));
+    if (any_quantised(s, reads_normed, sizeof reads_normed / sizeof reads_normed[0]))
+        f->normed_q8 = carve(c, n, ssw_cpu_q8_row_bytes(h->n_embd));
+    if (any_quantised(s, reads_attended, 1))
+        f->attended_q8 = carve(c, n, ssw_cpu_q8_row_bytes((int64_t)q));
+}
+
+uint64_t ssw_forward_predict_bytes(const ssw_forward_setup *setup)
+{
+    ssw_forward counted = {.setup = *setup};
+    carver c = {NULL, 0};
+    carve_all(&counted, &c);
+    return c.at + ssw_cpu_team_predict_bytes(ssw_pool_threads(setup->pool), setup->n_batch,
+                                             setup->model->hparams.n_experts_used);
+}
+
+static void init_rope(ssw_forward *f)
+{
+    const ssw_model_rope *rope = &f->h->rope;
+    ssw_cpu_rope_config config = {.n_rot = rope->n_dims,
+                                  .freq_base = rope->freq_base,
+                                  .factor = rope->factor,
+                                  .original_ctx = (float)rope->original_context,
+                                  .beta_fast = rope->beta_fast,
+                                  .beta_slow = rope->beta_slow,
+                                  .truncate = rope->round_range};
+    ssw_cpu_rope_init(&f->rope, &config);
+}
+
+ssw_status ssw_forward_open(const ssw_forward_setup *setup, ssw_forward **out, ssw_error *err)
+{
+    *out = NULL;
+    ssw_forward *f = calloc(1, sizeof *f);
+    if (!f)
+        return ssw_error_set(err, SSW_ERR_NOMEM, "no memory for the forward pass");
+    f->setup = *setup;
+    f->h = &setup->model->hparams;
+    ssw_cpu_team_options options = {.pool = setup->pool,
+                                    .isa = setup->isa,
+                                    .max_tokens = setup->n_batch,
+                                    .max_experts_used = f->h->n_experts_used};
+    ssw_status status = ssw_cpu_team_open(&options, &f->team, err);
+    if (status != SSW_OK)
+        goto cleanup;
+    carver c = {NULL, 0};
+    carve_all(f, &c);
+    f->n_bytes = c.at;
+    f->memory = ssw_cpu_memory_alloc(f->n_bytes);
+    if (!f->memory) {
+        status = ssw_error_set(err, SSW_ERR_NOMEM, "no memory for %llu bytes of compute buffers",
+                               (unsigned long long)f->n_bytes);
+        goto cleanup;
+    }
+    c = (carver){f->memory, 0};
+    carve_all(f, &c);
+    init_rope(f);
+    *out = f;
+    f = NULL;
+cleanup:
+    ssw_forward_close(f);
+    return status;
+}
+
+void ssw_forward_close(ssw_forward *forward)
+{
+    if (!forward)
+        return;
+    ssw_cpu_team_close(forward->team);
+    ssw_cpu_memory_free(forward->memory, forward->n_bytes);
+    free(forward);
+}
+
+uint64_t ssw_forward_bytes(const ssw_forward *forward)
+{
+    return forward->n_bytes + ssw_cpu_team_bytes(forward->team);
+}
+
+const char *ssw_forward_isa_name(const ssw_forward *forward)
+{
+    return ssw_cpu_isa_name(ssw_cpu_team_isa(forward->team));
+}
+
+const float *ssw_forward_hidden(const ssw_forward *forward)
+{
+    return forward->hidden;
+}
+
+/* The longest run from entry i on whose rows follow each other; in the caller's memory too, if is_direct. */
+static int32_t run_length(const ssw_pass *pass, int32_t i, int32_t n_max, bool is_direct, int32_t n_vocab)
+{
+    int32_t n = 1;
+    while (i + n < pass->n_logits && n < n_max && pass->logits[i + n].output == pass->logits[i].output + n &&
+           (!is_direct || pass->logits[i + n].logits == pass->logits[i].logits + (size_t)n * (size_t)n_vocab))
+        n++;
+    return n;
+}
+
+/* Each run reads the output matrix once, so that sequences decoded together must share one. */
+static void find_runs(ssw_forward *f)
+{
+    f->n_runs = 0;
+    for (int32_t i = 0; i < f->pass->n_logits;) {
+        int32_t n = run_length(f->pass, i, f->setup.n_batch, true, f->h->n_vocab);
+        bool is_direct = n > 1;
+        if (!is_direct)
+            n = run_length(f->pass, i, f->setup.n_sequences, false, f->h->n_vocab);
+        f->runs[f->n_runs++] = (ssw_logits_run){i, n, is_direct || n == 1};
+        i += n;
+    }
+}
+
+void ssw_forward_run(ssw_forward *forward, const ssw_pass *pass)
+{
+    forward->pass = pass;
+    find_runs(forward);
+    ssw_pool_run(forward->setup.pool, ssw_forward_work, forward);
+}

@@ -1,0 +1,265 @@
+/* What one worker does in a pass: embedding, layers, final norm, logits.
+ *
+ * All workers call the same operations in the same order; an operation's result may be read only after a
+ * barrier. The order of the operations is that of every pre-norm transformer with experts; what differs
+ * between architectures (biases, sinks, windows, gating, activation) comes from the model's numbers and from
+ * which tensors are there. */
+#include <string.h>
+
+#include "engine/forward_parts.h"
+#include "quant/quant.h"
+
+/* A worker in a layer. */
+typedef struct station {
+    ssw_forward *f;
+    const ssw_model_hparams *h;
+    const ssw_pass *pass;
+    ssw_cpu_worker *worker;
+    int index, n_workers;
+    int32_t layer;
+    int32_t n_rows; /* rows that are still computed: after the last attention only the outputs */
+} station;
+
+static const ssw_cpu_matrix *matrix(const station *s, ssw_model_slot slot)
+{
+    return ssw_weights_matrix(s->f->setup.weights, s->layer, slot);
+}
+
+static const float *floats(const station *s, ssw_model_slot slot)
+{
+    return ssw_weights_floats(s->f->setup.weights, s->layer, slot);
+}
+
+static void embed_row(const station *s, int32_t row, int32_t position)
+{
+    const ssw_gguf_tensor *embd = ssw_weights_mapped(s->f->setup.weights, -1, SSW_MODEL_TOKEN_EMBD);
+    uint64_t row_bytes = ssw_dtype_row_bytes(embd->dtype, embd->dims[0]);
+    const uint8_t *from = (const uint8_t *)embd->data + (uint64_t)s->pass->tokens[row] * row_bytes;
+    ssw_quant_dequantize_row(embd->dtype, from, embd->dims[0], s->f->x + (size_t)row * (size_t)s->h->n_embd);
+    ssw_cpu_rope_angles(&s->f->rope, position, s->f->cos_sin + (size_t)row * (size_t)s->h->rope.n_dims);
+}
+
+static void embed(const station *s)
+{
+    for (int32_t p = 0; p < s->pass->n_parts; p++) {
+        const ssw_pass_part *part = &s->pass->parts[p];
+        for (int32_t i = 0; i < part->n_rows; i++) {
+            if ((part->first_row + i) % s->n_workers == s->index)
+                embed_row(s, part->first_row + i, part->position + i);
+        }
+    }
+    ssw_cpu_barrier(s->worker);
+}
+
+static void norm(const station *s, ssw_model_slot weight, float *out)
+{
+    ssw_cpu_norm_args args = {.x = s->f->x,
+                              .x_stride = s->h->n_embd,
+                              .n = s->n_rows,
+                              .cols = s->h->n_embd,
+                              .weight = floats(s, weight),
+                              .eps = s->h->norm_eps,
+                              .out = out,
+                              .out_stride = s->h->n_embd,
+                              .out_q8 = s->f->normed_q8};
+    ssw_cpu_norm(s->worker, &args);
+    ssw_cpu_barrier(s->worker);
+}
+
+/* No barrier: products that do not read each other may follow. */
+static void product(const station *s, ssw_model_slot weight, ssw_model_slot bias, float *out)
+{
+    const ssw_cpu_matrix *w = matrix(s, weight);
+    ssw_cpu_matmul_args args = {.w = w,
+                                .x = {s->f->normed, s->h->n_embd, s->f->normed_q8},
+                                .n = s->n_rows,
+                                .bias = floats(s, bias),
+                                .out = out,
+                                .out_stride = w->rows};
+    ssw_cpu_matmul(s->worker, &args);
+}
+
+/* All rows, or in the last layer the outputs only, at the indices that they have among all rows. */
+static int32_t attention_items(const station *s, bool outputs_only, ssw_cpu_attention_item *items)
+{
+    int32_t n = 0;
+    for (int32_t p = 0; p < s->pass->n_parts; p++) {
+        const ssw_pass_part *part = &s->pass->parts[p];
+        int32_t skipped = outputs_only ? part->n_rows - part->n_outputs : 0;
+        if (skipped == part->n_rows)
+            continue;
+        items[n++] =
+            (ssw_cpu_attention_item){.kv = ssw_kvcache_view(s->f->setup.cache, s->layer, part->sequence),
+                                     .first = part->first_row + skipped,
+                                     .n = part->n_rows - skipped,
+                                     .position = part->position + skipped};
+    }
+    return n;
+}
+
+/* The outputs' rows become rows 0 .. n_outputs - 1; they only ever move down, so in this order none is
+ * overwritten. */
+static void keep_outputs(const station *s)
+{
+    ssw_forward *f = s->f;
+    size_t embd = (size_t)s->h->n_embd, q = (size_t)s->h->n_heads * (size_t)s->h->head_dim;
+    size_t q8 = (size_t)ssw_cpu_q8_row_bytes((int64_t)q);
+    for (int32_t p = 0; p < s->pass->n_parts; p++) {
+        const ssw_pass_part *part = &s->pass->parts[p];
+        for (int32_t i = 0; i < part->n_outputs; i++) {
+            size_t to = (size_t)(part->first_output + i);
+            size_t from = (size_t)(part->first_row + part->n_rows - part->n_outputs + i);
+            if (to == from)
+                continue;
+            memcpy(f->x + to * embd, f->x + from * embd, embd * sizeof(float));
+            memcpy(f->attended + to * q, f->attended + from * q, q * sizeof(float));
+            if (f->attended_q8)
+                memcpy((uint8_t *)f->attended_q8 + to * q8, (uint8_t *)f->attended_q8 + from * q8, q8);
+        }
+    }
+}
+
+/* False when nothing of the pass is wanted beyond its keys and values. */
+static bool attention(station *s)
+{
+    ssw_forward *f = s->f;
+    const ssw_model_hparams *h = s->h;
+    int64_t q = (int64_t)h->n_heads * h->head_dim, kv = (int64_t)h->n_heads_kv * h->head_dim;
+    bool is_last = s->layer == h->n_layers - 1 && s->pass->n_outputs < s->pass->n_rows;
+    ssw_cpu_attention_item items[SSW_ENGINE_PARALLEL_MAX];
+    norm(s, SSW_MODEL_ATTN_NORM, f->normed);
+    product(s, SSW_MODEL_ATTN_Q, SSW_MODEL_ATTN_Q_BIAS, f->q);
+    product(s, SSW_MODEL_ATTN_K, SSW_MODEL_ATTN_K_BIAS, f->k);
+    product(s, SSW_MODEL_ATTN_V, SSW_MODEL_ATTN_V_BIAS, f->v);
+    ssw_cpu_barrier(s->worker);
+    ssw_cpu_attention_args args = {.items = items,
+                                   .n_items = attention_items(s, false, items),
+                                   .n_heads = h->n_heads,
+                                   .n_kv_heads = h->n_heads_kv,
+                                   .head_dim = h->head_dim,
+                                   .window = h->layer_window[s->layer],
+                                   .scale = h->attention_scale,
+                                   .sinks = floats(s, SSW_MODEL_ATTN_SINKS),
+                                   .cos_sin = f->cos_sin,
+                                   .n_pairs = h->rope.n_dims / 2,
+                                   .q = f->q,
+                                   .k = f->k,
+                                   .v = f->v,
+                                   .q_stride = q,
+                                   .kv_stride = kv,
+                                   .out = f->attended,
+                                   .out_stride = q,
+                                   .out_q8 = h->head_dim % 32 == 0 ? f->attended_q8 : NULL};
+    ssw_cpu_kv_store(s->worker, &args);
+    ssw_cpu_barrier(s->worker);
+    if (is_last && s->pass->n_outputs == 0)
+        return false;
+    if (is_last)
+        args.n_items = attention_items(s, true, items);
+    ssw_cpu_attention(s->worker, &args);
+    ssw_cpu_barrier(s->worker);
+    if (f->attended_q8 && !args.out_q8) {
+        ssw_cpu_quantize(s->worker, &(ssw_cpu_quantize_args){f->attended, q, s->n_rows, q, f->attended_q8});
+        ssw_cpu_barrier(s->worker);
+    }
+    if (is_last) {
+        if (s->index == 0)
+            keep_outputs(s);
+        s->n_rows = s->pass->n_outputs;
+        ssw_cpu_barrier(s->worker);
+    }
+    ssw_cpu_matmul_args out = {.w = matrix(s, SSW_MODEL_ATTN_OUT),
+                               .x = {f->attended, q, f->attended_q8},
+                               .n = s->n_rows,
+                               .bias = floats(s, SSW_MODEL_ATTN_OUT_BIAS),
+                               .out = f->x,
+                               .out_stride = h->n_embd,
+                               .accumulate = true};
+    ssw_cpu_matmul(s->worker, &out);
+    ssw_cpu_barrier(s->worker);
+    return true;
+}
+
+static void experts(const station *s)
+{
+    ssw_forward *f = s->f;
+    const ssw_model_hparams *h = s->h;
+    norm(s, SSW_MODEL_FFN_NORM, f->normed);
+    product(s, SSW_MODEL_ROUTER, SSW_MODEL_ROUTER_BIAS, f->routed);
+    ssw_cpu_barrier(s->worker);
+    ssw_cpu_route_args route = {.logits = f->routed,
+                                .logits_stride = h->n_experts,
+                                .n = s->n_rows,
+                                .n_experts = h->n_experts,
+                                .n_used = h->n_experts_used,
+                                .kind = SSW_CPU_ROUTE_TOPK_SOFTMAX,
+                                .scale = 1,
+                                .chosen = f->chosen,
+                                .weights = f->expert_weights};
+    ssw_cpu_route(s->worker, &route);
+    ssw_cpu_barrier(s->worker);
+    ssw_cpu_moe_args moe = {.gate = matrix(s, SSW_MODEL_GATE_EXPS),
+                            .up = matrix(s, SSW_MODEL_UP_EXPS),
+                            .down = matrix(s, SSW_MODEL_DOWN_EXPS),
+                            .gate_bias = floats(s, SSW_MODEL_GATE_EXPS_BIAS),
+                            .up_bias = floats(s, SSW_MODEL_UP_EXPS_BIAS),
+                            .down_bias = floats(s, SSW_MODEL_DOWN_EXPS_BIAS),
+                            .glu = SSW_CPU_GLU_SILU_CLAMPED,
+                            .glu_alpha = h->activation_alpha,
+                            .glu_limit = h->activation_limit,
+                            .x = {f->normed, h->n_embd, f->normed_q8},
+                            .n = s->n_rows,
+                            .n_used = h->n_experts_used,
+                            .chosen = f->chosen,
+                            .weights = f->expert_weights,
+                            .out = f->x,
+                            .out_stride = h->n_embd,
+                            .accumulate = true,
+                            .scratch = f->moe_scratch};
+    ssw_cpu_moe(s->worker, &moe);
+    ssw_cpu_barrier(s->worker);
+}
+
+static void write_run(const station *s, const ssw_logits_run *run)
+{
+    ssw_forward *f = s->f;
+    const ssw_pass_logits *entries = s->pass->logits + run->first;
+    size_t embd = (size_t)s->h->n_embd, n_vocab = (size_t)s->h->n_vocab, row = (size_t)entries[0].output;
+    uint8_t *q8 = f->normed_q8;
+    if (q8)
+        q8 += row * ssw_cpu_q8_row_bytes(s->h->n_embd);
+    ssw_cpu_matmul_args args = {.w = matrix(s, SSW_MODEL_OUTPUT),
+                                .x = {f->hidden + row * embd, (int64_t)embd, q8},
+                                .n = run->n,
+                                .out = run->is_direct ? entries[0].logits : f->logits,
+                                .out_stride = (int64_t)n_vocab};
+    ssw_cpu_matmul(s->worker, &args);
+    ssw_cpu_barrier(s->worker);
+    if (run->is_direct)
+        return;
+    for (int32_t i = s->index; i < run->n; i += s->n_workers)
+        memcpy(entries[i].logits, f->logits + (size_t)i * n_vocab, n_vocab * sizeof(float));
+    ssw_cpu_barrier(s->worker);
+}
+
+void ssw_forward_work(void *context, int worker, int n_workers)
+{
+    ssw_forward *f = context;
+    station s = {.f = f,
+                 .h = f->h,
+                 .pass = f->pass,
+                 .worker = ssw_cpu_team_worker(f->team, worker),
+                 .index = worker,
+                 .n_workers = n_workers,
+                 .n_rows = f->pass->n_rows};
+    embed(&s);
+    for (s.layer = 0; s.layer < f->h->n_layers; s.layer++) {
+        if (!attention(&s))
+            return;
+        experts(&s);
+    }
+    s.layer = -1;
+    norm(&s, SSW_MODEL_OUTPUT_NORM, f->hidden);
+    for (int32_t i = 0; i < f->n_runs; i++)
+        write_run(&s, &f->runs[i]);
+}
