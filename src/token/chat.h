@@ -32,16 +32,19 @@ typedef struct ssw_chat_options {
 
 typedef struct ssw_chat ssw_chat; /* the format of one model; immutable */
 
+/* The tokenizer must outlive the chat; the GGUF may be closed. */
 ssw_status ssw_chat_open(const ssw_gguf *gguf, const ssw_tokenizer *tokenizer, ssw_chat **out, ssw_error *err);
 void ssw_chat_close(ssw_chat *chat);
 const char *ssw_chat_format_name(const ssw_chat *chat); /* "harmony" */
 
-/* Appends the prompt's ids, ending where the assistant begins to speak. User text can never forge a control token. */
+/* Appends the prompt's ids, ending where the assistant begins to speak. User text can never forge a control token.
+ * SSW_ERR_UNSUPPORTED for what the format cannot say: tool messages, and in the published dialect a system or developer
+ * message that is not the first. On an error out is as before. */
 ssw_status ssw_chat_render(const ssw_chat *chat, const ssw_chat_message *messages, size_t n_messages,
                            const ssw_chat_options *options, ssw_tokens *out, ssw_error *err);
 
-/* Splits a generated token stream into its channels. Harmony: analysis -> reasoning, final -> content, headers and
- * control tokens -> nothing. Text comes out in whole UTF-8 characters. */
+/* Splits a generated token stream into its channels. Harmony: analysis -> reasoning, final and all others -> content,
+ * headers and control tokens -> nothing; text without a header is content. Text comes out in whole UTF-8 characters. */
 typedef struct ssw_chat_parser ssw_chat_parser;
 
 ssw_status ssw_chat_parser_open(const ssw_chat *chat, ssw_chat_parser **out, ssw_error *err);

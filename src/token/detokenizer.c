@@ -15,6 +15,21 @@ static void drop(ssw_detokenizer *detokenizer, size_t n)
     detokenizer->n_pending -= n;
 }
 
+void ssw_detokenizer_push_byte(ssw_detokenizer *detokenizer, char byte, ssw_strbuf *out)
+{
+    detokenizer->pending[detokenizer->n_pending++] = byte;
+    while (detokenizer->n_pending > 0) {
+        int length = ssw_utf8_check(detokenizer->pending, detokenizer->n_pending);
+        if (length == 0)
+            break;
+        if (length > 0)
+            ssw_strbuf_append(out, detokenizer->pending, (size_t)length);
+        else
+            ssw_strbuf_append_text(out, SSW_UTF8_REPLACEMENT);
+        drop(detokenizer, (size_t)(length > 0 ? length : -length));
+    }
+}
+
 void ssw_detokenizer_push(ssw_detokenizer *detokenizer, int32_t id, ssw_strbuf *out)
 {
     size_t n_bytes;
@@ -23,19 +38,8 @@ void ssw_detokenizer_push(ssw_detokenizer *detokenizer, int32_t id, ssw_strbuf *
         ssw_detokenizer_flush(detokenizer, out);
         return;
     }
-    for (size_t i = 0; i < n_bytes; i++) {
-        detokenizer->pending[detokenizer->n_pending++] = bytes[i];
-        while (detokenizer->n_pending > 0) {
-            int length = ssw_utf8_check(detokenizer->pending, detokenizer->n_pending);
-            if (length == 0)
-                break;
-            if (length > 0)
-                ssw_strbuf_append(out, detokenizer->pending, (size_t)length);
-            else
-                ssw_strbuf_append_text(out, SSW_UTF8_REPLACEMENT);
-            drop(detokenizer, (size_t)(length > 0 ? length : -length));
-        }
-    }
+    for (size_t i = 0; i < n_bytes; i++)
+        ssw_detokenizer_push_byte(detokenizer, bytes[i], out);
 }
 
 void ssw_detokenizer_flush(ssw_detokenizer *detokenizer, ssw_strbuf *out)

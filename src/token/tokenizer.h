@@ -72,6 +72,7 @@ typedef struct ssw_detokenizer {
 void ssw_detokenizer_init(ssw_detokenizer *detokenizer, const ssw_tokenizer *tokenizer);
 /* Appends to out the characters that are now complete. A control token ends what is pending and appends nothing. */
 void ssw_detokenizer_push(ssw_detokenizer *detokenizer, int32_t id, ssw_strbuf *out);
+void ssw_detokenizer_push_byte(ssw_detokenizer *detokenizer, char byte, ssw_strbuf *out);
 void ssw_detokenizer_flush(ssw_detokenizer *detokenizer, ssw_strbuf *out); /* at the end: pending bytes as U+FFFD */
 
 #ifdef __cplusplus

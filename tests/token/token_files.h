@@ -1,0 +1,25 @@
+/* A small byte-level vocabulary as a GGUF in memory of the test: all 256 bytes, some merges, harmony's
+ * control tokens. */
+#ifndef SSW_TESTS_TOKEN_FILES_H
+#define SSW_TESTS_TOKEN_FILES_H
+
+#include "gguf/gguf.h"
+#include "gguf/gguf_writer.h"
+
+/* What a test may change before the file is written; zero it for the usual one. */
+typedef struct vocab_options {
+    const char *pre;           /* NULL: "gpt-4o" */
+    const char *chat_template; /* NULL: none */
+    const char *const *merges; /* "a b" in printable form; NULL-terminated; NULL: the usual ones */
+    int without_byte;          /* this byte has no token (0: all have) */
+    bool without_call;         /* no <|call|> */
+} vocab_options;
+
+/* The written file's path, in a buffer of the helper's; remove_vocab_file removes it. */
+const char *write_vocab_file(const vocab_options *options);
+void remove_vocab_file(void);
+
+extern const char plain_template[];     /* the demo model's */
+extern const char published_template[]; /* enough of gpt-oss's to be recognised */
+
+#endif
