@@ -90,10 +90,122 @@ static void logits_are_those_of_transformers(void **state)
     }
 }
 
+/* The row before the last product, one token at a time: hidden_sum of a single token is its hidden state. */
+static void hidden_states_are_those_of_transformers(void **state)
+{
+    fixture f;
+    ssw_session *session;
+    ssw_error err;
+    fixture_open(&f, "mxfp4_q8_0_gqa4_e7k4");
+    ssw_engine *engine = open_engine(f.model_path, 0, 1, true);
+    float *hidden = malloc((size_t)f.n_embd * sizeof *hidden);
+    assert_non_null(hidden);
+    assert_int_equal(ssw_session_open(engine, &session, &err), SSW_OK);
+    for (int32_t i = 0, row = 0; i < f.n_prompt; i++) {
+        ssw_eval_item item = {
+            .session = session, .tokens = f.prompt + i, .n_tokens = 1, .hidden_sum = hidden};
+        assert_int_equal(ssw_engine_eval(engine, &item, 1, &err), SSW_OK);
+        if (row < f.n_rows && f.rows[row] == i) {
+            float d = max_difference(hidden, f.hidden + (size_t)row * (size_t)f.n_embd, f.n_embd);
+            assert_true(d <= 0.01f); /* the F16 cache again */
+            row++;
+        }
+    }
+    free(hidden);
+    ssw_engine_close(engine);
+    fixture_close(&f);
+}
+
+/* However a prompt is cut, a token's arithmetic is the same operation by operation, so the logits are the
+ * same bits. */
+static void cutting_the_prompt_changes_nothing(void **state)
+{
+    static const char *const names[] = {"f32_gqa2_e3k3_w4", "mxfp4_q8_0_gqa4_e7k4", "mxfp4_bf16_gqa1_e8k2"};
+    for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
+        fixture f;
+        fixture_open(&f, names[k]);
+        size_t n = (size_t)f.n_prompt * (size_t)f.n_vocab;
+        ssw_engine *whole_engine = open_engine(f.model_path, 0, 1, false);
+        float *whole = eval_prompt(whole_engine, &f);
+        ssw_engine_close(whole_engine);
+        static const int32_t batches[] = {1, 7, 16, 33};
+        for (size_t b = 0; b < sizeof batches / sizeof batches[0]; b++) {
+            ssw_engine *engine = open_engine(f.model_path, batches[b], 1, false);
+            float *cut = eval_prompt(engine, &f);
+            assert_memory_equal(cut, whole, n * sizeof *cut);
+            free(cut);
+            ssw_engine_close(engine);
+        }
+        free(whole);
+        fixture_close(&f);
+    }
+}
+
+/* Three prompts of different lengths side by side, the steps interleaved, against each of them alone. */
+static void sequences_do_not_see_each_other(void **state)
+{
+    enum { N = 3, STEP = 5 };
+    fixture f;
+    ssw_error err;
+    ssw_session *sessions[N];
+    float *together[N];
+    fixture_open(&f, "mxfp4_q8_0_gqa4_e7k4");
+    size_t n_vocab = (size_t)f.n_vocab;
+    ssw_engine *engine = open_engine(f.model_path, 11, N, false);
+    int32_t lengths[N] = {f.n_prompt, f.n_prompt - 9, f.n_prompt / 2}, done[N] = {0}, running = N;
+    for (int i = 0; i < N; i++) {
+        together[i] = calloc((size_t)f.n_prompt * n_vocab, sizeof(float));
+        assert_non_null(together[i]);
+        assert_int_equal(ssw_session_open(engine, &sessions[i], &err), SSW_OK);
+    }
+    assert_int_equal(ssw_session_open(engine, &(ssw_session *){NULL}, &err), SSW_ERR_LIMIT);
+    while (running > 0) {
+        ssw_eval_item items[N];
+        running = 0;
+        for (int i = 0; i < N; i++) {
+            int32_t n = lengths[i] - done[i] < STEP + i ? lengths[i] - done[i] : STEP + i;
+            if (n == 0)
+                continue;
+            /* sequence i reads the prompt from token i on */
+            items[running++] = (ssw_eval_item){.session = sessions[i],
+                                               .tokens = f.prompt + (done[i] + i) % (f.n_prompt - STEP - N),
+                                               .n_tokens = n,
+                                               .logits_all = together[i] + (size_t)done[i] * n_vocab};
+            done[i] += n;
+        }
+        if (running > 0)
+            assert_int_equal(ssw_engine_eval(engine, items, running, &err), SSW_OK);
+    }
+    for (int i = 0; i < N; i++)
+        ssw_session_close(sessions[i]);
+    for (int i = 0; i < N; i++) {
+        float *alone = malloc((size_t)lengths[i] * n_vocab * sizeof *alone);
+        assert_non_null(alone);
+        assert_int_equal(ssw_session_open(engine, &sessions[i], &err), SSW_OK);
+        for (int32_t at = 0; at < lengths[i]; at += STEP + i) {
+            int32_t n = lengths[i] - at < STEP + i ? lengths[i] - at : STEP + i;
+            ssw_eval_item item = {.session = sessions[i],
+                                  .tokens = f.prompt + (at + i) % (f.n_prompt - STEP - N),
+                                  .n_tokens = n,
+                                  .logits_all = alone + (size_t)at * n_vocab};
+            assert_int_equal(ssw_engine_eval(engine, &item, 1, &err), SSW_OK);
+        }
+        assert_memory_equal(alone, together[i], (size_t)lengths[i] * n_vocab * sizeof *alone);
+        free(alone);
+        free(together[i]);
+        ssw_session_close(sessions[i]);
+    }
+    ssw_engine_close(engine);
+    fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_are_those_of_transformers),
+        cmocka_unit_test(hidden_states_are_those_of_transformers),
+        cmocka_unit_test(cutting_the_prompt_changes_nothing),
+        cmocka_unit_test(sequences_do_not_see_each_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
