@@ -79,6 +79,11 @@ static ssw_status open_file(ssw_engine *engine, const char *path, ssw_error *err
         return ssw_error_set(err, SSW_ERR_FORMAT,
                              "%s: the tokenizer has %d tokens, the embedding only %d rows", path,
                              ssw_tokenizer_vocab_size(engine->tokenizer), n_vocab);
+    ssw_error chat_error;
+    if (ssw_chat_open(engine->gguf, engine->tokenizer, &engine->chat, &chat_error) != SSW_OK) {
+        engine->chat = NULL;
+        ssw_log_write(&engine->log, SSW_LOG_WARN, "no chat format: %s", chat_error.message);
+    }
     return SSW_OK;
 }
 
@@ -181,6 +186,7 @@ void ssw_engine_close(ssw_engine *engine)
     ssw_kvcache_close(&engine->cache);
     ssw_weights_deinit(&engine->weights);
     ssw_pool_close(engine->pool);
+    ssw_chat_close(engine->chat);
     ssw_tokenizer_close(engine->tokenizer);
     ssw_model_deinit(&engine->model);
     ssw_gguf_close(engine->gguf);
