@@ -1,6 +1,6 @@
 #!/bin/sh
-# reference.sh NODE_MODULES PROGRAM: token ids of two real vocabularies against npm's gpt-tokenizer.
-# Exit 77 (skipped) without the package, unless CI=true.
+# reference.sh NODE_MODULES PROGRAM [LLAMA_PROGRAM]: token ids of two real vocabularies against npm's gpt-tokenizer, and
+# of the larger one, piece by piece, against llama.cpp. Exit 77 (skipped) without the package, unless CI=true.
 set -eu
 here=$(dirname "$0")
 if [ ! -d "$1/gpt-tokenizer" ] || ! command -v node >/dev/null; then
@@ -13,3 +13,4 @@ trap 'rm -rf "$work"' EXIT
 node "$here/export_vocab.mjs" "$1" "$work"
 "$2" "$work/o200k.gguf" "$work/o200k.expected"
 "$2" "$work/gpt2.gguf" "$work/gpt2.expected"
+[ $# -lt 3 ] || "$3" "$work/o200k.gguf"
