@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/strbuf.h"
@@ -72,6 +73,9 @@ ssw_status ssw_gguf_writer_open(const char *path, uint32_t alignment_bytes, ssw_
         return ssw_error_set(err, SSW_ERR_USAGE,
                              "%s: alignment %" PRIu32 " is not a power of two from %d to %d", path, alignment,
                              SSW_GGUF_ALIGNMENT_MIN, SSW_GGUF_ALIGNMENT_MAX);
+    struct stat there;
+    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
+        return ssw_error_set(err, SSW_ERR_USAGE, "%s: exists and is not a regular file", path);
     ssw_gguf_writer *writer = calloc(1, sizeof *writer);
     if (!writer || !(writer->path = strdup(path)) || asprintf(&writer->tmp_path, "%s.tmp", path) < 0) {
         ssw_gguf_writer_close(writer);
