@@ -16,6 +16,7 @@ typedef struct command {
 
 static const command commands[] = {
     {"serve", "serve a Mixture-of-Experts model over HTTP", ssw_cmd_serve},
+    {"synth", "write a model of a published shape with random weights", ssw_cmd_synth},
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof commands[0], PROGRAM_NAME_MAX = 64 };
