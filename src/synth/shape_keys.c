@@ -13,6 +13,8 @@ enum {
     YARN_CONTEXT = 4096
 };
 
+enum { LITE_LAYERS = 27 };
+
 typedef struct scope {
     ssw_gguf_writer *writer;
     const char *architecture;
@@ -136,8 +138,7 @@ static void set_family(const scope *s, const ssw_synth_options *o)
         set_u32(s, "rope.dimension_count", shape->rope_dim);
         set_yarn(s, 40);
         set_f32(s, "rope.scaling.yarn_log_multiplier", 0.1f * 0.707f);
-        if (o->n_layers !=
-            shape->n_layers) /* llama.cpp knows the Lite models, which have none, by their layers */
+        if (o->n_layers != LITE_LAYERS) /* llama.cpp knows by the layers that the Lite model has none */
             set_u32(s, "attention.q_lora_rank", 0);
         break;
     case SSW_FAMILY_MIXTRAL:

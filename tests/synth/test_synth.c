@@ -63,7 +63,7 @@ static void test_every_family(void **state)
         assert_true(ssw_gguf_read_text(ssw_gguf_find_key(gguf, "general.architecture"), &text));
         assert_memory_equal(text.bytes, shape.architecture, text.n_bytes);
         assert_int_equal(read_number(gguf, shape.architecture, "block_count"), 3);
-        assert_int_equal(read_number(gguf, shape.architecture, "embedding_length"), 128);
+        assert_int_equal(read_number(gguf, shape.architecture, "embedding_length"), 256);
         assert_int_equal(read_number(gguf, shape.architecture, "expert_count"), 8);
         assert_int_equal(read_number(gguf, shape.architecture, "expert_used_count"), 2);
         assert_int_equal(ssw_gguf_array_length(ssw_gguf_find_key(gguf, "tokenizer.ggml.tokens")), N_VOCAB);

@@ -8,10 +8,10 @@ static inline ssw_shape tiny_shape(const ssw_shape *published)
 {
     ssw_shape shape = *published;
     shape.n_layers = 3;
-    shape.n_embd = 128;
-    shape.n_heads = 4;
-    shape.n_heads_kv = published->kv_lora_rank > 0 ? 1 : 2;
-    shape.head_dim = 32;
+    shape.n_embd = 256;
+    shape.n_heads = 2;
+    shape.n_heads_kv = 1;
+    shape.head_dim = 128;
     shape.n_experts = 8;
     shape.n_experts_used = 2;
     shape.n_ff_expert = 64;

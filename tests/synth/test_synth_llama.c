@@ -1,0 +1,114 @@
+/* llama.cpp reads the file of every family, tokenizes with its vocabulary and decodes without a NaN. */
+#include "../cmocka_all.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../gguf/gguf_files.h"
+#include "../llama_cpp/llama_ref.h"
+#include "synth/synth.h"
+#include "tiny_shape.h"
+
+enum { PATH_MAX_BYTES = 512, N_VOCAB = 4096, N_PROMPT = 64, N_STEPS = 8, N_IDS_MAX = 256 };
+
+static const char prompt[] = "Write a haiku about AI: tatena, \xc3\xa9\xf0\x9f\x98\x80\n";
+
+static void check_tokens(const ssw_llama *llama)
+{
+    int32_t ids[N_IDS_MAX];
+    char text[1024];
+    size_t n, n_bytes = 0;
+    ssw_error err;
+    assert_int_equal(ssw_llama_vocab_size(llama), N_VOCAB);
+    assert_int_equal(ssw_llama_tokenize(llama, prompt, strlen(prompt), false, ids, N_IDS_MAX, &n, &err),
+                     SSW_OK);
+    assert_true(n > 0 && n < strlen(prompt)); /* some words were merged */
+    for (size_t i = 0; i < n; i++)
+        n_bytes += ssw_llama_piece(llama, ids[i], text + n_bytes, sizeof text - n_bytes);
+    size_t skip = text[0] == ' ' ? 1 : 0; /* SentencePiece puts a space before the text */
+    assert_int_equal(n_bytes - skip, strlen(prompt));
+    assert_memory_equal(text + skip, prompt, n_bytes - skip);
+}
+
+static void check_logits(const ssw_llama *llama)
+{
+    const float *logits = ssw_llama_logits(llama);
+    double squares = 0;
+    for (int i = 0; i < N_VOCAB; i++) {
+        assert_true(isfinite(logits[i]));
+        squares += (double)logits[i] * logits[i];
+    }
+    double rms = sqrt(squares / N_VOCAB);
+    if (rms < 0.8 || rms > 1.25) /* 1 for weights of 1/sqrt(n_embd) on a normalised hidden state */
+        fail_msg("logits have rms %g", rms);
+}
+
+static void check_family(const ssw_shape *published, ssw_dtype dtype, double skew)
+{
+    char path[PATH_MAX_BYTES];
+    ssw_shape shape = tiny_shape(published);
+    ssw_synth_options o = {
+        .shape = &shape, .expert_dtype = dtype, .n_vocab = N_VOCAB, .seed = 9, .skew = skew};
+    ssw_synth_run run = {.n_threads = 2};
+    ssw_synth_result result;
+    ssw_error err = {0};
+    ssw_llama *llama = NULL;
+    int32_t ids[N_PROMPT];
+    scratch_path(path, sizeof path, "llama.gguf");
+    if (ssw_synth_options_resolve(&o, &err) != SSW_OK ||
+        ssw_synth_write(&o, path, &run, &result, &err) != SSW_OK ||
+        ssw_llama_open(&(ssw_llama_options){.model_path = path, .n_ctx = 256, .n_threads = 2}, &llama,
+                       &err) != SSW_OK)
+        fail_msg("%s, %s: %s", published->name, ssw_dtype_find((uint32_t)dtype)->name, err.message);
+    check_tokens(llama);
+    for (int i = 0; i < N_PROMPT; i++)
+        ids[i] = (i * 577 + 11) % (N_VOCAB - 64);
+    assert_int_equal(ssw_llama_eval(llama, ids, N_PROMPT, false, &err), SSW_OK);
+    for (int step = 0; step < N_STEPS; step++) {
+        check_logits(llama);
+        ids[0] = ssw_llama_greedy(llama);
+        assert_int_equal(ssw_llama_eval(llama, ids, 1, false, &err), SSW_OK);
+    }
+    ssw_llama_close(llama);
+}
+
+static void test_families(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ssw_shape_count(); i++)
+        check_family(ssw_shape_at(i), ssw_shape_at(i)->expert_dtype, 0);
+}
+
+static void test_types(void **state)
+{
+    (void)state;
+    static const ssw_dtype types[] = {SSW_DTYPE_F32,  SSW_DTYPE_F16,  SSW_DTYPE_BF16,
+                                      SSW_DTYPE_Q8_0, SSW_DTYPE_Q4_0, SSW_DTYPE_MXFP4};
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        check_family(ssw_shape_find("qwen3-30b-a3b"), types[i], 0);
+}
+
+static void test_skewed(void **state)
+{
+    (void)state;
+    check_family(ssw_shape_find("gpt-oss-20b"), SSW_DTYPE_MXFP4, 1);
+    check_family(ssw_shape_find("deepseek-v2-lite"), SSW_DTYPE_Q4_0, 1);
+}
+
+static int remove_scratch(void **state)
+{
+    (void)state;
+    scratch_remove();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_families),
+        cmocka_unit_test(test_types),
+        cmocka_unit_test(test_skewed),
+    };
+    return cmocka_run_group_tests(tests, NULL, remove_scratch);
+}
