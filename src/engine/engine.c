@@ -58,6 +58,16 @@ static ssw_status settle_sizes(ssw_engine *engine, const ssw_engine_options *o, 
     return SSW_OK;
 }
 
+/* llama.cpp's name for a model without one is "none" or, in older files, "no_vocab". */
+static bool has_tokenizer(const ssw_gguf *gguf)
+{
+    ssw_gguf_text kind;
+    if (!ssw_gguf_read_text(ssw_gguf_find_key(gguf, "tokenizer.ggml.model"), &kind))
+        return ssw_gguf_find_key(gguf, "tokenizer.ggml.model") != NULL;
+    return !(kind.n_bytes == 4 && memcmp(kind.bytes, "none", 4) == 0) &&
+           !(kind.n_bytes == 8 && memcmp(kind.bytes, "no_vocab", 8) == 0);
+}
+
 static ssw_status open_file(ssw_engine *engine, const char *path, ssw_error *err)
 {
     ssw_status status = ssw_gguf_open(path, &engine->gguf, err);
@@ -66,7 +76,7 @@ static ssw_status open_file(ssw_engine *engine, const char *path, ssw_error *err
     status = ssw_model_open(engine->gguf, &engine->model, err);
     if (status != SSW_OK)
         return status;
-    if (!ssw_gguf_find_key(engine->gguf, "tokenizer.ggml.model")) {
+    if (!has_tokenizer(engine->gguf)) {
         ssw_log_write(&engine->log, SSW_LOG_WARN, "%s has no tokenizer: only token ids can be evaluated",
                       path);
         return SSW_OK;

@@ -18,8 +18,8 @@ static void read_rope(ssw_model_keys *keys, ssw_model_hparams *h)
     rope->freq_base = ssw_model_keys_read_float(keys, "rope.freq_base", 2, 1e9);
     rope->factor = 1;
     rope->original_context = h->ctx_train;
-    rope->beta_fast = 32;
-    rope->beta_slow = 1;
+    rope->beta_fast = ssw_model_keys_read_float_or(keys, "rope.scaling.yarn_beta_fast", 0.001, 1000, 32);
+    rope->beta_slow = ssw_model_keys_read_float_or(keys, "rope.scaling.yarn_beta_slow", 0.001, 1000, 1);
     rope->round_range = false;
     if (rope->n_dims != h->head_dim)
         ssw_model_keys_refuse(keys, SSW_ERR_UNSUPPORTED,

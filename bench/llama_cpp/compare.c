@@ -1,0 +1,297 @@
+/* seesaw's engine beside llama.cpp: the same GGUF, the same threads, one process, one run, turn by turn.
+ *
+ *     compare MODEL.gguf [--threads N] [--rounds N] [--decode N] [--prefill N,N,...] [--depth N]
+ *
+ * Each round times, for every measurement, first one program and then the other, in alternating order, so
+ * that a noisy neighbour hits both; the ratio is the median of the rounds' ratios. Decode is greedy on the
+ * program's own logits, from a context of --depth random tokens. Beside it stands the rate at which this
+ * process reads memory, and which part of it decode achieves. */
+#include <argp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/pool.h"
+#include "llama_ref.h"
+#include "seesaw/engine.h"
+
+enum { ROUNDS_MAX = 101, PREFILLS_MAX = 8, PROBE_MIB = 512, TOKENS_MAX = 1 << 16, PAUSE_MS = 30 };
+
+typedef struct settings {
+    const char *model_path;
+    int threads, rounds, decode, depth, n_prefills;
+    int prefills[PREFILLS_MAX];
+} settings;
+
+typedef struct contest {
+    const settings *s;
+    ssw_engine *engine;
+    ssw_session *session;
+    ssw_llama *llama;
+    int32_t n_vocab;
+    int32_t *tokens; /* random */
+    float *logits;
+} contest;
+
+static void stop(const char *what, const ssw_error *err)
+{
+    fprintf(stderr, "compare: %s: %s\n", what, err->message);
+    exit(1);
+}
+
+static int32_t largest(const float *logits, int32_t n)
+{
+    int32_t best = 0;
+    for (int32_t i = 1; i < n; i++)
+        best = logits[i] > logits[best] ? i : best;
+    return best;
+}
+
+static void open_both(contest *c)
+{
+    ssw_error err;
+    ssw_engine_options options;
+    int n_ctx = 4096;
+    ssw_engine_options_init(&options);
+    options.model_path = c->s->model_path;
+    options.n_threads = c->s->threads;
+    options.ctx_size = n_ctx;
+    if (ssw_engine_open(&options, &c->engine, &err) != SSW_OK ||
+        ssw_session_open(c->engine, &c->session, &err) != SSW_OK)
+        stop("seesaw", &err);
+    ssw_llama_options llama = {.model_path = c->s->model_path, .n_ctx = n_ctx, .n_threads = c->s->threads};
+    if (ssw_llama_open(&llama, &c->llama, &err) != SSW_OK)
+        stop("llama.cpp", &err);
+    c->n_vocab = ssw_engine_describe(c->engine)->n_vocab;
+    c->logits = malloc((size_t)c->n_vocab * sizeof *c->logits);
+    c->tokens = malloc(TOKENS_MAX * sizeof *c->tokens);
+    if (!c->logits || !c->tokens)
+        stop("memory", &(ssw_error){.message = "none"});
+    uint64_t state = 1;
+    for (int i = 0; i < TOKENS_MAX; i++) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        c->tokens[i] = (int32_t)((state >> 33) % (uint64_t)c->n_vocab);
+    }
+}
+
+static void seesaw_eval(contest *c, const int32_t *tokens, int32_t n)
+{
+    ssw_error err;
+    ssw_eval_item item = {.session = c->session, .tokens = tokens, .n_tokens = n, .logits = c->logits};
+    if (ssw_engine_eval(c->engine, &item, 1, &err) != SSW_OK)
+        stop("seesaw", &err);
+}
+
+static void llama_eval(contest *c, const int32_t *tokens, int32_t n)
+{
+    ssw_error err;
+    if (ssw_llama_eval(c->llama, tokens, (size_t)n, false, &err) != SSW_OK)
+        stop("llama.cpp", &err);
+    (void)ssw_llama_logits(c->llama); /* waits for them */
+}
+
+static void reset(contest *c, bool is_seesaw)
+{
+    ssw_error err;
+    if (!is_seesaw)
+        ssw_llama_reset(c->llama);
+    else if (ssw_session_truncate(c->session, 0, &err) != SSW_OK)
+        stop("seesaw", &err);
+    ssw_clock_sleep_until_ns(ssw_clock_now_ns() +
+                             PAUSE_MS * SSW_NS_PER_MS); /* the other's workers fall asleep */
+}
+
+static double time_prefill(contest *c, bool is_seesaw, int n)
+{
+    reset(c, is_seesaw);
+    int64_t start_ns = ssw_clock_now_ns();
+    (is_seesaw ? seesaw_eval : llama_eval)(c, c->tokens, n);
+    return n / ((double)(ssw_clock_now_ns() - start_ns) / 1e9);
+}
+
+static double time_decode(contest *c, bool is_seesaw, int depth)
+{
+    reset(c, is_seesaw);
+    (is_seesaw ? seesaw_eval : llama_eval)(c, c->tokens, depth);
+    int64_t start_ns = ssw_clock_now_ns();
+    for (int i = 0; i < c->s->decode; i++) {
+        int32_t token = is_seesaw ? largest(c->logits, c->n_vocab) : ssw_llama_greedy(c->llama);
+        (is_seesaw ? seesaw_eval : llama_eval)(c, &token, 1);
+    }
+    return c->s->decode / ((double)(ssw_clock_now_ns() - start_ns) / 1e9);
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, int n)
+{
+    qsort(values, (size_t)n, sizeof *values, ascending);
+    return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+/* n: prompt tokens, or 0 for decode. Returns seesaw's median rate in tokens per second. */
+static double measure(contest *c, int n)
+{
+    double ours[ROUNDS_MAX], theirs[ROUNDS_MAX], ratios[ROUNDS_MAX];
+    for (int r = -1; r < c->s->rounds; r++) { /* the first is a warm-up */
+        for (int turn = 0; turn < 2; turn++) {
+            bool is_seesaw = (r + turn) % 2 == 0;
+            double rate = n ? time_prefill(c, is_seesaw, n) : time_decode(c, is_seesaw, c->s->depth);
+            if (r >= 0)
+                (is_seesaw ? ours : theirs)[r] = rate;
+        }
+        if (r >= 0)
+            ratios[r] = ours[r] / theirs[r];
+    }
+    double our_median = median(ours, c->s->rounds), their_median = median(theirs, c->s->rounds);
+    double ratio = median(ratios, c->s->rounds);
+    printf("| %s%d | %.1f | %.1f | %.2f | %.2f to %.2f |\n", n ? "pp" : "tg", n ? n : c->s->decode,
+           our_median, their_median, ratio, ratios[0], ratios[c->s->rounds - 1]);
+    fflush(stdout);
+    return our_median;
+}
+
+/* ---- memory bandwidth ---- */
+
+typedef struct probe {
+    const uint64_t *words;
+    uint64_t n_words;
+    uint64_t sums[SSW_POOL_THREADS_MAX];
+} probe;
+
+static void read_all(void *context, int worker, int n_workers)
+{
+    probe *p = context;
+    uint64_t begin = p->n_words / (uint64_t)n_workers * (uint64_t)worker,
+             end = begin + p->n_words / (uint64_t)n_workers;
+    uint64_t a[32] = {0}, sum = 0;
+    for (uint64_t i = begin; i + 32 <= end; i += 32) {
+        for (int k = 0; k < 32; k++)
+            a[k] += p->words[i + (uint64_t)k];
+    }
+    for (int k = 0; k < 32; k++)
+        sum += a[k];
+    p->sums[worker] = sum;
+}
+
+static double probe_gb_per_s(int threads)
+{
+    ssw_pool *pool;
+    ssw_error err;
+    ssw_pool_options options = {.n_threads = threads, .pin = true};
+    probe *p = calloc(1, sizeof *p);
+    size_t n_bytes = (size_t)PROBE_MIB << 20;
+    uint64_t *words = aligned_alloc(1 << 21, n_bytes);
+    double best = 0;
+    if (!p || !words || ssw_pool_open(&options, &pool, &err) != SSW_OK)
+        stop("probe", &(ssw_error){.message = "no memory or threads"});
+    memset(words, 1, n_bytes);
+    p->words = words;
+    p->n_words = n_bytes / sizeof *words;
+    for (int i = 0; i < 7; i++) {
+        int64_t start_ns = ssw_clock_now_ns();
+        ssw_pool_run(pool, read_all, p);
+        double rate = (double)n_bytes / (double)(ssw_clock_now_ns() - start_ns);
+        best = rate > best ? rate : best;
+    }
+    if (p->sums[0] == 42) /* keeps the sums alive */
+        printf("\n");
+    ssw_pool_close(pool);
+    free(words);
+    free(p);
+    return best;
+}
+
+/* Bytes of weights that one decoded token reads: all but the embedding, and of the experts those chosen. */
+static double bytes_per_token(const ssw_engine_info *info)
+{
+    uint64_t n = info->expert_bytes_per_token;
+    for (int i = 0; i < info->n_places; i++) {
+        const ssw_engine_place *place = &info->places[i];
+        if (strcmp(place->tensors, "experts") != 0 && strcmp(place->how, "repacked") == 0)
+            n += place->actual_bytes;
+    }
+    return (double)n;
+}
+
+/* ---- front ---- */
+
+static const struct argp_option argp_options[] = {
+    {"threads", 't', "N", 0, "threads of both programs (2)", 0},
+    {"rounds", 'r', "N", 0, "rounds (7)", 0},
+    {"decode", 'n', "N", 0, "tokens decoded in a round (64)", 0},
+    {"depth", 'd', "N", 0, "context before them (32)", 0},
+    {"prefill", 'p', "N,N", 0, "prompt lengths (128,512)", 0},
+    {0},
+};
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    settings *s = state->input;
+    switch (key) {
+    case 't':
+        s->threads = atoi(arg);
+        break;
+    case 'r':
+        s->rounds = atoi(arg) < ROUNDS_MAX ? atoi(arg) : ROUNDS_MAX;
+        break;
+    case 'n':
+        s->decode = atoi(arg);
+        break;
+    case 'd':
+        s->depth = atoi(arg);
+        break;
+    case 'p':
+        s->n_prefills = 0;
+        for (char *at = strtok(arg, ","); at && s->n_prefills < PREFILLS_MAX; at = strtok(NULL, ","))
+            s->prefills[s->n_prefills++] = atoi(at);
+        break;
+    case ARGP_KEY_ARG:
+        if (s->model_path)
+            argp_usage(state);
+        s->model_path = arg;
+        break;
+    case ARGP_KEY_END:
+        if (!s->model_path || s->rounds < 1 || s->decode < 1 || s->depth < 1 || s->threads < 1)
+            argp_usage(state);
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    settings s = {
+        .threads = 2, .rounds = 7, .decode = 64, .depth = 32, .n_prefills = 2, .prefills = {128, 512}};
+    const struct argp argp = {
+        argp_options, parse, "MODEL.gguf", "Times seesaw's engine beside llama.cpp.", 0, 0, 0};
+    contest c = {.s = &s};
+    argp_parse(&argp, argc, argv, 0, NULL, &s);
+    open_both(&c);
+    const ssw_engine_info *info = ssw_engine_describe(c.engine);
+    double gb_per_token = bytes_per_token(info) / 1e9;
+    double probe_before = probe_gb_per_s(s.threads);
+    printf("%s: %.2f GB, %.3f GB read per token; %d threads, %s; %d rounds\n\n", info->name,
+           (double)info->model_bytes / 1e9, gb_per_token, info->n_threads, info->isa, s.rounds);
+    printf("| test | seesaw tok/s | llama.cpp tok/s | ratio (median of rounds) | range "
+           "|\n|---|---|---|---|---|\n");
+    double decode = measure(&c, 0);
+    for (int i = 0; i < s.n_prefills; i++)
+        (void)measure(&c, s.prefills[i]);
+    double probe_after = probe_gb_per_s(s.threads);
+    double probed = probe_after > probe_before ? probe_after : probe_before;
+    printf("\nmemory reads %.1f GB/s (best of 14 passes over %d MiB); decode uses %.1f GB/s, %.0f %% of it\n",
+           probed, PROBE_MIB, decode * gb_per_token, 100 * decode * gb_per_token / probed);
+    ssw_engine_close(c.engine);
+    ssw_llama_close(c.llama);
+    free(c.logits);
+    free(c.tokens);
+    return 0;
+}
