@@ -4,7 +4,10 @@
 
 #include <stdlib.h>
 
-enum { PROBES_MAX = 4096 }; /* a table that needs more was made to be slow */
+enum {
+    PROBES_MAX = 4096,      /* a table that needs more was made to be slow */
+    ROOM_TO_SPARE = 1 << 16 /* symbols */
+};
 
 static size_t slot_of(const ssw_bpe_table *table, uint64_t pair)
 {
@@ -55,12 +58,15 @@ ssw_status ssw_bpe_table_add(ssw_bpe_table *table, int32_t left, int32_t right, 
 static const ssw_bpe_merge *find(const ssw_bpe_table *table, int32_t left, int32_t right)
 {
     uint64_t pair = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
-    for (size_t slot = slot_of(table, pair);; slot = (slot + 1) & (table->n_slots - 1)) {
+    size_t slot = slot_of(table, pair);
+    for (int probes = 0; probes <= PROBES_MAX; probes++) {
         if (table->slots[slot].pair == pair)
             return &table->slots[slot];
         if (table->slots[slot].pair == SSW_BPE_NO_PAIR)
-            return NULL;
+            break;
+        slot = (slot + 1) & (table->n_slots - 1);
     }
+    return NULL;
 }
 
 void ssw_bpe_workspace_deinit(ssw_bpe_workspace *workspace)
@@ -70,28 +76,23 @@ void ssw_bpe_workspace_deinit(ssw_bpe_workspace *workspace)
     *workspace = (ssw_bpe_workspace){0};
 }
 
-static bool comes_before(const ssw_bpe_candidate *a, const ssw_bpe_candidate *b)
+static void push(ssw_bpe_workspace *workspace, uint64_t candidate)
 {
-    return a->rank != b->rank ? a->rank < b->rank : a->at < b->at;
-}
-
-static void push(ssw_bpe_workspace *workspace, ssw_bpe_candidate candidate)
-{
-    ssw_bpe_candidate *heap = workspace->heap;
+    uint64_t *heap = workspace->heap;
     size_t i = workspace->n_heap++;
-    for (; i > 0 && comes_before(&candidate, &heap[(i - 1) / 2]); i = (i - 1) / 2)
+    for (; i > 0 && candidate < heap[(i - 1) / 2]; i = (i - 1) / 2)
         heap[i] = heap[(i - 1) / 2];
     heap[i] = candidate;
 }
 
-static ssw_bpe_candidate pop(ssw_bpe_workspace *workspace)
+static uint64_t pop(ssw_bpe_workspace *workspace)
 {
-    ssw_bpe_candidate *heap = workspace->heap, top = heap[0], last = heap[--workspace->n_heap];
+    uint64_t *heap = workspace->heap, top = heap[0], last = heap[--workspace->n_heap];
     size_t i = 0, n = workspace->n_heap;
     for (size_t child; (child = 2 * i + 1) < n; i = child) {
-        if (child + 1 < n && comes_before(&heap[child + 1], &heap[child]))
+        if (child + 1 < n && heap[child + 1] < heap[child])
             child++;
-        if (!comes_before(&heap[child], &last))
+        if (last <= heap[child])
             break;
         heap[i] = heap[child];
     }
@@ -99,16 +100,19 @@ static ssw_bpe_candidate pop(ssw_bpe_workspace *workspace)
     return top;
 }
 
-/* The pair that begins at symbol `at`, if it can merge. */
+/* How symbol `at` merges with the next one; NULL if it does not. */
+static const ssw_bpe_merge *find_at(const ssw_bpe_table *table, const ssw_bpe_symbol *symbols, uint32_t at)
+{
+    if (symbols[at].id < 0 || symbols[at].next == SSW_BPE_END)
+        return NULL;
+    return find(table, symbols[at].id, symbols[symbols[at].next].id);
+}
+
 static void consider(const ssw_bpe_table *table, ssw_bpe_workspace *workspace, uint32_t at)
 {
-    const ssw_bpe_symbol *symbols = workspace->symbols;
-    if (at == SSW_BPE_END || symbols[at].next == SSW_BPE_END)
-        return;
-    int32_t left = symbols[at].id, right = symbols[symbols[at].next].id;
-    const ssw_bpe_merge *merge = find(table, left, right);
+    const ssw_bpe_merge *merge = at == SSW_BPE_END ? NULL : find_at(table, workspace->symbols, at);
     if (merge)
-        push(workspace, (ssw_bpe_candidate){merge->rank, at, left, right, merge->merged});
+        push(workspace, (uint64_t)merge->rank << 32 | at);
 }
 
 /* Room for n symbols; each starts one candidate and each merge, of fewer than n, adds two more. */
@@ -116,7 +120,7 @@ static ssw_status reserve(ssw_bpe_workspace *workspace, size_t n, ssw_error *err
 {
     if (n <= workspace->symbols_capacity)
         return SSW_OK;
-    size_t capacity = n + n / 2 + 64;
+    size_t capacity = n < ROOM_TO_SPARE ? n + n / 2 + 64 : n;
     ssw_bpe_workspace_deinit(workspace);
     workspace->symbols = malloc(capacity * sizeof *workspace->symbols);
     workspace->heap = malloc(3 * capacity * sizeof *workspace->heap);
@@ -150,19 +154,19 @@ ssw_status ssw_bpe_merge_word(const ssw_bpe_table *table, ssw_bpe_workspace *wor
     for (uint32_t i = 0; i + 1 < n_bytes; i++)
         consider(table, workspace, i);
     while (workspace->n_heap > 0) {
-        ssw_bpe_candidate candidate = pop(workspace);
-        ssw_bpe_symbol *left = &symbols[candidate.at];
-        if (left->id != candidate.left || left->next == SSW_BPE_END ||
-            symbols[left->next].id != candidate.right)
+        uint64_t candidate = pop(workspace);
+        uint32_t at = (uint32_t)candidate;
+        const ssw_bpe_merge *merge = find_at(table, symbols, at);
+        if (!merge || merge->rank != candidate >> 32)
             continue;
-        ssw_bpe_symbol *right = &symbols[left->next];
-        left->id = candidate.merged;
+        ssw_bpe_symbol *left = &symbols[at], *right = &symbols[left->next];
+        left->id = merge->merged;
         right->id = -1;
         left->next = right->next;
         if (left->next != SSW_BPE_END)
-            symbols[left->next].prev = candidate.at;
+            symbols[left->next].prev = at;
         consider(table, workspace, left->prev);
-        consider(table, workspace, candidate.at);
+        consider(table, workspace, at);
     }
     return SSW_OK;
 }

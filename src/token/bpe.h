@@ -41,17 +41,12 @@ typedef struct ssw_bpe_symbol {
     uint32_t prev, next; /* SSW_BPE_END at the ends */
 } ssw_bpe_symbol;
 
-typedef struct ssw_bpe_candidate {
-    uint32_t rank, at; /* at: index of the left symbol */
-    int32_t left, right, merged;
-} ssw_bpe_candidate;
-
 #define SSW_BPE_END UINT32_MAX
 
 typedef struct ssw_bpe_workspace { /* zero it to begin */
     ssw_bpe_symbol *symbols;
     size_t n_symbols, symbols_capacity;
-    ssw_bpe_candidate *heap;
+    uint64_t *heap; /* candidates: rank << 32 | index of the left symbol */
     size_t n_heap, heap_capacity;
 } ssw_bpe_workspace;
 

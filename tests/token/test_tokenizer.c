@@ -1,0 +1,263 @@
+/* The tokenizer's own promises, with a small vocabulary: special tokens, invalid UTF-8, long words in good
+ * time, whole characters from the stream, and clear errors for bad vocabularies. That ids are right is
+ * test_tokenizer_reference's. */
+#include "../cmocka_all.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "token/tokenizer.h"
+#include "token_files.h"
+
+static ssw_tokenizer *open_with(const vocab_options *options)
+{
+    ssw_error err = {0};
+    ssw_gguf *gguf;
+    ssw_tokenizer *tokenizer = NULL;
+    const char *path = write_vocab_file(options);
+    if (ssw_gguf_open(path, &gguf, &err) != SSW_OK || ssw_tokenizer_open(gguf, &tokenizer, &err) != SSW_OK)
+        fail_msg("%s", err.message);
+    ssw_gguf_close(gguf);
+    remove_vocab_file();
+    return tokenizer;
+}
+
+/* The text's tokens, written with a bar between them. */
+static void expect_split(const ssw_tokenizer *tokenizer, const char *text, bool parse_special,
+                         const char *expected)
+{
+    ssw_error err = {0};
+    ssw_tokens tokens = {0};
+    char shown[512] = "";
+    if (ssw_tokenizer_encode(tokenizer, text, strlen(text), parse_special, &tokens, &err) != SSW_OK)
+        fail_msg("%s", err.message);
+    for (size_t i = 0; i < tokens.n; i++) {
+        size_t n;
+        const char *piece = ssw_tokenizer_piece(tokenizer, tokens.ids[i], &n);
+        strcat(shown, i ? "|" : "");
+        strncat(shown, piece, n);
+    }
+    ssw_tokens_deinit(&tokens);
+    assert_string_equal(shown, expected);
+}
+
+static void merges_by_rank(void **state)
+{
+    ssw_tokenizer *tokenizer = open_with(&(vocab_options){0});
+    expect_split(tokenizer, "hello world", false, "hello| w|o|r|l|d");
+    expect_split(tokenizer, "shell", false, "s|hell");
+    expect_split(tokenizer, "aaaaaaaaaaaaaaa", false, "aaaaaaaa|aaaa|aa|a"); /* leftmost first */
+    expect_split(tokenizer, "", false, "");
+    ssw_tokenizer_close(tokenizer);
+    /* the lower rank wins, not the left pair */
+    static const char *const merges[] = {"b c", "a b", "a bc", NULL};
+    tokenizer = open_with(&(vocab_options){.merges = merges});
+    expect_split(tokenizer, "abc", false, "abc");
+    expect_split(tokenizer, "ab", false, "ab");
+    expect_split(tokenizer, "abbc", false, "ab|bc");
+    ssw_tokenizer_close(tokenizer);
+}
+
+static void special_tokens(void **state)
+{
+    ssw_tokenizer *tokenizer = open_with(&(vocab_options){0});
+    expect_split(tokenizer, "<|end|>hello<|start", true, "<|end|>|hello|<|||s|t|a|r|t");
+    expect_split(tokenizer, "<|end|>", false, "<|||e|n|d|||>");
+    /* user-defined ones are always recognised, the longest first; one in control form only as a control token
+     */
+    expect_split(tokenizer, "a<user thing> 2<user thing> 3", false, "a|<user thing> 2|<user thing>| |3");
+    expect_split(tokenizer, "<|user|>", false, "<|||u|s|e|r|||>");
+    expect_split(tokenizer, "<|user|>", true, "<|user|>");
+    assert_true(ssw_tokenizer_is_control(tokenizer, ssw_tokenizer_find(tokenizer, "<|user|>")));
+    assert_false(ssw_tokenizer_is_control(tokenizer, ssw_tokenizer_find(tokenizer, "<user thing>")));
+    assert_true(ssw_tokenizer_is_end(tokenizer, ssw_tokenizer_find(tokenizer, "<|return|>")));
+    assert_true(ssw_tokenizer_is_end(tokenizer, ssw_tokenizer_find(tokenizer, "<|call|>")));
+    assert_false(
+        ssw_tokenizer_is_end(tokenizer, ssw_tokenizer_find(tokenizer, "<|end|>"))); /* ends a message only */
+    assert_int_equal(ssw_tokenizer_find(tokenizer, "hellooo"), SSW_TOKEN_NONE);
+    assert_int_equal(ssw_tokenizer_find(tokenizer, ""), SSW_TOKEN_NONE);
+    assert_int_equal(ssw_tokenizer_find(tokenizer, " w"), 256 + 4);
+    assert_int_equal(ssw_tokenizer_special(tokenizer).bos, 0);
+    assert_int_equal(ssw_tokenizer_special(tokenizer).eos, SSW_TOKEN_NONE);
+    assert_false(ssw_tokenizer_special(tokenizer).add_bos);
+    ssw_tokenizer_close(tokenizer);
+    tokenizer = open_with(&(vocab_options){.without_call = true});
+    assert_true(ssw_tokenizer_is_end(tokenizer, ssw_tokenizer_find(tokenizer, "<|end|>"))); /* not harmony */
+    ssw_tokenizer_close(tokenizer);
+}
+
+/* Encodes and decodes; the bytes must come back whatever they are. */
+static void expect_round_trip(const ssw_tokenizer *tokenizer, const char *text, size_t n_bytes)
+{
+    ssw_error err = {0};
+    ssw_tokens tokens = {0};
+    ssw_strbuf back;
+    ssw_strbuf_init(&back, n_bytes + 1);
+    assert_int_equal(ssw_tokenizer_encode(tokenizer, text, n_bytes, false, &tokens, &err), SSW_OK);
+    assert_int_equal(ssw_tokenizer_decode(tokenizer, tokens.ids, tokens.n, true, &back, &err), SSW_OK);
+    assert_int_equal(back.n_bytes, n_bytes);
+    if (n_bytes)
+        assert_memory_equal(back.data, text, n_bytes);
+    ssw_strbuf_deinit(&back);
+    ssw_tokens_deinit(&tokens);
+}
+
+static void any_bytes_come_back(void **state)
+{
+    static const char *const pres[] = {"gpt-2", "gpt-4o"};
+    for (size_t p = 0; p < 2; p++) {
+        ssw_tokenizer *tokenizer = open_with(&(vocab_options){.pre = pres[p]});
+        char all[256], random[512];
+        for (int i = 0; i < 256; i++)
+            all[i] = (char)(255 - i);
+        expect_round_trip(tokenizer, all, sizeof all);
+        expect_round_trip(tokenizer, "a  \xff  b\xe2\x82", 9);
+        expect_round_trip(tokenizer, "\xed\xa0\x80 \xf4\x90\x80\x80 \xc0\xaf",
+                          10); /* surrogate, too high, overlong */
+        uint64_t seed = 7;
+        for (int round = 0; round < 3000; round++) {
+            for (size_t i = 0; i < sizeof random; i++) {
+                seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+                random[i] = (char)(seed >> 33);
+                if (round % 3 == 0) /* mostly lead bytes and spaces */
+                    random[i] = " \xe2\x80\xa8\n\xf0\x9f\xc2'a1"[(seed >> 40) % 11];
+            }
+            expect_round_trip(tokenizer, random, (size_t)round % sizeof random);
+        }
+        ssw_tokenizer_close(tokenizer);
+    }
+}
+
+/* The bound is wide, for sanitizers and busy machines: quadratic work on a megabyte would take minutes. */
+static void long_words_in_good_time(void **state)
+{
+    static const char *const units[] = {"a", "A",  " ",    "\n", "中",     "=",
+                                        "1", "aA", "\xff", "'s", "\u0301", " \n"};
+    const size_t n_bytes = 1 << 20;
+    char *text = malloc(n_bytes + 8);
+    for (int p = 0; p < 2; p++) {
+        ssw_tokenizer *tokenizer = open_with(&(vocab_options){.pre = p ? "gpt-4o" : "gpt-2"});
+        for (size_t u = 0; u < sizeof units / sizeof *units; u++) {
+            ssw_error err = {0};
+            ssw_tokens tokens = {0};
+            size_t step = strlen(units[u]), n = n_bytes / step * step;
+            for (size_t i = 0; i < n; i += step)
+                memcpy(text + i, units[u], step);
+            int64_t start_ns = ssw_clock_now_ns();
+            if (ssw_tokenizer_encode(tokenizer, text, n, true, &tokens, &err) != SSW_OK)
+                fail_msg("'%s': %s", units[u], err.message);
+            double seconds = (double)(ssw_clock_now_ns() - start_ns) / (double)SSW_NS_PER_S;
+            print_message("1 MiB of %-4s %s: %.3f s, %zu tokens\n", u == 3 || u == 11 ? "nl" : units[u],
+                          p ? "gpt-4o" : "gpt-2", seconds, tokens.n);
+            assert_true(seconds < 10);
+            if (u == 0)
+                assert_int_equal(tokens.n, n / 8);
+            ssw_tokens_deinit(&tokens);
+        }
+        ssw_tokenizer_close(tokenizer);
+    }
+    free(text);
+}
+
+static void limits(void **state)
+{
+    ssw_tokenizer *tokenizer = open_with(&(vocab_options){.without_byte = 'q'});
+    ssw_error err = {0};
+    ssw_tokens tokens = {0};
+    ssw_strbuf out;
+    assert_int_equal(ssw_tokenizer_encode(tokenizer, "a", 1, false, &tokens, &err), SSW_OK);
+    assert_int_equal(ssw_tokenizer_encode(tokenizer, "aa q", 4, false, &tokens, &err), SSW_ERR_FORMAT);
+    assert_non_null(strstr(err.message, "no token for the byte 0x71"));
+    assert_int_equal(tokens.n, 1); /* as before */
+    assert_int_equal(
+        ssw_tokenizer_encode(tokenizer, "", SSW_TOKENIZER_TEXT_BYTES_MAX + 1, false, &tokens, &err),
+        SSW_ERR_LIMIT);
+    ssw_tokens_deinit(&tokens);
+    const int32_t ids[] = {0, ssw_tokenizer_vocab_size(tokenizer)};
+    ssw_strbuf_init(&out, 1);
+    assert_int_equal(ssw_tokenizer_decode(tokenizer, ids, 2, false, &out, &err), SSW_ERR_USAGE);
+    size_t n;
+    assert_string_equal(ssw_tokenizer_piece(tokenizer, -1, &n), "");
+    assert_false(ssw_tokenizer_is_end(tokenizer, ids[1]));
+    ssw_strbuf_deinit(&out);
+    ssw_tokenizer_close(tokenizer);
+}
+
+static void streams_whole_characters(void **state)
+{
+    ssw_tokenizer *tokenizer = open_with(&(vocab_options){0});
+    static const struct {
+        const char *bytes, *text;
+    } cases[] = {
+        {"hello", "hello"},
+        {"🌍 é中", "🌍 é中"},
+        {"\xf0\x9f\x8cx", "\xef\xbf\xbdx"},                       /* one for the whole broken beginning */
+        {"\xff\xfe", "\xef\xbf\xbd\xef\xbf\xbd"},                 /* one for each impossible byte */
+        {"\xe2\x82", "\xef\xbf\xbd"},                             /* at the end */
+        {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"}, /* a surrogate */
+        {"\xe2\xe2\x82\xac", "\xef\xbf\xbd€"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ssw_error err;
+        ssw_tokens tokens = {0};
+        ssw_detokenizer detokenizer;
+        ssw_strbuf out;
+        ssw_strbuf_init(&out, 1000);
+        ssw_detokenizer_init(&detokenizer, tokenizer);
+        assert_int_equal(
+            ssw_tokenizer_encode(tokenizer, cases[i].bytes, strlen(cases[i].bytes), false, &tokens, &err),
+            SSW_OK);
+        for (size_t t = 0; t < tokens.n; t++) {
+            size_t before = out.n_bytes;
+            ssw_detokenizer_push(&detokenizer, tokens.ids[t], &out);
+            if (out.n_bytes > before) /* what came out begins with a whole character */
+                assert_int_not_equal((unsigned char)out.data[before] & 0xc0, 0x80);
+        }
+        ssw_detokenizer_flush(&detokenizer, &out);
+        assert_string_equal(ssw_strbuf_text(&out), cases[i].text);
+        ssw_strbuf_deinit(&out);
+        ssw_tokens_deinit(&tokens);
+    }
+    ssw_tokenizer_close(tokenizer);
+}
+
+static void expect_open_error(const vocab_options *options, ssw_status expected, const char *fault)
+{
+    ssw_error err = {0};
+    ssw_gguf *gguf;
+    ssw_tokenizer *tokenizer;
+    const char *path = write_vocab_file(options);
+    assert_int_equal(ssw_gguf_open(path, &gguf, &err), SSW_OK);
+    assert_int_equal(ssw_tokenizer_open(gguf, &tokenizer, &err), expected);
+    assert_null(tokenizer);
+    if (strncmp(err.message, path, strlen(path)) != 0 || !strstr(err.message, fault))
+        fail_msg("'%s' does not name %s and '%s'", err.message, path, fault);
+    ssw_gguf_close(gguf);
+    remove_vocab_file();
+}
+
+static void bad_vocabularies(void **state)
+{
+    expect_open_error(&(vocab_options){.pre = "llama-bpe"}, SSW_ERR_UNSUPPORTED,
+                      "pre-tokenizer 'llama-bpe' is not known");
+    expect_open_error(&(vocab_options){.pre = ""}, SSW_ERR_UNSUPPORTED, "pre-tokenizer '' is not known");
+    static const char *const no_left[] = {"x y", "q中 b", NULL};
+    expect_open_error(&(vocab_options){.merges = no_left}, SSW_ERR_FORMAT, "merge 1 ('q");
+    static const char *const empty_right[] = {"a ", NULL};
+    expect_open_error(&(vocab_options){.merges = empty_right}, SSW_ERR_FORMAT, "merge 0 ('a ')");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(merges_by_rank),
+        cmocka_unit_test(special_tokens),
+        cmocka_unit_test(any_bytes_come_back),
+        cmocka_unit_test(long_words_in_good_time),
+        cmocka_unit_test(limits),
+        cmocka_unit_test(streams_whole_characters),
+        cmocka_unit_test(bad_vocabularies),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
