@@ -1,0 +1,210 @@
+/* Matrix products of every weight type and instruction set against double-precision sums over dequantised
+ * weights.
+ *
+ * Bounds: cpu_case_bound for the distance to the truth; 2e-6 of the sum of magnitudes for the distance
+ * between the vector kernels and the plain-C integer ones; none at all between a token alone and the same
+ * token in a batch. */
+#include "cpu_case.h"
+
+#include <math.h>
+#include <string.h>
+
+static const ssw_dtype types[] = {SSW_DTYPE_F32,  SSW_DTYPE_F16,  SSW_DTYPE_BF16,
+                                  SSW_DTYPE_Q8_0, SSW_DTYPE_Q4_0, SSW_DTYPE_MXFP4};
+enum { N_TYPES = 6 };
+
+static bool is_float(ssw_dtype dtype)
+{
+    return dtype == SSW_DTYPE_F32 || dtype == SSW_DTYPE_F16 || dtype == SSW_DTYPE_BF16;
+}
+
+static void matmul_op(ssw_cpu_worker *worker, const void *args)
+{
+    const ssw_cpu_matmul_args *a = args;
+    if (a->x.q8) {
+        ssw_cpu_quantize_args q = {a->x.f32, a->x.f32_stride, a->n, a->w->cols, (void *)(uintptr_t)a->x.q8};
+        ssw_cpu_quantize(worker, &q);
+        ssw_cpu_barrier(worker);
+    }
+    ssw_cpu_matmul(worker, a);
+}
+
+typedef struct shape {
+    int64_t rows, cols, n;
+} shape;
+
+static void check_product(cpu_case *c, const cpu_weights *w, const shape *s, const float *x, float *out)
+{
+    int64_t stride = s->rows + 3;
+    bool q8 = !is_float(w->m.dtype);
+    float *bias = cpu_case_floats(s->rows, 5);
+    void *x_q8 = q8 ? ssw_cpu_memory_alloc(ssw_cpu_q8_row_bytes(s->cols) * (uint64_t)s->n) : NULL;
+    for (int64_t i = 0; i < s->n * stride; i++)
+        out[i] = (float)(i % 7);
+    int64_t index = w->m.n_matrices - 1;
+    ssw_cpu_matmul_args args = {.w = &w->m,
+                                .index = index,
+                                .x = {x, s->cols, x_q8},
+                                .n = s->n,
+                                .bias = s->n % 2 ? bias : NULL,
+                                .out = out,
+                                .out_stride = stride,
+                                .accumulate = s->n % 3 == 0};
+    cpu_case_run(c, matmul_op, &args);
+    for (int64_t t = 0; t < s->n; t++) {
+        for (int64_t r = 0; r < s->rows; r++) {
+            const float *row = w->truth + (index * s->rows + r) * s->cols;
+            double want = cpu_case_dot(row, x + t * s->cols, s->cols) + (args.bias ? (double)bias[r] : 0);
+            double bound =
+                cpu_case_bound(row, x + t * s->cols, s->cols, q8 && c->isa != SSW_CPU_ISA_REFERENCE);
+            want += args.accumulate ? (double)((t * stride + r) % 7) : 0;
+            bound += 1e-6 * fabs(want);
+            if (!(fabs((double)out[t * stride + r] - want) <= bound))
+                fail_msg("%s %s %dx%d, token %d of %d, row %d: %g, not %g (within %g)",
+                         ssw_cpu_isa_name(c->isa), ssw_dtype_find((uint32_t)w->m.dtype)->name, (int)s->rows,
+                         (int)s->cols, (int)t, (int)s->n, (int)r, (double)out[t * stride + r], want, bound);
+        }
+        for (int64_t r = s->rows; r < stride; r++) /* beyond the last row nothing is written */
+            assert_true(out[t * stride + r] == (float)((t * stride + r) % 7));
+    }
+    ssw_cpu_memory_free(x_q8, ssw_cpu_q8_row_bytes(s->cols) * (uint64_t)s->n);
+    test_free(bias);
+}
+
+static void check_shape(ssw_dtype dtype, const shape *s)
+{
+    cpu_weights w = cpu_weights_make(dtype, s->rows, s->cols, 2, (uint32_t)(s->rows + s->n));
+    float *x = cpu_case_floats(s->n * s->cols, 3);
+    size_t n_out = (size_t)(s->n * (s->rows + 3));
+    float *out = test_malloc(n_out * sizeof *out), *generic = test_malloc(n_out * sizeof *out);
+    for (int isa = SSW_CPU_ISA_REFERENCE; isa < SSW_CPU_ISA_COUNT; isa++) {
+        cpu_case c;
+        if (!cpu_case_open(&c, (ssw_cpu_isa)isa, 1 + (int)(s->rows + isa) % CASE_THREADS))
+            continue;
+        check_product(&c, &w, s, x, out);
+        if (isa == SSW_CPU_ISA_GENERIC)
+            memcpy(generic, out, n_out * sizeof *out);
+        for (int64_t i = 0; isa > SSW_CPU_ISA_GENERIC && i < s->n * (s->rows + 3); i++) {
+            int64_t r = i % (s->rows + 3), t = i / (s->rows + 3);
+            double bound = 0;
+            if (r < s->rows) /* with q8 false: float rounding only */
+                bound =
+                    cpu_case_bound(w.truth + (s->rows + r) * s->cols, x + t * s->cols, s->cols, false) / 2;
+            assert_true(fabs((double)out[i] - (double)generic[i]) <= bound + 1e-6 * fabs((double)generic[i]));
+        }
+        cpu_case_close(&c);
+    }
+    cpu_weights_free(&w);
+    test_free(x);
+    test_free(out);
+    test_free(generic);
+}
+
+static void every_type_and_size(void **state)
+{
+    static const shape shapes[] = {{16, 32, 1},  {1, 64, 2},   {17, 96, 3},   {31, 32, 4},  {33, 320, 5},
+                                   {48, 160, 6}, {15, 128, 7}, {100, 288, 8}, {21, 64, 9},  {16, 32, 16},
+                                   {35, 96, 17}, {64, 64, 31}, {130, 64, 64}, {19, 32, 128}};
+    for (int d = 0; d < N_TYPES; d++) {
+        for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+            check_shape(types[d], &shapes[i]);
+    }
+}
+
+static void float_types_take_any_width(void **state)
+{
+    for (int d = 0; d < 3; d++) {
+        check_shape(types[d], &(shape){18, 1, 3});
+        check_shape(types[d], &(shape){5, 33, 10});
+        check_shape(types[d], &(shape){40, 47, 1});
+    }
+}
+
+static void batch_does_not_change_a_token(void **state)
+{
+    enum { ROWS = 40, COLS = 192, N = 37 };
+    float *x = cpu_case_floats(N * COLS, 9);
+    for (int isa = SSW_CPU_ISA_REFERENCE; isa < SSW_CPU_ISA_COUNT; isa++) {
+        cpu_case c;
+        if (!cpu_case_open(&c, (ssw_cpu_isa)isa, 2))
+            continue;
+        for (int d = 0; d < N_TYPES; d++) {
+            cpu_weights w = cpu_weights_make(types[d], ROWS, COLS, 1, 77);
+            float together[N * ROWS], alone[N * ROWS];
+            uint64_t row_bytes = ssw_cpu_q8_row_bytes(COLS);
+            void *q8 = ssw_cpu_memory_alloc(row_bytes * N);
+            ssw_cpu_matmul_args args = {
+                .w = &w.m, .x = {x, COLS, q8}, .n = N, .out = together, .out_stride = ROWS};
+            cpu_case_run(&c, matmul_op, &args);
+            for (int t = 0; t < N; t++) {
+                args.x.f32 = x + t * COLS;
+                args.n = 1;
+                args.out = alone + t * ROWS;
+                cpu_case_run(&c, matmul_op, &args);
+            }
+            assert_memory_equal(together, alone, sizeof alone);
+            ssw_cpu_memory_free(q8, row_bytes * N);
+            cpu_weights_free(&w);
+        }
+        cpu_case_close(&c);
+    }
+    test_free(x);
+}
+
+static void rows_read_back_exactly(void **state)
+{
+    for (int d = 0; d < N_TYPES; d++) {
+        cpu_weights w = cpu_weights_make(types[d], 37, 64, 3, 21);
+        float row[64];
+        for (int64_t i = 0; i < 3 * 37; i++) {
+            ssw_cpu_matrix_read_row(&w.m, i / 37, i % 37, row);
+            assert_memory_equal(row, w.truth + i * 64, sizeof row);
+        }
+        cpu_weights_free(&w);
+    }
+}
+
+static void sizes_are_exact(void **state)
+{
+    ssw_cpu_matrix m;
+    ssw_error err;
+    /* 2880 x 2880 MXFP4: 180 bands of 90 blocks of 16 * 17 bytes, each band to a multiple of 64 */
+    assert_int_equal(ssw_cpu_matrix_predict_bytes(SSW_DTYPE_MXFP4, 2880, 2880, 32),
+                     UINT64_C(32) * 180 * 24512);
+    assert_int_equal(ssw_cpu_matrix_predict_bytes(SSW_DTYPE_F32, 1, 1, 1), 64);
+    assert_int_equal(ssw_cpu_matrix_predict_bytes(SSW_DTYPE_Q8_0, 16, 33, 1), 0);
+    assert_int_equal(ssw_cpu_matrix_predict_bytes(SSW_DTYPE_Q4_K, 16, 256, 1), 0);
+    assert_int_equal(ssw_cpu_matrix_predict_bytes(SSW_DTYPE_F32, 0, 1, 1), 0);
+    assert_int_equal(ssw_cpu_matrix_predict_bytes(SSW_DTYPE_F32, INT64_MAX, 1, 1), 0);
+    assert_int_equal(ssw_cpu_matrix_predict_bytes(SSW_DTYPE_F32, INT64_C(1) << 39, INT64_C(1) << 39, 1), 0);
+    assert_int_equal(ssw_cpu_matrix_init(&m, SSW_DTYPE_Q5_K, 16, 256, 1, &err), SSW_ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "Q5_K"));
+}
+
+static void large_memory_is_aligned(void **state)
+{
+    const uint64_t sizes[] = {1, 4096, (2 << 20) - 1, 2 << 20, (2 << 20) + 1, (5 << 20) + 4097};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        uint8_t *memory = ssw_cpu_memory_alloc(sizes[i]);
+        assert_non_null(memory);
+        assert_int_equal((uintptr_t)memory % (sizes[i] < (2 << 20) ? 64 : 2 << 20), 0);
+        assert_int_equal(memory[sizes[i] - 1], 0);
+        memset(memory, 1, sizes[i]);
+        ssw_cpu_memory_free(memory, sizes[i]);
+    }
+    assert_null(ssw_cpu_memory_alloc(0));
+    assert_null(ssw_cpu_memory_alloc(UINT64_MAX));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_type_and_size),
+        cmocka_unit_test(float_types_take_any_width),
+        cmocka_unit_test(batch_does_not_change_a_token),
+        cmocka_unit_test(rows_read_back_exactly),
+        cmocka_unit_test(sizes_are_exact),
+        cmocka_unit_test(large_memory_is_aligned),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,246 @@
+/* The fused expert job against a step-by-step computation in double precision, and the router.
+ *
+ * The bound follows the rounding through the layers: gate and up each within cpu_case_bound; the gated unit's
+ * slope in either argument is at most SLOPE for these inputs; the hidden row's own quantisation is half a
+ * step. */
+#include "cpu_case.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct shape {
+    int64_t n_embd, n_ff, n;
+    int n_experts, n_used;
+    ssw_dtype dtype, down_dtype;
+    ssw_cpu_glu_kind glu;
+} shape;
+
+typedef struct layer {
+    cpu_weights gate, up, down;
+    float *gate_bias, *up_bias, *down_bias;
+} layer;
+
+static void moe_op(ssw_cpu_worker *worker, const void *args)
+{
+    const ssw_cpu_moe_args *a = args;
+    if (a->x.q8) {
+        ssw_cpu_quantize_args q = {a->x.f32, a->x.f32_stride, a->n, a->gate->cols,
+                                   (void *)(uintptr_t)a->x.q8};
+        ssw_cpu_quantize(worker, &q);
+        ssw_cpu_barrier(worker);
+    }
+    ssw_cpu_moe(worker, a);
+}
+
+static double glu(const shape *s, double g, double u)
+{
+    if (s->glu == SSW_CPU_GLU_SILU)
+        return g / (1 + exp(-g)) * u;
+    g = fmin(g, 7);
+    u = fmax(fmin(u, 7), -7);
+    return g / (1 + exp(-1.702 * g)) * (u + 1);
+}
+
+/* Output of one expert for one token, and how far a kernel may be from it. */
+static void run_expert(const shape *s, const layer *l, int e, const float *x, bool q8, bool q8_down,
+                       double *out, double *bound)
+{
+    float *hidden = malloc((size_t)s->n_ff * sizeof *hidden);
+    double *slack = malloc((size_t)s->n_ff * sizeof *slack);
+    for (int64_t r = 0; r < s->n_ff; r++) {
+        const float *gate = l->gate.truth + (e * s->n_ff + r) * s->n_embd;
+        const float *up = l->up.truth + (e * s->n_ff + r) * s->n_embd;
+        double g =
+            cpu_case_dot(gate, x, s->n_embd) + (l->gate_bias ? (double)l->gate_bias[e * s->n_ff + r] : 0);
+        double u = cpu_case_dot(up, x, s->n_embd) + (l->up_bias ? (double)l->up_bias[e * s->n_ff + r] : 0);
+        double dg = cpu_case_bound(gate, x, s->n_embd, q8), du = cpu_case_bound(up, x, s->n_embd, q8);
+        hidden[r] = (float)glu(s, g, u);
+        slack[r] = 0; /* the largest change at the corners of the box around (g, u) */
+        for (int corner = 0; corner < 4; corner++) {
+            double moved = glu(s, g + (corner & 1 ? dg : -dg), u + (corner & 2 ? du : -du));
+            slack[r] = fmax(slack[r], fabs(moved - (double)hidden[r]));
+        }
+        slack[r] = 1.1 * slack[r] + 1e-5 * fabs((double)hidden[r]) + 1e-6;
+    }
+    for (int64_t o = 0; o < s->n_embd; o++) {
+        const float *down = l->down.truth + (e * s->n_embd + o) * s->n_ff;
+        out[o] = cpu_case_dot(down, hidden, s->n_ff) +
+                 (l->down_bias ? (double)l->down_bias[e * s->n_embd + o] : 0);
+        bound[o] = cpu_case_bound(down, hidden, s->n_ff, q8_down);
+        for (int64_t r = 0; r < s->n_ff;
+             r++) { /* a moved hidden value also moves its block's scale a little */
+            bound[o] += fabs((double)down[r]) * slack[r];
+            for (int64_t k = r / 32 * 32; q8_down && k < r / 32 * 32 + 32; k++)
+                bound[o] += fabs((double)down[r]) * slack[k] / 254;
+        }
+    }
+    free(hidden);
+    free(slack);
+}
+
+static void check_output(const shape *s, const layer *l, const ssw_cpu_moe_args *args, ssw_cpu_isa isa)
+{
+    bool integers = isa != SSW_CPU_ISA_REFERENCE;
+    double *out = malloc(4 * (size_t)s->n_embd * sizeof *out), *bound = out + s->n_embd;
+    double *sum = bound + s->n_embd, *slack = sum + s->n_embd;
+    int64_t step = s->n > 10 ? 7 : 1; /* a sample of the tokens of large batches: the truth is slow */
+    for (int64_t t = 0; t < s->n; t += step) {
+        for (int64_t o = 0; o < s->n_embd; o++) {
+            sum[o] = args->accumulate ? 2 : 0;
+            slack[o] = 1e-5;
+        }
+        for (int j = 0; j < s->n_used; j++) {
+            double weight = (double)args->weights[t * s->n_used + j];
+            run_expert(s, l, args->chosen[t * s->n_used + j], args->x.f32 + t * s->n_embd,
+                       integers && s->dtype > SSW_DTYPE_F16 && s->dtype != SSW_DTYPE_BF16,
+                       integers && s->down_dtype > SSW_DTYPE_F16 && s->down_dtype != SSW_DTYPE_BF16, out,
+                       bound);
+            for (int64_t o = 0; o < s->n_embd; o++) {
+                sum[o] += weight * out[o];
+                slack[o] += weight * bound[o] + 1e-6 * fabs(weight * out[o]);
+            }
+        }
+        for (int64_t o = 0; o < s->n_embd; o++) {
+            double got = (double)args->out[t * args->out_stride + o];
+            if (!(fabs(got - sum[o]) <= slack[o]))
+                fail_msg("%s, token %d of %d, row %d: %g, not %g (within %g)", ssw_cpu_isa_name(isa), (int)t,
+                         (int)s->n, (int)o, got, sum[o], slack[o]);
+        }
+    }
+    free(out);
+}
+
+/* The last expert is never chosen; the first by half of the tokens. */
+static void choose(const shape *s, int32_t *chosen, float *weights)
+{
+    uint32_t state = 11;
+    for (int64_t t = 0; t < s->n; t++) {
+        int n_live = s->n_experts > 1 ? s->n_experts - 1 : 1;
+        int start = t % 2 ? 0 : (int)(cpu_case_random(&state) % (uint32_t)n_live);
+        for (int j = 0; j < s->n_used; j++) {
+            chosen[t * s->n_used + j] = (start + j) % n_live;
+            weights[t * s->n_used + j] = 0.1f + 0.2f * (float)j;
+        }
+    }
+}
+
+static void check_shape(const shape *s)
+{
+    uint64_t scratch_bytes = ssw_cpu_moe_scratch_bytes(s->n, s->n_used, s->n_ff, s->n_embd);
+    uint64_t q8_bytes = ssw_cpu_q8_row_bytes(s->n_embd) * (uint64_t)s->n;
+    layer l = {.gate = cpu_weights_make(s->dtype, s->n_ff, s->n_embd, s->n_experts, 1),
+               .up = cpu_weights_make(s->dtype, s->n_ff, s->n_embd, s->n_experts, 2),
+               .down = cpu_weights_make(s->down_dtype, s->n_embd, s->n_ff, s->n_experts, 3)};
+    if (s->glu == SSW_CPU_GLU_SILU_CLAMPED) {
+        l.gate_bias = cpu_case_floats(s->n_experts * s->n_ff, 4);
+        l.up_bias = cpu_case_floats(s->n_experts * s->n_ff, 5);
+        l.down_bias = cpu_case_floats(s->n_experts * s->n_embd, 6);
+    }
+    float *x = cpu_case_floats(s->n * s->n_embd, 8);
+    int32_t *chosen = test_malloc((size_t)(s->n * s->n_used) * sizeof *chosen);
+    float *weights = test_malloc((size_t)(s->n * s->n_used) * sizeof *weights);
+    float *out = test_malloc((size_t)(s->n * s->n_embd) * sizeof *out);
+    choose(s, chosen, weights);
+    for (int isa = SSW_CPU_ISA_REFERENCE; isa < SSW_CPU_ISA_COUNT; isa++) {
+        cpu_case c;
+        if (!cpu_case_open(&c, (ssw_cpu_isa)isa, 1 + (int)(s->n + isa) % CASE_THREADS))
+            continue;
+        void *scratch = ssw_cpu_memory_alloc(scratch_bytes),
+             *q8 = q8_bytes ? ssw_cpu_memory_alloc(q8_bytes) : NULL;
+        memset(scratch, 0xee, scratch_bytes);
+        for (int64_t i = 0; i < s->n * s->n_embd; i++)
+            out[i] = 2;
+        ssw_cpu_moe_args args = {&l.gate.m,   &l.up.m,       &l.down.m, l.gate_bias, l.up_bias,
+                                 l.down_bias, s->glu,        1.702f,    7,           {x, s->n_embd, q8},
+                                 s->n,        s->n_used,     chosen,    weights,     out,
+                                 s->n_embd,   s->n % 2 == 0, scratch};
+        cpu_case_run(&c, moe_op, &args);
+        check_output(s, &l, &args, (ssw_cpu_isa)isa);
+        if (s->n > 1 && !args.accumulate) { /* a token alone, bit for bit */
+            float *alone = test_malloc((size_t)s->n_embd * sizeof *alone);
+            args.n = 1;
+            args.out = alone;
+            cpu_case_run(&c, moe_op, &args);
+            assert_memory_equal(alone, out, (size_t)s->n_embd * sizeof *alone);
+            test_free(alone);
+        }
+        ssw_cpu_memory_free(scratch, scratch_bytes);
+        ssw_cpu_memory_free(q8, q8_bytes);
+        cpu_case_close(&c);
+    }
+    cpu_weights_free(&l.gate);
+    cpu_weights_free(&l.up);
+    cpu_weights_free(&l.down);
+    if (l.gate_bias) {
+        test_free(l.gate_bias);
+        test_free(l.up_bias);
+        test_free(l.down_bias);
+    }
+    test_free(x);
+    test_free(chosen);
+    test_free(weights);
+    test_free(out);
+}
+
+static void experts_of_every_shape(void **state)
+{
+    static const shape shapes[] = {
+        {64, 96, 1, 4, 2, SSW_DTYPE_MXFP4, SSW_DTYPE_MXFP4, SSW_CPU_GLU_SILU_CLAMPED},
+        {96, 64, 3, 7, 4, SSW_DTYPE_MXFP4, SSW_DTYPE_MXFP4, SSW_CPU_GLU_SILU_CLAMPED},
+        {64, 64, 17, 5, 3, SSW_DTYPE_MXFP4, SSW_DTYPE_MXFP4, SSW_CPU_GLU_SILU_CLAMPED},
+        {64, 160, 49, 6, 4, SSW_DTYPE_MXFP4, SSW_DTYPE_Q8_0, SSW_CPU_GLU_SILU},
+        {32, 64, 128, 16, 2, SSW_DTYPE_Q8_0, SSW_DTYPE_Q4_0, SSW_CPU_GLU_SILU_CLAMPED},
+        {160, 32, 5, 3, 1, SSW_DTYPE_Q4_0, SSW_DTYPE_Q4_0, SSW_CPU_GLU_SILU},
+        {64, 96, 9, 1, 1, SSW_DTYPE_Q8_0, SSW_DTYPE_Q8_0, SSW_CPU_GLU_SILU}, /* a dense layer */
+        {40, 48, 7, 5, 2, SSW_DTYPE_F16, SSW_DTYPE_BF16, SSW_CPU_GLU_SILU_CLAMPED},
+        {33, 37, 21, 4, 3, SSW_DTYPE_F32, SSW_DTYPE_F32, SSW_CPU_GLU_SILU},
+        {64, 40, 31, 4, 3, SSW_DTYPE_Q8_0, SSW_DTYPE_F16, SSW_CPU_GLU_SILU},
+        {37, 64, 31, 4, 3, SSW_DTYPE_F32, SSW_DTYPE_Q4_0, SSW_CPU_GLU_SILU},
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+        check_shape(&shapes[i]);
+}
+
+static void route_op(ssw_cpu_worker *worker, const void *args)
+{
+    ssw_cpu_route(worker, args);
+}
+
+static void routes_as_written_out_by_hand(void **state)
+{
+    /* e^0 = 1, e^ln 2 = 2, ... : the softmax of log n is n over the sum */
+    const float logits[2][5] = {{logf(3), logf(1), logf(4), logf(4), logf(2)}, {0, 0, 0, 0, 0}};
+    int32_t chosen[6];
+    float weights[6];
+    cpu_case c;
+    assert_true(cpu_case_open(&c, SSW_CPU_ISA_GENERIC, 2));
+    ssw_cpu_route_args args = {&logits[0][0], 5, 2,      5,      3, SSW_CPU_ROUTE_TOPK_SOFTMAX,
+                               false,         1, chosen, weights};
+    const int32_t want[6] = {2, 3, 0, 0, 1, 2};
+    cpu_case_run(&c, route_op, &args);
+    assert_memory_equal(chosen, want, sizeof want);
+    assert_float_equal(weights[0], 4.0 / 11, 1e-6);
+    assert_float_equal(weights[2], 3.0 / 11, 1e-6);
+    assert_float_equal(weights[5], 1.0 / 3, 1e-6);
+    args.kind = SSW_CPU_ROUTE_SOFTMAX_TOPK;
+    cpu_case_run(&c, route_op, &args);
+    assert_memory_equal(chosen, want, sizeof want);
+    assert_float_equal(weights[0], 4.0 / 14, 1e-6);
+    assert_float_equal(weights[2], 3.0 / 14, 1e-6);
+    assert_float_equal(weights[5], 1.0 / 5, 1e-6);
+    args.renormalise = true;
+    args.scale = 2;
+    cpu_case_run(&c, route_op, &args);
+    assert_float_equal(weights[0], 8.0 / 11, 1e-6);
+    cpu_case_close(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(experts_of_every_shape),
+        cmocka_unit_test(routes_as_written_out_by_hand),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
