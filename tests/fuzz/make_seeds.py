@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""make_seeds.py FOLDER: writes the seeds of fuzz_gguf, fuzz_tokenizer and fuzz_chat_parser below FOLDER.
+
+The committed ones, tests/fuzz/seeds/{gguf,tokenizer,chat_parser}, were made by it.
+"""
+import pathlib
+import struct
+import sys
+
+
+def text(s):
+    data = s if isinstance(s, bytes) else s.encode()
+    return struct.pack("<Q", len(data)) + data
+
+
+def key(name, kind, value):
+    return text(name) + struct.pack("<I", kind) + value
+
+
+def strings(name, values):
+    return key(name, 9, struct.pack("<IQ", 8, len(values)) + b"".join(map(text, values)))
+
+
+def gguf(keys, tensors=(), data=b"", version=3, alignment=32):
+    head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(keys)) + b"".join(keys) + b"".join(tensors)
+    return head + b"\0" * (-len(head) % alignment) + data
+
+
+def tensor(name, dims, dtype, offset):
+    return text(name) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, dtype, offset)
+
+
+def tokenizer_keys(pre, template):
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    table, others = {}, 256
+    for byte in range(256):
+        table[byte] = chr(byte) if byte in printable else chr(others)
+        others += byte not in printable
+    merges = ["h e", "l l", "he ll", "\u0120 w", "\u00f0 \u0141"]
+    tokens = list(table.values()) + [m.replace(" ", "") for m in merges]
+    controls = ["<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|return|>", "<|call|>"]
+    types = [1] * len(tokens) + [3] * len(controls) + [4]
+    tokens += controls + ["  user"]
+    return [
+        key("general.architecture", 8, text("gpt-oss")), key("tokenizer.ggml.model", 8, text("gpt2")),
+        key("tokenizer.ggml.pre", 8, text(pre)), strings("tokenizer.ggml.tokens", tokens),
+        key("tokenizer.ggml.token_type", 9, struct.pack("<IQ", 5, len(types)) + struct.pack(f"<{len(types)}i", *types)),
+        strings("tokenizer.ggml.merges", merges), key("tokenizer.ggml.eos_token_id", 4, struct.pack("<I", 265)),
+        key("tokenizer.ggml.add_bos_token", 7, b"\0"), key("tokenizer.chat_template", 8, text(template)),
+    ]
+
+
+def gguf_seeds():
+    plain = [
+        key("general.architecture", 8, text("x")), key("u8", 0, b"\1"), key("i8", 1, b"\xff"), key("u16", 2, b"\1\2"),
+        key("i16", 3, b"\1\2"), key("u32", 4, b"\1\2\3\4"), key("i32", 5, b"\1\2\3\4"), key("f32", 6, b"\0\0\x80\x3f"),
+        key("bool", 7, b"\1"), key("u64", 10, b"\1" * 8), key("i64", 11, b"\xff" * 8), key("f64", 12, b"\0" * 8),
+        strings("texts", ["a", "", "bc"]), key("floats", 9, struct.pack("<IQ2f", 6, 2, 0.5, 1)),
+    ]
+    yield "keys", gguf(plain)
+    yield "version2", gguf(plain[:3], version=2)
+    yield "tensors", gguf([], [tensor("a.weight", [8], 0, 0), tensor("blk.0.ffn_up_exps.weight", [32, 2], 39, 32)], bytes(96))
+    yield "aligned", gguf([key("general.alignment", 4, struct.pack("<I", 64))], [tensor("a", [3, 2], 24, 64)], bytes(70), alignment=64)
+    yield "tokenizer4o", gguf(tokenizer_keys("gpt-4o", "<|start|><|channel|><|message|>"))
+    yield "tokenizer2", gguf(tokenizer_keys("gpt-2", "<|start|><|channel|><|message|>Knowledge cutoff"))
+
+
+TEXTS = {
+    "prose": "Hello, it's a hell of a world: 12345 DON'T\n\n  stop\r\n",
+    "emoji": "👩\u200d👩\u200d👧 👍🏽 e\u0301 中文 العربية",
+    "control": "<|start|>user<|message|>hi<|end|><user thing> 2<|user|><|",
+    "code": "def f(x):\n\treturn x**2 // 3  # ok\n",
+    "invalid": b"a\xff\xe2\x82 \xed\xa0\x80\xf4\x90\x80\x80\xc0\xaf\xf0\x9f\x8c",
+}
+
+# Ids of tests/token/token_files.c: bytes by their value, then 9 merges, then the control tokens from 265.
+START, END, MESSAGE, CHANNEL, RETURN = 265, 266, 267, 268, 269
+
+
+def chat_seeds():
+    streams = {
+        "both": [CHANNEL, *b"analysis", MESSAGE, *b"hm", END, START, *b"assistant", CHANNEL, *b"final", MESSAGE, *b"hello", RETURN],
+        "bare": [*b"no header at all"],
+        "broken": [CHANNEL, CHANNEL, *b"final", START, MESSAGE, 0xF0, 0x9F, END, 0x8C, *b"x" * 5],
+        "long": [CHANNEL, *b"header " * 50],
+    }
+    for name, ids in streams.items():
+        yield name, b"".join(struct.pack("<H", i + 1) for i in ids)
+    yield "conversation", b"\x02hello\0\x03hi <|end|>\0\x02so?"
+    yield "instructed", b"\x00Be brief.<|start|>\0\x02hello"
+
+
+def main():
+    out = pathlib.Path(sys.argv[1])
+    kinds = {"gguf": gguf_seeds(), "tokenizer": TEXTS.items(), "chat_parser": chat_seeds()}
+    for kind, seeds in kinds.items():
+        (out / kind).mkdir(parents=True, exist_ok=True)
+        for name, data in seeds:
+            (out / kind / name).write_bytes(data if isinstance(data, bytes) else data.encode())
+
+
+if __name__ == "__main__":
+    main()
