@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "fixture.h"
+#include "naive_gpt_oss.h"
 #include "seesaw/engine.h"
 
 /* max |logit - transformers' logit|. Logits of the fixtures have a standard deviation of 0.8 to 2.
@@ -87,6 +88,36 @@ static void logits_are_those_of_transformers(void **state)
     for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++) {
         compare_one(&bounds[i], true);
         compare_one(&bounds[i], false);
+    }
+}
+
+/* transformers and the engine differ by the F16 cache. A plain forward pass in double precision, told to keep
+ * F32, is transformers' to within float rounding; told to keep F16, it is the engine's, to within that and
+ * the rare key or value that lies so near the middle of two halves that float rounding decides (2^-11 of one
+ * element). */
+static void a_plain_forward_pass_links_both(void **state)
+{
+    for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++) {
+        fixture f;
+        fixture_open(&f, bounds[i].name);
+        size_t n_vocab = (size_t)f.n_vocab, n = (size_t)f.n_prompt * n_vocab;
+        float *plain = malloc(n * sizeof *plain), to_transformers, to_engine;
+        assert_non_null(plain);
+        naive_gpt_oss(f.model_path, f.prompt, f.n_prompt, false, plain);
+        to_transformers =
+            max_difference(plain + (size_t)f.rows[0] * n_vocab, f.logits, (int64_t)f.n_rows * f.n_vocab);
+        naive_gpt_oss(f.model_path, f.prompt, f.n_prompt, true, plain);
+        ssw_engine *engine = open_engine(f.model_path, 0, 1, true);
+        float *logits = eval_prompt(engine, &f);
+        to_engine = max_difference(plain, logits, (int64_t)n);
+        print_message("%-22s plain F32 cache to transformers %.1e, plain F16 cache to engine %.1e\n",
+                      bounds[i].name, (double)to_transformers, (double)to_engine);
+        assert_true(to_transformers <= 1e-4f);
+        assert_true(to_engine <= 1e-3f);
+        free(plain);
+        free(logits);
+        ssw_engine_close(engine);
+        fixture_close(&f);
     }
 }
 
@@ -203,6 +234,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logits_are_those_of_transformers),
+        cmocka_unit_test(a_plain_forward_pass_links_both),
         cmocka_unit_test(hidden_states_are_those_of_transformers),
         cmocka_unit_test(cutting_the_prompt_changes_nothing),
         cmocka_unit_test(sequences_do_not_see_each_other),
