@@ -80,8 +80,8 @@ static const cyaml_schema_value_t list_schema = {
     CYAML_VALUE_SEQUENCE(CYAML_FLAG_POINTER, char *, &string_schema, 1, SSW_PLAN_PROMPTS_MAX)};
 
 /* Collects libcyaml's messages into one line: the first says what is wrong, the next ones where. */
-__attribute__((format(printf, 3, 0)))
-static void collect_message(cyaml_log_t level, void *context, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void collect_message(cyaml_log_t level, void *context,
+                                                                  const char *format, va_list args)
 {
     char *line = context;
     size_t used = strlen(line);

@@ -1,0 +1,48 @@
+/* Writes samples.jsonl while a run goes on. Owned by the runner's thread.
+ *
+ * Every line is synced to disk before the next request is sent. A reserve file of 1 MiB lies in the folder
+ * while the run goes on: when the disk is full it is given up, so that the sample in hand and the run's end
+ * can still be written; the writer then reports the error, and the run stops. */
+#ifndef SSW_BENCH_EVIDENCE_EVIDENCE_WRITER_H
+#define SSW_BENCH_EVIDENCE_EVIDENCE_WRITER_H
+
+#include <sys/types.h>
+
+#include "bench/evidence/jsonl_writer.h"
+#include "bench/evidence/manifest.h"
+#include "bench/evidence/sample.h"
+
+typedef struct ssw_evidence_writer {
+    ssw_jsonl samples;
+    char reserve_path[SSW_JSONL_PATH_MAX]; /* "" when it has been given up */
+} ssw_evidence_writer;
+
+typedef struct ssw_writer_server { /* which start of which server a line is about */
+    const char *arm;
+    int block, position;
+    pid_t pid;
+} ssw_writer_server;
+
+typedef struct ssw_writer_stop {
+    const char *reason;             /* "done", "crashed", "hung", "interrupted" */
+    int64_t exit_code, exit_signal; /* SSW_EVIDENCE_NONE when it did not end that way */
+    int64_t memory_back_ns; /* from the end until its memory was back; NONE: not within the time allowed */
+} ssw_writer_stop;
+
+ssw_status ssw_evidence_writer_open(ssw_evidence_writer *writer, const char *dir, ssw_error *err);
+ssw_status ssw_evidence_writer_close(ssw_evidence_writer *writer, ssw_error *err);
+
+ssw_status ssw_evidence_write_clock(ssw_evidence_writer *writer, ssw_error *err);
+ssw_status ssw_evidence_write_start(ssw_evidence_writer *writer, const ssw_writer_server *server,
+                                    const ssw_manifest_words *argv, int port, ssw_error *err);
+/* served_model may be NULL. */
+ssw_status ssw_evidence_write_ready(ssw_evidence_writer *writer, const ssw_writer_server *server,
+                                    int64_t spawn_ns, int64_t ready_ns, const char *served_model,
+                                    ssw_error *err);
+ssw_status ssw_evidence_write_stop(ssw_evidence_writer *writer, const ssw_writer_server *server,
+                                   const ssw_writer_stop *stop, ssw_error *err);
+ssw_status ssw_evidence_write_sample(ssw_evidence_writer *writer, const ssw_sample *sample, ssw_error *err);
+ssw_status ssw_evidence_write_end(ssw_evidence_writer *writer, const char *reason, int n_samples,
+                                  ssw_error *err);
+
+#endif
