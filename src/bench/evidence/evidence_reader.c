@@ -38,10 +38,9 @@ static const ssw_json_field clock_fields[] = {
     SSW_JSON_FIELD(I64, ssw_clock_pair, wall_ns),
 };
 static const ssw_json_field count_fields[] = {
-    SSW_JSON_FIELD(TEXT_NEEDED, ssw_token_count, id),
-    SSW_JSON_FIELD(I64, ssw_token_count, tokens),
-    SSW_JSON_FIELD(I64, ssw_token_count, tokens_reasoning),
-    SSW_JSON_FIELD(TEXT, ssw_token_count, ids_sha256),
+    SSW_JSON_FIELD(TEXT_NEEDED, ssw_token_count, id),       SSW_JSON_FIELD(I64, ssw_token_count, tokens),
+    SSW_JSON_FIELD(I64, ssw_token_count, tokens_reasoning), SSW_JSON_FIELD(TEXT, ssw_token_count, ids_sha256),
+    SSW_JSON_FIELD(I64, ssw_token_count, usage_tokens),
 };
 
 /* Room for one more item in a doubling array; *items is freed by ssw_evidence_close. */
@@ -163,16 +162,27 @@ static ssw_status read_telemetry_line(ssw_evidence *evidence, const json_t *obje
 static ssw_status read_count_line(ssw_evidence *evidence, const json_t *object, ssw_error *err)
 {
     void *items = evidence->token_counts;
+    const json_t *flags, *flag;
+    size_t i;
     ssw_status status = grow(&items, evidence->n_token_counts, sizeof *evidence->token_counts,
                              SSW_EVIDENCE_SAMPLES_MAX, "token counts", err);
     evidence->token_counts = items;
+    if (status)
+        return status;
+    ssw_token_count *count = &evidence->token_counts[evidence->n_token_counts];
+    *count = (ssw_token_count){0};
+    status = ssw_json_get_fields(&evidence->arena, object, count, SSW_JSON_FIELDS(count_fields), err);
     if (!status)
-        status =
-            ssw_json_get_fields(&evidence->arena, object, &evidence->token_counts[evidence->n_token_counts],
-                                SSW_JSON_FIELDS(count_fields), err);
-    if (!status)
-        evidence->n_token_counts++;
-    return status;
+        status = ssw_json_get_array(object, "flags", SSW_SAMPLE_FLAGS_MAX, &flags, err);
+    if (status)
+        return status;
+    json_array_foreach(flags, i, flag)
+    {
+        if (json_is_string(flag) && strcmp(json_string_value(flag), "token-count") == 0)
+            count->disagrees = true;
+    }
+    evidence->n_token_counts++;
+    return SSW_OK;
 }
 
 typedef ssw_status line_reader(ssw_evidence *evidence, const json_t *object, ssw_error *err);

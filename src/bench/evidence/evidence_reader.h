@@ -35,10 +35,12 @@ typedef struct ssw_clock_pair {
     int64_t monotonic_ns, wall_ns;
 } ssw_clock_pair;
 
-typedef struct ssw_token_count { /* a line of tokens.jsonl */
-    const char *id;              /* of the sample */
-    int64_t tokens, tokens_reasoning;
+typedef struct ssw_token_count {      /* a line of tokens.jsonl */
+    const char *id;                   /* of the sample */
+    int64_t tokens, tokens_reasoning; /* by the model's tokenizer; NONE without a local GGUF */
     const char *ids_sha256;
+    int64_t usage_tokens; /* the server's completion_tokens */
+    bool disagrees;       /* the flag "token-count": see token_count.h for what counts as agreement */
 } ssw_token_count;
 
 typedef struct ssw_evidence {

@@ -25,6 +25,7 @@ static const ssw_json_field plan_fields[] = {
     SSW_JSON_FIELD(COUNT, ssw_plan, warmup_runs),
     SSW_JSON_FIELD(COUNT, ssw_plan, max_tokens),
     SSW_JSON_FIELD(REAL, ssw_plan, temperature),
+    SSW_JSON_FIELD(COUNT, ssw_plan, fixed_length),
     SSW_JSON_FIELD(I64, ssw_plan, pause_ns),
     SSW_JSON_FIELD(I64, ssw_plan, ready_timeout_ns),
     SSW_JSON_FIELD(I64, ssw_plan, hang_timeout_ns),

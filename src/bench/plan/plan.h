@@ -55,7 +55,8 @@ typedef struct ssw_plan {
     int warmup_runs; /* requests after each server start that no figure uses */
     int max_tokens;
     double temperature;
-    int64_t pause_ns;          /* between a server's end and the next one's start */
+    int fixed_length; /* 1: ask the server to ignore the end of text, so that each reply has max_tokens */
+    int64_t pause_ns; /* between a server's end and the next one's start */
     int64_t ready_timeout_ns;  /* from spawn to GET /health = 200 */
     int64_t hang_timeout_ns;   /* longest silence inside a request */
     int64_t stop_grace_ns;     /* between SIGTERM and SIGKILL */

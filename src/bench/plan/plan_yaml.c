@@ -27,6 +27,7 @@ typedef struct yaml_plan { /* NULL: the file does not say */
     char *design;
     uint64_t *seed;
     int64_t *runs, *warmup, *max_tokens;
+    bool *fixed_length;
     double *temperature, *pause_s, *timeout_s, *ready_timeout_s, *stop_grace_s, *memory_timeout_s;
     yaml_prompt *prompts;
     unsigned prompts_count;
@@ -60,6 +61,7 @@ static const cyaml_schema_field_t plan_fields[] = {
     CYAML_FIELD_INT_PTR("runs", OPTIONAL_PTR, yaml_plan, runs),
     CYAML_FIELD_INT_PTR("warmup", OPTIONAL_PTR, yaml_plan, warmup),
     CYAML_FIELD_INT_PTR("max_tokens", OPTIONAL_PTR, yaml_plan, max_tokens),
+    CYAML_FIELD_BOOL_PTR("fixed_length", OPTIONAL_PTR, yaml_plan, fixed_length),
     CYAML_FIELD_FLOAT_PTR("temperature", OPTIONAL_PTR, yaml_plan, temperature),
     CYAML_FIELD_FLOAT_PTR("pause_s", OPTIONAL_PTR, yaml_plan, pause_s),
     CYAML_FIELD_FLOAT_PTR("timeout_s", OPTIONAL_PTR, yaml_plan, timeout_s),
@@ -146,6 +148,8 @@ static ssw_status take_settings(ssw_plan *plan, const yaml_plan *yaml, ssw_error
         status = ssw_plan_parse_design(yaml->design, &plan->design, err);
     if (yaml->seed)
         plan->seed = *yaml->seed;
+    if (yaml->fixed_length)
+        plan->fixed_length = *yaml->fixed_length;
     if (yaml->temperature)
         plan->temperature = *yaml->temperature;
     if (!status)

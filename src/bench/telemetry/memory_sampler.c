@@ -1,6 +1,6 @@
 /* The 20 ms sampler. One mutex guards what the runner sets and what it takes; reading /proc and NVML is done
  * without. */
-#include "bench/telemetry/sampler.h"
+#include "bench/telemetry/memory_sampler.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -32,6 +32,7 @@ struct ssw_sampler {
     ssw_sampler_watch watch;
     int64_t faults_seen; /* when the watch was last taken */
     int64_t faults_now;
+    int64_t level_t_ns, level_available_bytes, level_vram_bytes;
     /* the thread's own */
     ssw_proc_tree tree;
     pid_t scanned_pid;
@@ -119,6 +120,9 @@ static void read_once(ssw_sampler *sampler, const target *now, bool changed)
     pthread_mutex_lock(&sampler->mutex);
     if (sampler->target.pid == now->pid)
         note_watch(sampler, &reading);
+    sampler->level_t_ns = reading.t_ns;
+    sampler->level_available_bytes = reading.available_bytes;
+    sampler->level_vram_bytes = reading.vram_device_bytes;
     pthread_mutex_unlock(&sampler->mutex);
 }
 
@@ -163,6 +167,7 @@ ssw_status ssw_sampler_start(const ssw_sampler_options *options, ssw_sampler **o
     sampler->options = *options;
     sampler->watch = empty_watch();
     sampler->faults_seen = sampler->faults_now = SSW_EVIDENCE_NONE;
+    sampler->level_available_bytes = sampler->level_vram_bytes = SSW_EVIDENCE_NONE;
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -217,6 +222,15 @@ void ssw_sampler_set_phase(ssw_sampler *sampler, ssw_phase phase)
         sampler->target.changes++;
         pthread_cond_signal(&sampler->wake);
     }
+    pthread_mutex_unlock(&sampler->mutex);
+}
+
+void ssw_sampler_get_level(ssw_sampler *sampler, int64_t *t_ns, int64_t *available_bytes, int64_t *vram_bytes)
+{
+    pthread_mutex_lock(&sampler->mutex);
+    *t_ns = sampler->level_t_ns;
+    *available_bytes = sampler->level_available_bytes;
+    *vram_bytes = sampler->level_vram_bytes;
     pthread_mutex_unlock(&sampler->mutex);
 }
 

@@ -5,8 +5,8 @@
  * anew twice a second; smaps_rollup (PSS), whose price grows with the resident size, at each change of phase
  * and otherwise as often as keeps it under 5 % of one core. When it costs more than 5 ms it is left out at
  * the changes to prefill and decode, since it holds the server's memory map locked meanwhile. */
-#ifndef SSW_BENCH_TELEMETRY_SAMPLER_H
-#define SSW_BENCH_TELEMETRY_SAMPLER_H
+#ifndef SSW_BENCH_TELEMETRY_MEMORY_SAMPLER_H
+#define SSW_BENCH_TELEMETRY_MEMORY_SAMPLER_H
 
 #include <stdbool.h>
 #include <sys/types.h>
@@ -41,6 +41,11 @@ ssw_status ssw_sampler_stop(ssw_sampler *sampler, ssw_error *err);
 /* pid 0: no server. arm is an index of arm_names. */
 void ssw_sampler_set_server(ssw_sampler *sampler, int arm, int block, int position, pid_t pid);
 void ssw_sampler_set_phase(ssw_sampler *sampler, ssw_phase phase);
+
+/* The machine's free memory and the GPUs' used memory at the last reading, which began at *t_ns; NONE when
+ * not known. */
+void ssw_sampler_get_level(ssw_sampler *sampler, int64_t *t_ns, int64_t *available_bytes,
+                           int64_t *vram_bytes);
 
 void ssw_sampler_take_watch(ssw_sampler *sampler, ssw_sampler_watch *out);
 

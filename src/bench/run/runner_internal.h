@@ -1,0 +1,47 @@
+/* What the runner's files share. */
+#ifndef SSW_BENCH_RUN_RUNNER_INTERNAL_H
+#define SSW_BENCH_RUN_RUNNER_INTERNAL_H
+
+#include "bench/client/http_client.h"
+#include "bench/evidence/evidence_writer.h"
+#include "bench/run/runner.h"
+#include "bench/run/server_process.h"
+#include "bench/telemetry/memory_sampler.h"
+
+enum { SSW_RUN_MODEL_NAME_MAX = 256, SSW_RUN_ID_MAX = 160 };
+
+typedef struct ssw_runner {
+    const ssw_run_options *options;
+    const ssw_manifest *manifest;
+    const ssw_plan *plan;
+    ssw_run_result *result;
+    ssw_evidence_writer writer;
+    ssw_jsonl telemetry;
+    ssw_sampler *sampler;
+    int n_samples; /* lines written, all phases */
+    /* the server under way */
+    ssw_schedule_start start;
+    ssw_server *server;
+    ssw_client *client;
+    char served_model[SSW_RUN_MODEL_NAME_MAX]; /* "" when the server does not say */
+    int64_t idle_available_bytes, idle_vram_bytes;
+} ssw_runner;
+
+void ssw_runner_tell(ssw_runner *runner, ssw_run_event event);
+/* Waits until then; SSW_ERR_CANCELLED when cancel_fd becomes readable. */
+ssw_status ssw_runner_wait_until(ssw_runner *runner, int64_t t_ns, ssw_error *err);
+
+/* Starts the server of runner->start and waits until it is ready; sets the outcome when that fails. */
+ssw_status ssw_runner_start_server(ssw_runner *runner, ssw_error *err);
+/* Stops it, writes the line, waits for memory. status is what ended its use: SSW_OK, or why. */
+ssw_status ssw_runner_stop_server(ssw_runner *runner, ssw_status status, ssw_error *err);
+
+/* The JSON body of a request; run and prompt also make its seed, the same for every arm. The caller frees it.
+ */
+char *ssw_runner_make_request(const ssw_plan *plan, const char *model, int prompt, int run, const char *text,
+                              int max_tokens);
+/* Sets the validity flags that the sample and the telemetry show. */
+void ssw_runner_flag_sample(ssw_sample *sample, const ssw_plan *plan, const ssw_sampler_watch *watch,
+                            int64_t clock_step_ns);
+
+#endif
