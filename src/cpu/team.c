@@ -45,6 +45,11 @@ static const ssw_kernels *find_kernels(ssw_cpu_isa isa)
     case SSW_CPU_ISA_GENERIC:
         return ssw_kernels_generic();
 #if SSW_CPU_X86
+    case SSW_CPU_ISA_AVX2:
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                       __builtin_cpu_supports("f16c")
+                   ? ssw_kernels_avx2()
+                   : NULL;
     case SSW_CPU_ISA_AVX512VNNI:
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
