@@ -27,9 +27,13 @@ typedef struct shape {
     int n_batch;
 } shape;
 
-/* Everything one sequence has ever seen. */
+/* Everything one sequence has ever seen, and the truth about it. */
 typedef struct history {
     float *q, *k, *v; /* [POSITIONS_MAX][heads][dim], unrotated */
+    float *sinks;     /* or NULL */
+    float *want;      /* [POSITIONS_MAX][n_heads][dim] */
+    int n;
+    ssw_cpu_rope rope;
 } history;
 
 static void rotate_truth(const shape *s, const ssw_cpu_rope *rope, int position, const float *in, float *out)
@@ -44,34 +48,68 @@ static void rotate_truth(const shape *s, const ssw_cpu_rope *rope, int position,
     }
 }
 
-static void attend_truth(const shape *s, const ssw_cpu_rope *rope, const history *h, const float *sinks,
-                         int position, int head, double *out)
+/* keys, values: [POSITIONS_MAX][n_kv_heads][dim] as the cache holds them. */
+static void attend_truth(const shape *s, const history *h, const float *keys, const float *values,
+                         int position, int head)
 {
-    int kv_head = head / (s->n_heads / s->n_kv_heads), oldest = 0;
+    int kv_head = head / (s->n_heads / s->n_kv_heads), oldest = 0,
+        at = (position * s->n_heads + head) * s->dim;
     float q[SSW_CPU_HEAD_DIM_MAX];
-    double scores[POSITIONS_MAX], max = sinks ? (double)sinks[head] : -INFINITY, sum = 0;
-    rotate_truth(s, rope, position, h->q + (position * s->n_heads + head) * s->dim, q);
+    double scores[POSITIONS_MAX], out[SSW_CPU_HEAD_DIM_MAX] = {0};
+    double max = h->sinks ? (double)h->sinks[head] : -INFINITY;
+    rotate_truth(s, &h->rope, position, h->q + at, q);
     if (s->window > 0 && position - s->window + 1 > 0)
         oldest = position - s->window + 1;
     for (int p = oldest; p <= position; p++) {
-        float k[SSW_CPU_HEAD_DIM_MAX];
-        rotate_truth(s, rope, p, h->k + (p * s->n_kv_heads + kv_head) * s->dim, k);
         scores[p] = 0;
         for (int d = 0; d < s->dim; d++)
-            scores[p] += (double)q[d] * (double)ssw_half_from_f16(ssw_half_to_f16(k[d])) * 0.3;
+            scores[p] += (double)q[d] * (double)keys[(p * s->n_kv_heads + kv_head) * s->dim + d] * 0.3;
         max = fmax(max, scores[p]);
     }
-    sum = sinks ? exp((double)sinks[head] - max) : 0;
-    memset(out, 0, (size_t)s->dim * sizeof *out);
+    double sum = h->sinks ? exp((double)h->sinks[head] - max) : 0;
     for (int p = oldest; p <= position; p++) {
         double weight = exp(scores[p] - max);
         sum += weight;
         for (int d = 0; d < s->dim; d++)
-            out[d] += weight * (double)ssw_half_from_f16(
-                                   ssw_half_to_f16(h->v[(p * s->n_kv_heads + kv_head) * s->dim + d]));
+            out[d] += weight * (double)values[(p * s->n_kv_heads + kv_head) * s->dim + d];
     }
     for (int d = 0; d < s->dim; d++)
-        out[d] /= sum;
+        h->want[at + d] = (float)(out[d] / sum);
+}
+
+static history make_history(const shape *s)
+{
+    int q_dim = s->n_heads * s->dim, kv_dim = s->n_kv_heads * s->dim;
+    history h = {.q = make_uniform(POSITIONS_MAX * q_dim, 1),
+                 .k = make_uniform(POSITIONS_MAX * kv_dim, 2),
+                 .v = make_uniform(POSITIONS_MAX * kv_dim, 3),
+                 .sinks = s->sinks ? make_uniform(s->n_heads, 4) : NULL,
+                 .want = test_malloc((size_t)(POSITIONS_MAX * q_dim) * sizeof(float))};
+    float *keys = make_uniform(POSITIONS_MAX * kv_dim, 0), *values = make_uniform(POSITIONS_MAX * kv_dim, 0);
+    ssw_cpu_rope_init(&h.rope,
+                      &(ssw_cpu_rope_config){.n_rot = 2 * s->n_pairs, .freq_base = 1000, .factor = 1});
+    for (int i = 0; i < 8; i++)
+        h.n += s->steps[i];
+    for (int i = 0; i < h.n * s->n_kv_heads; i++)
+        rotate_truth(s, &h.rope, i / s->n_kv_heads, h.k + i * s->dim, keys + i * s->dim);
+    for (int i = 0; i < h.n * kv_dim; i++) {
+        keys[i] = ssw_half_from_f16(ssw_half_to_f16(keys[i]));
+        values[i] = ssw_half_from_f16(ssw_half_to_f16(h.v[i]));
+    }
+    for (int i = 0; i < h.n * s->n_heads; i++)
+        attend_truth(s, &h, keys, values, i / s->n_heads, i % s->n_heads);
+    test_free(keys);
+    test_free(values);
+    return h;
+}
+
+static void free_history(history *h)
+{
+    float *owned[] = {h->q, h->k, h->v, h->want, h->sinks};
+    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) {
+        if (owned[i])
+            test_free(owned[i]);
+    }
 }
 
 static void attention_op(ssw_cpu_worker *worker, const void *args)
@@ -81,85 +119,89 @@ static void attention_op(ssw_cpu_worker *worker, const void *args)
     ssw_cpu_attention(worker, args);
 }
 
+/* Operands of one batch. */
+typedef struct batch {
+    ssw_cpu_attention_item items[2];
+    float *q, *k, *v, *cos_sin, *out;
+} batch;
+
+static void load_batch(const shape *s, const history *h, batch *b)
+{
+    int q_dim = s->n_heads * s->dim, kv_dim = s->n_kv_heads * s->dim, n = 0;
+    for (int i = 0; i < 2; i++) {
+        b->items[i].first = n;
+        for (int t = 0; t < b->items[i].n; t++, n++) {
+            int p = b->items[i].position + t;
+            memcpy(b->q + n * q_dim, h->q + p * q_dim, (size_t)q_dim * sizeof(float));
+            memcpy(b->k + n * kv_dim, h->k + p * kv_dim, (size_t)kv_dim * sizeof(float));
+            memcpy(b->v + n * kv_dim, h->v + p * kv_dim, (size_t)kv_dim * sizeof(float));
+            ssw_cpu_rope_angles(&h->rope, p, b->cos_sin + n * 2 * s->n_pairs);
+        }
+    }
+}
+
+static void check_batch(cpu_case *c, const shape *s, const history *h, batch *b)
+{
+    int q_dim = s->n_heads * s->dim;
+    ssw_cpu_attention_args args = {.items = b->items,
+                                   .n_items = 2,
+                                   .n_heads = s->n_heads,
+                                   .n_kv_heads = s->n_kv_heads,
+                                   .head_dim = s->dim,
+                                   .window = s->window,
+                                   .scale = 0.3f,
+                                   .sinks = h->sinks,
+                                   .cos_sin = b->cos_sin,
+                                   .n_pairs = s->n_pairs,
+                                   .interleaved = s->interleaved,
+                                   .q = b->q,
+                                   .k = b->k,
+                                   .v = b->v,
+                                   .q_stride = q_dim,
+                                   .kv_stride = s->n_kv_heads * s->dim,
+                                   .out = b->out,
+                                   .out_stride = q_dim};
+    cpu_case_run(c, attention_op, &args);
+    for (int i = 0; i < 2; i++) {
+        const float *got = b->out + b->items[i].first * q_dim, *want = h->want + b->items[i].position * q_dim;
+        for (int j = 0; j < b->items[i].n * q_dim; j++) {
+            if (!(fabs((double)got[j] - (double)want[j]) <= BOUND))
+                fail_msg("%s: position %d head %d dimension %d: %g, not %g", ssw_cpu_isa_name(c->isa),
+                         b->items[i].position + j / q_dim, j / s->dim % s->n_heads, j % s->dim,
+                         (double)got[j], (double)want[j]);
+        }
+    }
+}
+
 /* Two sequences with the same history: the second runs one batch behind, so that batches mix positions. */
-static void check_shape(const shape *s, ssw_cpu_isa isa)
+static void check_shape(const shape *s, const history *h, ssw_cpu_isa isa)
 {
     cpu_case c;
     if (!cpu_case_open(&c, isa, 1 + s->n_heads % CASE_THREADS))
         return;
     int q_dim = s->n_heads * s->dim, kv_dim = s->n_kv_heads * s->dim;
-    history h = {make_uniform(POSITIONS_MAX * q_dim, 1), make_uniform(POSITIONS_MAX * kv_dim, 2),
-                 make_uniform(POSITIONS_MAX * kv_dim, 3)};
-    float *sinks = s->sinks ? make_uniform(s->n_heads, 4) : NULL;
-    ssw_cpu_rope rope;
-    ssw_cpu_rope_init(&rope, &(ssw_cpu_rope_config){.n_rot = 2 * s->n_pairs, .freq_base = 1000, .factor = 1});
     int32_t n_rows = ssw_cpu_kv_rows(POSITIONS_MAX, s->window, s->n_batch);
     uint64_t kv_bytes = ssw_cpu_kv_bytes(n_rows, s->n_kv_heads, s->dim);
-    ssw_cpu_attention_item items[2] = {{.kv = {ssw_cpu_memory_alloc(kv_bytes), n_rows}},
-                                       {.kv = {ssw_cpu_memory_alloc(kv_bytes), n_rows}}};
-    float *q = test_malloc((size_t)(2 * s->n_batch * q_dim) * 4),
-          *out = test_malloc((size_t)(2 * s->n_batch * q_dim) * 4);
-    float *k = test_malloc((size_t)(2 * s->n_batch * kv_dim) * 4),
-          *v = test_malloc((size_t)(2 * s->n_batch * kv_dim) * 4);
-    float *cos_sin = test_malloc((size_t)(2 * s->n_batch * 2 * (s->n_pairs + 1)) * 4);
-    for (int step = 0;
-         step < 8 && (s->steps[step] > 0 || items[1].position + items[1].n < items[0].position + items[0].n);
-         step++) {
-        int n = 0;
-        items[1] = (ssw_cpu_attention_item){items[1].kv, 0, step > 0 ? s->steps[step - 1] : 0,
-                                            items[1].position + items[1].n};
-        items[0] = (ssw_cpu_attention_item){items[0].kv, 0, s->steps[step], items[0].position + items[0].n};
-        for (int i = 0; i < 2; i++) {
-            items[i].first = n;
-            for (int t = 0; t < items[i].n; t++, n++) {
-                int p = items[i].position + t;
-                memcpy(q + n * q_dim, h.q + p * q_dim, (size_t)q_dim * 4);
-                memcpy(k + n * kv_dim, h.k + p * kv_dim, (size_t)kv_dim * 4);
-                memcpy(v + n * kv_dim, h.v + p * kv_dim, (size_t)kv_dim * 4);
-                ssw_cpu_rope_angles(&rope, p, cos_sin + n * 2 * s->n_pairs);
-            }
-        }
-        ssw_cpu_attention_args args = {.items = items,
-                                       .n_items = 2,
-                                       .n_heads = s->n_heads,
-                                       .n_kv_heads = s->n_kv_heads,
-                                       .head_dim = s->dim,
-                                       .window = s->window,
-                                       .scale = 0.3f,
-                                       .sinks = sinks,
-                                       .cos_sin = cos_sin,
-                                       .n_pairs = s->n_pairs,
-                                       .interleaved = s->interleaved,
-                                       .q = q,
-                                       .k = k,
-                                       .v = v,
-                                       .q_stride = q_dim,
-                                       .kv_stride = kv_dim,
-                                       .out = out,
-                                       .out_stride = q_dim};
-        cpu_case_run(&c, attention_op, &args);
-        for (int i = 0; i < 2; i++) {
-            for (int t = 0; t < items[i].n; t++) {
-                for (int head = 0; head < s->n_heads; head++) {
-                    double want[SSW_CPU_HEAD_DIM_MAX];
-                    attend_truth(s, &rope, &h, sinks, items[i].position + t, head, want);
-                    for (int d = 0; d < s->dim; d++) {
-                        double got = (double)out[(items[i].first + t) * q_dim + head * s->dim + d];
-                        if (!(fabs(got - want[d]) <= BOUND))
-                            fail_msg("%s: position %d head %d dimension %d: %g, not %g",
-                                     ssw_cpu_isa_name(isa), items[i].position + t, head, d, got, want[d]);
-                    }
-                }
-            }
-        }
+    batch b = {.items = {{.kv = {ssw_cpu_memory_alloc(kv_bytes), n_rows}},
+                         {.kv = {ssw_cpu_memory_alloc(kv_bytes), n_rows}}},
+               .q = make_uniform(2 * s->n_batch * q_dim, 0),
+               .k = make_uniform(2 * s->n_batch * kv_dim, 0),
+               .v = make_uniform(2 * s->n_batch * kv_dim, 0),
+               .cos_sin = make_uniform(2 * s->n_batch * 2 * (s->n_pairs + 1), 0),
+               .out = make_uniform(2 * s->n_batch * q_dim, 0)};
+    for (int step = 0; b.items[1].position + b.items[1].n < h->n; step++) {
+        for (int i = 0; i < 2; i++)
+            b.items[i].position += b.items[i].n;
+        b.items[1].n = b.items[0].n;
+        b.items[0].n = s->steps[step];
+        load_batch(s, h, &b);
+        check_batch(&c, s, h, &b);
     }
     for (int i = 0; i < 2; i++)
-        ssw_cpu_memory_free(items[i].kv.data, kv_bytes);
-    float *owned[] = {h.q, h.k, h.v, q, k, v, out, cos_sin, sinks};
-    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++) {
-        if (owned[i])
-            test_free(owned[i]);
-    }
+        ssw_cpu_memory_free(b.items[i].kv.data, kv_bytes);
+    float *owned[] = {b.q, b.k, b.v, b.cos_sin, b.out};
+    for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
+        test_free(owned[i]);
     cpu_case_close(&c);
 }
 
@@ -176,9 +218,11 @@ static void attends_as_the_whole_softmax(void **state)
         {20, 2, 128, 33, 64, true, false, {33, 34, 1}, 34},
         {3, 1, 64, 0, 0, false, false, {3, 70}, 70}, /* no rotation */
     };
-    for (int isa = SSW_CPU_ISA_REFERENCE; isa < SSW_CPU_ISA_COUNT; isa++) {
-        for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
-            check_shape(&shapes[i], (ssw_cpu_isa)isa);
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        history h = make_history(&shapes[i]);
+        for (int isa = SSW_CPU_ISA_REFERENCE; isa < SSW_CPU_ISA_COUNT; isa++)
+            check_shape(&shapes[i], &h, (ssw_cpu_isa)isa);
+        free_history(&h);
     }
 }
 
