@@ -58,7 +58,7 @@ static void check_family(const ssw_shape *published, ssw_dtype dtype, double ske
     scratch_path(path, sizeof path, "llama.gguf");
     if (ssw_synth_options_resolve(&o, &err) != SSW_OK ||
         ssw_synth_write(&o, path, &run, &result, &err) != SSW_OK ||
-        ssw_llama_open(&(ssw_llama_options){.model_path = path, .n_ctx = 256, .n_threads = 2}, &llama,
+        ssw_llama_open(&(ssw_llama_options){.model_path = path, .n_ctx = 256, .n_threads = 1}, &llama,
                        &err) != SSW_OK)
         fail_msg("%s, %s: %s", published->name, ssw_dtype_find((uint32_t)dtype)->name, err.message);
     check_tokens(llama);
