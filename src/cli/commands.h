@@ -7,6 +7,7 @@
 enum { SSW_EXIT_OK = 0, SSW_EXIT_FAILED = 1, SSW_EXIT_USAGE = 2 };
 
 int ssw_cmd_serve(int argc, char **argv);
+int ssw_cmd_inspect(int argc, char **argv);
 int ssw_cmd_synth(int argc, char **argv);
 
 #endif

@@ -1,0 +1,133 @@
+/* seesaw inspect: a model's file in numbers, and what it will need. */
+#include <argp.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/commands.h"
+#include "cli/inspect_report.h"
+
+enum { OPTION_JSON = 256, OPTION_PROBE, OPTION_BANDWIDTH };
+enum { CTX_DEFAULT = 8192, CTX_MAX = 1 << 24 };
+#define BANDWIDTH_GB_MAX 1e6
+
+typedef struct arguments {
+    const char *path;
+    double bandwidth_gb; /* GB/s; 0: not given */
+    int32_t ctx_size;    /* 0: the model's, at most CTX_DEFAULT */
+    bool json, probe;
+} arguments;
+
+static const struct argp_option options[] = {
+    {"json", OPTION_JSON, NULL, 0, "as JSON on standard output", 0},
+    {"probe", OPTION_PROBE, NULL, 0, "measure how fast this machine reads memory, for the ceiling", 0},
+    {"bandwidth", OPTION_BANDWIDTH, "GB/s", 0, "take this read bandwidth of host memory for the ceiling", 0},
+    {"ctx-size", 'c', "N", 0,
+     "tokens of context that the KV cache holds (default: the model's, at most 8192)", 0},
+    {0}};
+
+static error_t parse_option(int key, char *text, struct argp_state *state)
+{
+    arguments *a = state->input;
+    char *end;
+    long number;
+    switch (key) {
+    case OPTION_JSON:
+        a->json = true;
+        return 0;
+    case OPTION_PROBE:
+        a->probe = true;
+        return 0;
+    case OPTION_BANDWIDTH:
+        a->bandwidth_gb = strtod(text, &end);
+        if (end == text || *end != '\0' || !(a->bandwidth_gb > 0 && a->bandwidth_gb <= BANDWIDTH_GB_MAX))
+            argp_error(state, "--bandwidth: '%s' is not a positive number of GB/s", text);
+        return 0;
+    case 'c':
+        errno = 0;
+        number = strtol(text, &end, 10);
+        if (errno != 0 || end == text || *end != '\0' || number < 1 || number > CTX_MAX)
+            argp_error(state, "--ctx-size: '%s' is not a number from 1 to %d", text, CTX_MAX);
+        a->ctx_size = (int32_t)number;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (a->path)
+            argp_usage(state);
+        a->path = text;
+        return 0;
+    case ARGP_KEY_END:
+        if (!a->path)
+            argp_error(state, "name a model");
+        if (a->probe && a->bandwidth_gb > 0)
+            argp_error(state, "--probe and --bandwidth: one of them");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static ssw_status inspect(const arguments *a, ssw_gguf *gguf, ssw_error *err)
+{
+    ssw_model_facts *facts = calloc(1, sizeof *facts);
+    ssw_forecast *forecast = calloc(1, sizeof *forecast);
+    ssw_read_bandwidth probe;
+    ssw_inspect_report report = {.path = a->path, .gguf = gguf, .facts = facts, .forecast = forecast};
+    ssw_status status = facts && forecast ? ssw_model_facts_read(gguf, facts, err)
+                                          : ssw_error_set(err, SSW_ERR_NOMEM, "out of memory");
+    if (status != SSW_OK)
+        goto cleanup;
+    report.ctx_size = a->ctx_size;
+    if (report.ctx_size == 0)
+        report.ctx_size =
+            facts->ctx_train > 0 && facts->ctx_train < CTX_DEFAULT ? facts->ctx_train : CTX_DEFAULT;
+    report.host_bytes_per_s = a->bandwidth_gb * 1e9;
+    if (a->probe) {
+        status = ssw_read_bandwidth_measure(&(ssw_read_bandwidth_options){0}, &probe, err);
+        if (status != SSW_OK)
+            goto cleanup;
+        report.probe = &probe;
+        report.host_bytes_per_s = probe.best_bytes_per_s;
+    }
+    const ssw_forecast_options o = {.ctx_size = report.ctx_size, .host_bytes_per_s = report.host_bytes_per_s};
+    status = ssw_forecast_make(gguf, facts, &o, forecast, err);
+    if (status != SSW_OK)
+        goto cleanup;
+    if (a->json) {
+        json_t *root = ssw_inspect_make_json(&report);
+        if (!root || json_dumpf(root, stdout, JSON_INDENT(2)) != 0)
+            status = ssw_error_set(err, SSW_ERR_IO, "cannot write the JSON");
+        else
+            putchar('\n');
+        json_decref(root);
+    } else {
+        ssw_inspect_print_tables(&report);
+    }
+cleanup:
+    free(forecast);
+    free(facts);
+    return status;
+}
+
+int ssw_cmd_inspect(int argc, char **argv)
+{
+    static const struct argp argp = {.options = options,
+                                     .parser = parse_option,
+                                     .args_doc = "MODEL.gguf",
+                                     .doc = "Show what a GGUF model is made of, what each placement of its "
+                                            "experts will take, and how fast it can decode "
+                                            "at most. Of a split model name the first file."};
+    arguments a = {0};
+    if (argp_parse(&argp, argc, argv, 0, NULL, &a))
+        return SSW_EXIT_USAGE;
+    ssw_error err;
+    ssw_gguf *gguf = NULL;
+    ssw_status status = ssw_gguf_open(a.path, &gguf, &err);
+    if (status == SSW_OK)
+        status = inspect(&a, gguf, &err);
+    ssw_gguf_close(gguf);
+    if (status == SSW_OK)
+        return SSW_EXIT_OK;
+    fprintf(stderr, "seesaw inspect: %s\n", err.message);
+    return SSW_EXIT_FAILED;
+}

@@ -1,0 +1,28 @@
+/* The report of `seesaw inspect`: as a table for people and as JSON for programs. Both say the same. */
+#ifndef SSW_CLI_INSPECT_REPORT_H
+#define SSW_CLI_INSPECT_REPORT_H
+
+#include <jansson.h>
+
+#include "base/read_bandwidth.h"
+#include "inspect/memory_forecast.h"
+#include "inspect/model_facts.h"
+
+enum { SSW_INSPECT_SCHEMA = 1 };
+
+typedef struct ssw_inspect_report {
+    const char *path;
+    const ssw_gguf *gguf;
+    const ssw_model_facts *facts;
+    const ssw_forecast *forecast;
+    int32_t ctx_size;
+    double host_bytes_per_s;         /* 0: not given and not measured */
+    const ssw_read_bandwidth *probe; /* NULL: not measured */
+    const char *const *sha256;       /* [files of the set], NULL: not asked for */
+} ssw_inspect_report;
+
+void ssw_inspect_print_tables(const ssw_inspect_report *report);
+json_t *
+ssw_inspect_make_json(const ssw_inspect_report *report); /* a new reference; NULL when out of memory */
+
+#endif
