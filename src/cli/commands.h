@@ -4,8 +4,17 @@
 #ifndef SSW_CLI_COMMANDS_H
 #define SSW_CLI_COMMANDS_H
 
-enum { SSW_EXIT_OK = 0, SSW_EXIT_FAILED = 1, SSW_EXIT_USAGE = 2 };
+enum {
+    SSW_EXIT_OK = 0,
+    SSW_EXIT_FAILED = 1, /* of a gate: regressed */
+    SSW_EXIT_USAGE = 2,
+    SSW_EXIT_INCONCLUSIVE = 3,
+    SSW_EXIT_INVALID = 4,       /* the measurement proves nothing */
+    SSW_EXIT_SERVER_FAILED = 5, /* the measured server crashed, hung or refused */
+    SSW_EXIT_INTERRUPTED = 130  /* as shells say it: 128 + SIGINT */
+};
 
+int ssw_cmd_ab(int argc, char **argv);
 int ssw_cmd_serve(int argc, char **argv);
 int ssw_cmd_inspect(int argc, char **argv);
 int ssw_cmd_synth(int argc, char **argv);

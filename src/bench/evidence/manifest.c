@@ -357,7 +357,7 @@ static ssw_status read_plan(ssw_plan *plan, const json_t *object, ssw_error *err
     if (!status && (plan->n_prompts == 0 || plan->n_arms == 0))
         status = ssw_error_set(err, SSW_ERR_FORMAT, "no prompts or no arms");
     if (!status)
-        status = ssw_plan_finish(plan, err);
+        status = ssw_plan_finish(plan, 0, err);
     if (status)
         ssw_error_prefix(err, "plan");
     return status;

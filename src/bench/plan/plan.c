@@ -170,7 +170,7 @@ ssw_status ssw_plan_add_prompt(ssw_plan *plan, const char *label, const char *te
     return SSW_OK;
 }
 
-static ssw_status add_defaults(ssw_plan *plan, ssw_error *err)
+static ssw_status add_defaults(ssw_plan *plan, int first_port, ssw_error *err)
 {
     ssw_status status = SSW_OK;
     if (plan->n_prompts == 0) {
@@ -187,7 +187,7 @@ static ssw_status add_defaults(ssw_plan *plan, ssw_error *err)
     }
     for (size_t i = 0; i < plan->n_arms; i++) {
         if (plan->arms[i].port == 0)
-            plan->arms[i].port = SSW_PLAN_FIRST_PORT + (int)i;
+            plan->arms[i].port = (first_port ? first_port : SSW_PLAN_FIRST_PORT) + (int)i;
     }
     return status;
 }
@@ -224,9 +224,9 @@ static ssw_status check_ports(const ssw_plan *plan, ssw_error *err)
     return SSW_OK;
 }
 
-ssw_status ssw_plan_finish(ssw_plan *plan, ssw_error *err)
+ssw_status ssw_plan_finish(ssw_plan *plan, int first_port, ssw_error *err)
 {
-    ssw_status status = add_defaults(plan, err);
+    ssw_status status = add_defaults(plan, first_port, err);
     if (!status)
         status = check_count("runs", plan->runs, 1, SSW_PLAN_RUNS_MAX, err);
     if (!status)

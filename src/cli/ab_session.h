@@ -1,0 +1,22 @@
+/* One call of `seesaw ab`, from checked options to exit status. */
+#ifndef SSW_CLI_AB_SESSION_H
+#define SSW_CLI_AB_SESSION_H
+
+#include <stdbool.h>
+
+#include "bench/plan/plan.h"
+
+typedef struct ssw_ab_options {
+    const char *model;
+    const char *server; /* "seesaw" or a path */
+    const char *out;    /* the folder in which the run's folder is made */
+    const char *resume; /* a run's folder; then the plan is that run's own */
+    bool report, json;
+    int argc; /* the whole command line, for the manifest */
+    char **argv;
+} ssw_ab_options;
+
+/* plan is taken and deinitialised. Returns the exit status. */
+int ssw_ab_run_session(const ssw_ab_options *options, ssw_plan *plan);
+
+#endif

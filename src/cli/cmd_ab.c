@@ -1,0 +1,283 @@
+/* seesaw ab: reads the options and builds the plan. */
+#include <argp.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "bench/evidence/text_file.h"
+#include "cli/ab_session.h"
+#include "cli/commands.h"
+
+enum option_key {
+    KEY_ARM = 256,
+    KEY_SERVER,
+    KEY_RUNS,
+    KEY_PROMPTS,
+    KEY_MAX_TOKENS,
+    KEY_TEMPERATURE,
+    KEY_DESIGN,
+    KEY_SEED,
+    KEY_WARMUP,
+    KEY_PAUSE,
+    KEY_TIMEOUT,
+    KEY_LOAD_TIMEOUT,
+    KEY_GRACE,
+    KEY_MEMORY_TIMEOUT,
+    KEY_PORT,
+    KEY_FIXED_LENGTH,
+    KEY_OUT,
+    KEY_PLAN,
+    KEY_RESUME,
+    KEY_NO_REPORT,
+    KEY_JSON
+};
+
+static const struct argp_option option_list[] = {
+    {NULL, 0, NULL, 0, "What is measured:", 1},
+    {"model", 'm', "MODEL", 0, "the GGUF file (of a split model the first), or a name that the server knows",
+     1},
+    {"server", KEY_SERVER, "seesaw|PATH", 0,
+     "the server: this program (the default), or an executable that takes -m and --port, such as "
+     "llama-server",
+     1},
+    {"arm", KEY_ARM, "NAME='ARGS'", 0,
+     "an arm of the test: its name and what its server gets besides; NAME=VALUE words before the first "
+     "argument are "
+     "environment variables. Give it once for each arm; by default baseline='' and offload='--cpu-moe'",
+     1},
+    {"port", KEY_PORT, "P", 0, "the first arm's port, the next arms' ports follow (11436)", 1},
+    {"prompts", KEY_PROMPTS, "FILE", 0,
+     "prompts, one a line, or a JSON or YAML list; by default the four of the published test", 1},
+    {"runs", KEY_RUNS, "N", 0, "measurements of each prompt on each arm (3)", 1},
+    {"max-tokens", KEY_MAX_TOKENS, "N", 0, "of each reply (100)", 1},
+    {"temperature", KEY_TEMPERATURE, "T", 0, "(0.3)", 1},
+    {"fixed-length", KEY_FIXED_LENGTH, NULL, 0,
+     "ask the server to ignore the end of text, so that every reply has --max-tokens", 1},
+    {"plan", KEY_PLAN, "FILE", 0, "a YAML file with all of this; options after it override it", 1},
+    {NULL, 0, NULL, 0, "How:", 2},
+    {"design", KEY_DESIGN, "abba|sequential", 0,
+     "abba (the default): each run is a block in which every arm's server is started once and answers each "
+     "prompt "
+     "once; the order is drawn from the seed and mirrored in the next block. sequential: the published form, "
+     "all of "
+     "the first arm, then all of the second",
+     2},
+    {"seed", KEY_SEED, "N", 0, "orders blocks and prompts, and is part of each request's seed (1)", 2},
+    {"warmup", KEY_WARMUP, "N", 0, "requests after each start that no figure uses (1)", 2},
+    {"pause", KEY_PAUSE, "S", 0, "seconds between a server's end and the next one's start (5)", 2},
+    {"timeout", KEY_TIMEOUT, "S", 0, "a reply that is silent for so many seconds counts as hung (120)", 2},
+    {"load-timeout", KEY_LOAD_TIMEOUT, "S", 0, "a server that is not ready by then has failed (600)", 2},
+    {"grace", KEY_GRACE, "S", 0, "between SIGTERM and SIGKILL (10)", 2},
+    {"memory-timeout", KEY_MEMORY_TIMEOUT, "S", 0,
+     "longest wait until a stopped server's memory is back (30)", 2},
+    {NULL, 0, NULL, 0, "What is left behind:", 3},
+    {"out", KEY_OUT, "DIR", 0, "where the run's folder baseline-ab-MODEL-DATE-TIME is made (runs)", 3},
+    {"resume", KEY_RESUME, "DIR", 0, "go on with an interrupted run's folder, by its own plan", 3},
+    {"no-report", KEY_NO_REPORT, NULL, 0, "measure only; `seesaw report DIR' makes the report later", 3},
+    {"json", KEY_JSON, NULL, 0, "print the outcome as JSON; progress goes to standard error", 3},
+    {0},
+};
+
+typedef struct arguments {
+    ssw_ab_options options;
+    ssw_plan plan;
+    int first_port;
+    const char *plan_option; /* the first option that --resume does not go with */
+} arguments;
+
+static double read_number(struct argp_state *state, const char *name, const char *text, double least,
+                          double most)
+{
+    char *end = NULL;
+    errno = 0;
+    double value = strtod(text, &end);
+    if (end == text || *end || errno || !(value >= least && value <= most))
+        argp_error(state, "--%s wants a number from %g to %g, not '%s'", name, least, most, text);
+    return value;
+}
+
+static int read_int(struct argp_state *state, const char *name, const char *text, int least, int most)
+{
+    double value = read_number(state, name, text, least, most);
+    if (value != floor(value))
+        argp_error(state, "--%s wants a whole number, not '%s'", name, text);
+    return (int)value;
+}
+
+static int64_t read_seconds(struct argp_state *state, const char *name, const char *text)
+{
+    return (int64_t)(read_number(state, name, text, 0, 86400) * (double)SSW_NS_PER_S);
+}
+
+static uint64_t read_seed(struct argp_state *state, const char *text)
+{
+    char *end = NULL;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || errno)
+        argp_error(state, "--seed wants a whole number of 0 or more, not '%s'", text);
+    return value;
+}
+
+typedef ssw_status file_reader(ssw_plan *plan, const char *name, const char *text, size_t n_bytes,
+                               ssw_error *err);
+
+static void read_file(struct argp_state *state, const char *path, file_reader *reader)
+{
+    arguments *all = state->input;
+    ssw_error err;
+    char *text = NULL;
+    size_t n_bytes = 0;
+    ssw_status status = ssw_text_file_read(path, SSW_PLAN_FILE_BYTES_MAX, &text, &n_bytes, &err);
+    if (!status)
+        status = reader(&all->plan, path, text, n_bytes, &err);
+    free(text);
+    if (status) {
+        fprintf(stderr, "%s: %s\n", state->name, err.message);
+        exit(SSW_EXIT_USAGE);
+    }
+}
+
+static void check(struct argp_state *state, ssw_status status, const ssw_error *err)
+{
+    if (status)
+        argp_error(state, "%s", err->message);
+}
+
+static error_t parse_plan_option(int key, char *value, struct argp_state *state)
+{
+    arguments *all = state->input;
+    ssw_plan *plan = &all->plan;
+    ssw_error err;
+    switch (key) {
+    case KEY_ARM:
+        check(state, ssw_plan_add_arm_option(plan, value, &err), &err);
+        break;
+    case KEY_DESIGN:
+        check(state, ssw_plan_parse_design(value, &plan->design, &err), &err);
+        break;
+    case KEY_PROMPTS:
+        read_file(state, value, ssw_plan_read_prompts);
+        break;
+    case KEY_PLAN:
+        read_file(state, value, ssw_plan_read_yaml);
+        break;
+    case KEY_RUNS:
+        plan->runs = read_int(state, "runs", value, 1, SSW_PLAN_RUNS_MAX);
+        break;
+    case KEY_WARMUP:
+        plan->warmup_runs = read_int(state, "warmup", value, 0, SSW_PLAN_WARMUPS_MAX);
+        break;
+    case KEY_MAX_TOKENS:
+        plan->max_tokens = read_int(state, "max-tokens", value, 1, SSW_PLAN_TOKENS_MAX);
+        break;
+    case KEY_TEMPERATURE:
+        plan->temperature = read_number(state, "temperature", value, 0, 100);
+        break;
+    case KEY_SEED:
+        plan->seed = read_seed(state, value);
+        break;
+    case KEY_PORT:
+        all->first_port = read_int(state, "port", value, 1, 65535);
+        break;
+    case KEY_FIXED_LENGTH:
+        plan->fixed_length = 1;
+        break;
+    case KEY_PAUSE:
+        plan->pause_ns = read_seconds(state, "pause", value);
+        break;
+    case KEY_TIMEOUT:
+        plan->hang_timeout_ns = read_seconds(state, "timeout", value);
+        break;
+    case KEY_LOAD_TIMEOUT:
+        plan->ready_timeout_ns = read_seconds(state, "load-timeout", value);
+        break;
+    case KEY_GRACE:
+        plan->stop_grace_ns = read_seconds(state, "grace", value);
+        break;
+    case KEY_MEMORY_TIMEOUT:
+        plan->memory_timeout_ns = read_seconds(state, "memory-timeout", value);
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    for (const struct argp_option *o = option_list; !all->plan_option && (o->name || o->doc); o++) {
+        if (o->key == key)
+            all->plan_option = o->name;
+    }
+    return 0;
+}
+
+static error_t parse_option(int key, char *value, struct argp_state *state)
+{
+    arguments *all = state->input;
+    switch (key) {
+    case 'm':
+        all->options.model = value;
+        return 0;
+    case KEY_SERVER:
+        all->options.server = value;
+        return 0;
+    case KEY_OUT:
+        all->options.out = value;
+        return 0;
+    case KEY_RESUME:
+        all->options.resume = value;
+        return 0;
+    case KEY_NO_REPORT:
+        all->options.report = false;
+        return 0;
+    case KEY_JSON:
+        all->options.json = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        argp_error(state, "unexpected argument '%s' (an arm is given as --arm NAME='ARGS')", value);
+        return 0;
+    case ARGP_KEY_END:
+        if (all->options.resume && all->options.model)
+            argp_error(state, "--resume goes on by the run's own plan: -m cannot be given");
+        if (all->options.resume && all->plan_option)
+            argp_error(state, "--resume goes on by the run's own plan: --%s cannot be given",
+                       all->plan_option);
+        if (!all->options.resume && !all->options.model)
+            argp_error(state, "-m MODEL is missing");
+        return 0;
+    default:
+        return parse_plan_option(key, value, state);
+    }
+}
+
+static const char doc[] = "Measure a model server against itself under other settings: start each arm's "
+                          "server, send the same prompts, and "
+                          "leave a folder with every raw time, from which the report is computed.\v"
+                          "The default is the published test of --cpu-moe: a baseline on port 11436, an "
+                          "offloaded server on port 11437, four "
+                          "prompts, three runs, 100 tokens, temperature 0.3.\n\n"
+                          "Exit status: 0 measured; 2 wrong usage (a taken port included); 4 the measurement "
+                          "is invalid (the server serves "
+                          "another model, or the evidence contradicts the treatment); 5 a server failed; 130 "
+                          "interrupted; 1 anything else. "
+                          "After 4, 5 and 130 what was measured is kept, and --resume goes on.";
+
+int ssw_cmd_ab(int argc, char **argv)
+{
+    static const struct argp argp = {.options = option_list, .parser = parse_option, .doc = doc};
+    arguments all = {
+        .options = {.server = "seesaw", .out = "runs", .report = true, .argc = argc, .argv = argv}};
+    ssw_error err;
+    ssw_plan_init(&all.plan);
+    if (argp_parse(&argp, argc, argv, 0, NULL, &all)) {
+        ssw_plan_deinit(&all.plan);
+        return SSW_EXIT_USAGE;
+    }
+    ssw_status status = all.options.resume ? SSW_OK : ssw_plan_finish(&all.plan, all.first_port, &err);
+    if (status) {
+        fprintf(stderr, "%s: %s\n", argv[0], err.message);
+        ssw_plan_deinit(&all.plan);
+        return SSW_EXIT_USAGE;
+    }
+    return ssw_ab_run_session(&all.options, &all.plan);
+}
