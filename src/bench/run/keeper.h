@@ -1,4 +1,4 @@
-/* The keeper's side of server_process.h. Internal to src/bench/run. */
+/* The keeper's side of child_process.h. Internal to src/bench/run. */
 #ifndef SSW_BENCH_RUN_KEEPER_H
 #define SSW_BENCH_RUN_KEEPER_H
 

@@ -4,8 +4,8 @@
 
 #include "bench/client/http_client.h"
 #include "bench/evidence/evidence_writer.h"
+#include "bench/run/child_process.h"
 #include "bench/run/runner.h"
-#include "bench/run/server_process.h"
 #include "bench/telemetry/memory_sampler.h"
 
 enum { SSW_RUN_MODEL_NAME_MAX = 256, SSW_RUN_ID_MAX = 160 };
@@ -21,7 +21,7 @@ typedef struct ssw_runner {
     int n_samples; /* lines written, all phases */
     /* the server under way */
     ssw_schedule_start start;
-    ssw_server *server;
+    ssw_child *server;
     ssw_client *client;
     char served_model[SSW_RUN_MODEL_NAME_MAX]; /* "" when the server does not say */
     int64_t idle_available_bytes, idle_vram_bytes;

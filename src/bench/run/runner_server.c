@@ -30,7 +30,7 @@ static ssw_writer_server line_of(const ssw_runner *runner)
     return (ssw_writer_server){.arm = arm_of(runner)->name,
                                .block = runner->start.block,
                                .position = runner->start.position,
-                               .pid = ssw_server_pid(runner->server)};
+                               .pid = ssw_child_pid(runner->server)};
 }
 
 static void log_path(const ssw_runner *runner, char path[PATH_BYTES_MAX])
@@ -103,16 +103,16 @@ static ssw_status spawn(ssw_runner *runner, ssw_error *err)
         ssw_clock_format_utc(ssw_clock_wall_ns(), now);
         snprintf(header, sizeof header, "==== seesaw: arm %s, block %d, position %d, started %s", arm->name,
                  runner->start.block, runner->start.position, now);
-        const ssw_server_options options = {
+        const ssw_child_options options = {
             .argv = argv, .envp = environment, .log_path = path, .header = header};
-        status = ssw_server_start(&options, &runner->server, err);
+        status = ssw_child_start(&options, &runner->server, err);
     }
     free(environment);
     free(argv);
     return status;
 }
 
-static ssw_status say_crashed(ssw_runner *runner, const ssw_server_end *end, const char *when, ssw_error *err)
+static ssw_status say_crashed(ssw_runner *runner, const ssw_child_end *end, const char *when, ssw_error *err)
 {
     char line[200], how[64];
     read_last_line(runner, line, sizeof line);
@@ -128,9 +128,9 @@ static ssw_status say_crashed(ssw_runner *runner, const ssw_server_end *end, con
 /* Asks /health until it says 200. *ready_ns is when that answer was here. */
 static ssw_status wait_ready(ssw_runner *runner, int64_t *ready_ns, ssw_error *err)
 {
-    int64_t begin_ns = ssw_server_spawn_ns(runner->server);
+    int64_t begin_ns = ssw_child_spawn_ns(runner->server);
     for (;;) {
-        ssw_server_end end;
+        ssw_child_end end;
         ssw_strbuf body;
         long code = 0;
         ssw_strbuf_init(&body, SSW_CLIENT_BODY_BYTES_MAX);
@@ -139,7 +139,7 @@ static ssw_status wait_ready(ssw_runner *runner, int64_t *ready_ns, ssw_error *e
         *ready_ns = ssw_clock_now_ns();
         if (status == SSW_ERR_CANCELLED)
             return status;
-        if (ssw_server_has_ended(runner->server, 0, &end))
+        if (ssw_child_has_ended(runner->server, 0, &end))
             return say_crashed(runner, &end, "while loading", err);
         if (!status && code == 200)
             return SSW_OK;
@@ -272,7 +272,7 @@ static ssw_status bring_up(ssw_runner *runner, ssw_error *err)
         return status;
     ssw_sampler_set_phase(runner->sampler, SSW_PHASE_LOADED);
     status = check_model(runner, err);
-    int64_t spawn_ns = ssw_server_spawn_ns(runner->server);
+    int64_t spawn_ns = ssw_child_spawn_ns(runner->server);
     const char *served = *runner->served_model ? runner->served_model : NULL;
     if (status != SSW_ERR_CANCELLED) {
         ssw_error write_error;
@@ -343,7 +343,7 @@ static const char *stop_reason(ssw_status status, bool had_ended)
 
 ssw_status ssw_runner_stop_server(ssw_runner *runner, ssw_status status, ssw_error *err)
 {
-    ssw_server_end end;
+    ssw_child_end end;
     if (!runner->server) {
         ssw_client_close(runner->client);
         runner->client = NULL;
@@ -351,10 +351,10 @@ ssw_status ssw_runner_stop_server(ssw_runner *runner, ssw_status status, ssw_err
     }
     /* a connection that broke usually means that the server is just now ending */
     bool had_ended =
-        ssw_server_has_ended(runner->server, status == SSW_ERR_UNAVAILABLE ? SSW_NS_PER_S : 0, NULL);
+        ssw_child_has_ended(runner->server, status == SSW_ERR_UNAVAILABLE ? SSW_NS_PER_S : 0, NULL);
     const char *reason = stop_reason(status, had_ended);
     ssw_writer_server line = line_of(runner);
-    ssw_server_stop(runner->server, runner->plan->stop_grace_ns, &end);
+    ssw_child_stop(runner->server, runner->plan->stop_grace_ns, &end);
     ssw_sampler_set_server(runner->sampler, runner->start.arm, line.block, line.position, 0);
     ssw_sampler_set_phase(runner->sampler, SSW_PHASE_STOPPED);
     ssw_runner_tell(runner, (ssw_run_event){.kind = SSW_RUN_SERVER_STOP, .text = reason});
@@ -366,7 +366,7 @@ ssw_status ssw_runner_stop_server(ssw_runner *runner, ssw_status status, ssw_err
                                   .exit_signal = end.exit_signal ? end.exit_signal : SSW_EVIDENCE_NONE,
                                   .memory_back_ns = back_ns};
     ssw_client_close(runner->client);
-    ssw_server_close(runner->server);
+    ssw_child_close(runner->server);
     runner->client = NULL;
     runner->server = NULL;
     ssw_status kept = ssw_evidence_write_stop(&runner->writer, &line, &stop, err);

@@ -6,8 +6,8 @@
  * descendants: it is their subreaper, so daemonised grandchildren come back to it. If the keeper itself is
  * killed, PR_SET_PDEATHSIG kills the server. After fork() the keeper calls only async-signal-safe functions,
  * so the bench may have threads. */
-#ifndef SSW_BENCH_RUN_SERVER_PROCESS_H
-#define SSW_BENCH_RUN_SERVER_PROCESS_H
+#ifndef SSW_BENCH_RUN_CHILD_PROCESS_H
+#define SSW_BENCH_RUN_CHILD_PROCESS_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,36 +15,36 @@
 
 #include "base/status.h"
 
-typedef struct ssw_server ssw_server;
+typedef struct ssw_child ssw_child;
 
-typedef struct ssw_server_options {
+typedef struct ssw_child_options {
     const char *const *argv; /* NULL-terminated; argv[0] is the executable's path */
     const char *const *envp; /* NULL-terminated: the whole environment */
     const char *log_path;    /* stdout and stderr are appended; a line is written before: header */
     const char *header;
-} ssw_server_options;
+} ssw_child_options;
 
-typedef struct ssw_server_end {
+typedef struct ssw_child_end {
     int exit_code;   /* -1 when a signal ended it */
     int exit_signal; /* 0 when it exited */
     bool killed;     /* SIGKILL was needed */
     int64_t end_ns;
-} ssw_server_end;
+} ssw_child_end;
 
 /* SSW_ERR_IO when the executable cannot be started, naming it. */
-ssw_status ssw_server_start(const ssw_server_options *options, ssw_server **out, ssw_error *err);
+ssw_status ssw_child_start(const ssw_child_options *options, ssw_child **out, ssw_error *err);
 
-pid_t ssw_server_pid(const ssw_server *server);
-int64_t ssw_server_spawn_ns(const ssw_server *server); /* just before its fork */
-int ssw_server_fd(const ssw_server *server);           /* readable when the server has ended */
+pid_t ssw_child_pid(const ssw_child *server);
+int64_t ssw_child_spawn_ns(const ssw_child *server); /* just before its fork */
+int ssw_child_fd(const ssw_child *server);           /* readable when the server has ended */
 
 /* Whether it has ended; waits up to timeout_ns. */
-bool ssw_server_has_ended(ssw_server *server, int64_t timeout_ns, ssw_server_end *end);
+bool ssw_child_has_ended(ssw_child *server, int64_t timeout_ns, ssw_child_end *end);
 
 /* SIGTERM to its process group, SIGKILL after grace_ns; returns when nothing of it is left. An ended server
  * is allowed. */
-void ssw_server_stop(ssw_server *server, int64_t grace_ns, ssw_server_end *end);
+void ssw_child_stop(ssw_child *server, int64_t grace_ns, ssw_child_end *end);
 
-void ssw_server_close(ssw_server *server); /* kills what still lives; NULL is allowed */
+void ssw_child_close(ssw_child *server); /* kills what still lives; NULL is allowed */
 
 #endif

@@ -1,5 +1,5 @@
 /* The bench's side of a supervised server: starts the keeper and listens to it. */
-#include "bench/run/server_process.h"
+#include "bench/run/child_process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,17 +17,17 @@
 
 enum { START_TIMEOUT_S = 30, GONE_TIMEOUT_S = 10 };
 
-struct ssw_server {
+struct ssw_child {
     pid_t keeper, pid;
     int control_fd, report_fd;
     int64_t spawn_ns;
     bool ended, gone;
-    ssw_server_end end;
+    ssw_child_end end;
 };
 
 /* Takes one record from the keeper; false when none comes in time. The keeper's death counts as the server's.
  */
-static bool take_report(ssw_server *server, int64_t timeout_ns, ssw_keeper_report *out)
+static bool take_report(ssw_child *server, int64_t timeout_ns, ssw_keeper_report *out)
 {
     struct pollfd fd = {.fd = server->report_fd, .events = POLLIN};
     int64_t until_ns = ssw_clock_now_ns() + timeout_ns;
@@ -44,7 +44,7 @@ static bool take_report(ssw_server *server, int64_t timeout_ns, ssw_keeper_repor
     return true;
 }
 
-static void note_report(ssw_server *server, const ssw_keeper_report *record)
+static void note_report(ssw_child *server, const ssw_keeper_report *record)
 {
     if (record->event == SSW_KEEPER_ENDED) {
         server->ended = true;
@@ -62,7 +62,7 @@ static void note_report(ssw_server *server, const ssw_keeper_report *record)
     }
 }
 
-static ssw_status open_log(const ssw_server_options *options, int *fd, ssw_error *err)
+static ssw_status open_log(const ssw_child_options *options, int *fd, ssw_error *err)
 {
     *fd = open(options->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (*fd < 0 || dprintf(*fd, "%s\n", options->header) < 0)
@@ -70,8 +70,7 @@ static ssw_status open_log(const ssw_server_options *options, int *fd, ssw_error
     return SSW_OK;
 }
 
-static ssw_status fork_keeper(ssw_server *server, const ssw_server_options *options, int log_fd,
-                              ssw_error *err)
+static ssw_status fork_keeper(ssw_child *server, const ssw_child_options *options, int log_fd, ssw_error *err)
 {
     int control[2], reports[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control))
@@ -100,12 +99,12 @@ static ssw_status fork_keeper(ssw_server *server, const ssw_server_options *opti
     return SSW_OK;
 }
 
-ssw_status ssw_server_start(const ssw_server_options *options, ssw_server **out, ssw_error *err)
+ssw_status ssw_child_start(const ssw_child_options *options, ssw_child **out, ssw_error *err)
 {
     *out = NULL;
     int log_fd = -1;
     ssw_keeper_report record;
-    ssw_server *server = calloc(1, sizeof *server);
+    ssw_child *server = calloc(1, sizeof *server);
     if (!server)
         return ssw_error_set(err, SSW_ERR_NOMEM, "out of memory for a server");
     server->control_fd = server->report_fd = -1;
@@ -123,7 +122,7 @@ ssw_status ssw_server_start(const ssw_server_options *options, ssw_server **out,
         close(log_fd);
     if (status) {
         server->gone = true;
-        ssw_server_close(server);
+        ssw_child_close(server);
         return status;
     }
     server->pid = record.value;
@@ -132,22 +131,22 @@ ssw_status ssw_server_start(const ssw_server_options *options, ssw_server **out,
     return SSW_OK;
 }
 
-pid_t ssw_server_pid(const ssw_server *server)
+pid_t ssw_child_pid(const ssw_child *server)
 {
     return server->pid;
 }
 
-int64_t ssw_server_spawn_ns(const ssw_server *server)
+int64_t ssw_child_spawn_ns(const ssw_child *server)
 {
     return server->spawn_ns;
 }
 
-int ssw_server_fd(const ssw_server *server)
+int ssw_child_fd(const ssw_child *server)
 {
     return server->report_fd;
 }
 
-bool ssw_server_has_ended(ssw_server *server, int64_t timeout_ns, ssw_server_end *end)
+bool ssw_child_has_ended(ssw_child *server, int64_t timeout_ns, ssw_child_end *end)
 {
     ssw_keeper_report record;
     if (!server->ended && take_report(server, timeout_ns, &record))
@@ -157,19 +156,19 @@ bool ssw_server_has_ended(ssw_server *server, int64_t timeout_ns, ssw_server_end
     return server->ended;
 }
 
-static void command(ssw_server *server, char what)
+static void command(ssw_child *server, char what)
 {
     ssize_t put =
         send(server->control_fd, &what, 1, MSG_NOSIGNAL); /* it fails only when the keeper has gone */
     (void)put;
 }
 
-void ssw_server_stop(ssw_server *server, int64_t grace_ns, ssw_server_end *end)
+void ssw_child_stop(ssw_child *server, int64_t grace_ns, ssw_child_end *end)
 {
     ssw_keeper_report record;
-    if (!ssw_server_has_ended(server, 0, NULL)) {
+    if (!ssw_child_has_ended(server, 0, NULL)) {
         command(server, SSW_KEEPER_TERM);
-        if (!ssw_server_has_ended(server, grace_ns, NULL)) {
+        if (!ssw_child_has_ended(server, grace_ns, NULL)) {
             server->end.killed = true;
             command(server, SSW_KEEPER_KILL);
         }
@@ -180,12 +179,12 @@ void ssw_server_stop(ssw_server *server, int64_t grace_ns, ssw_server_end *end)
         *end = server->end;
 }
 
-void ssw_server_close(ssw_server *server)
+void ssw_child_close(ssw_child *server)
 {
     if (!server)
         return;
     if (!server->gone)
-        ssw_server_stop(server, 0, NULL);
+        ssw_child_stop(server, 0, NULL);
     if (server->control_fd >= 0)
         close(server->control_fd);
     if (server->report_fd >= 0)
