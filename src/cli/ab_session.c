@@ -21,8 +21,8 @@
 #include "bench/run/prepare.h"
 #include "bench/run/recount.h"
 #include "bench/run/runner.h"
-#include "build_commit.h"
 #include "cli/ab_screen.h"
+#include "cli/build_commit.h"
 #include "cli/commands.h"
 #ifdef SSW_HAVE_REPORT
 #include "bench/report/report.h"
