@@ -12,7 +12,7 @@ static ssw_synth_plan plan_of(const ssw_shape *shape, ssw_dtype dtype, int32_t n
 {
     ssw_synth_options o = {
         .shape = shape, .expert_dtype = dtype, .n_layers = n_layers, .n_vocab = n_vocab, .seed = 1};
-    ssw_synth_plan plan;
+    ssw_synth_plan plan = {0};
     ssw_error err = {0};
     if (ssw_synth_options_resolve(&o, &err) != SSW_OK || ssw_synth_plan_init(&plan, &o, &err) != SSW_OK)
         fail_msg("%s", err.message);

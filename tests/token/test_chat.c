@@ -15,7 +15,7 @@ typedef struct fixture {
 
 static fixture open_fixture(const char *chat_template)
 {
-    fixture f;
+    fixture f = {0};
     ssw_error err = {0};
     ssw_gguf *gguf;
     const char *path = write_vocab_file(&(vocab_options){.chat_template = chat_template});
@@ -100,6 +100,7 @@ static void renders_published(void **state)
     const ssw_chat_options options = {0};
     assert_int_equal(ssw_chat_render(f.chat, late, 2, &options, &tokens, &err), SSW_ERR_UNSUPPORTED);
     assert_int_equal(tokens.n, 0);
+    ssw_tokens_deinit(&tokens);
     close_fixture(&f);
 }
 
