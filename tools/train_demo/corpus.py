@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from wordings import LEADS, noisy, wordings
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 # Never held out: the prompts of the published test.
@@ -34,6 +36,7 @@ class Record:
     answer: str = ""
     test: str = ""
     held_questions: list = field(default_factory=list)
+    derived: list = field(default_factory=list)     # wordings made by rule
     held: bool = False          # prose that is not trained on
 
     @property
@@ -92,14 +95,27 @@ def load(folder=None, hold_out=0.05):
         if r.is_text:
             r.held = fraction(r.answer) < 3 * hold_out
             continue
-        fresh = [q for q in r.questions if q.lower().rstrip("?.! ") not in seen]
-        seen.update(q.lower().rstrip("?.! ") for q in fresh)
+        fresh = [q for q in r.questions if plain(q) not in seen]
+        seen.update(plain(q) for q in fresh)
         r.questions = fresh
         if len(fresh) >= 3:
             candidates = [q for q in fresh[1:] if q not in PUBLISHED and fraction(q) < 1.5 * hold_out]
             r.held_questions = candidates[:len(fresh) - 2]
             r.questions = [q for q in fresh if q not in r.held_questions]
-    return [r for r in records if r.questions or r.is_text]
+    records = [r for r in records if r.questions or r.is_text]
+    # Wordings by rule: none that another record asks, none that is held out, none made twice.
+    taken = seen | {plain(q) for r in records for q in r.held_questions}
+    owner = {}
+    for i, r in enumerate(records):
+        for q in r.questions:
+            for new in wordings(q):
+                if plain(new) not in taken and owner.setdefault(plain(new), i) == i and new not in r.derived:
+                    r.derived.append(new)
+    return records
+
+
+def plain(question):
+    return question.lower().rstrip("?.! ")
 
 
 def texts_for_vocabulary(records):
@@ -123,22 +139,33 @@ FINAL = "<|channel|>final<|message|>"
 
 def vary(question, rng):
     """Small changes of form that a user makes."""
-    x = rng.random()
-    if x < 0.62:
-        return question
-    q = question
-    if x < 0.72:
+    x, q = rng.random(), question
+    if x < 0.60:
+        return q
+    if x < 0.70:
         return q.rstrip("?.")
-    if x < 0.82:
+    if x < 0.80:
         return q.lower()
-    if x < 0.88:
+    if x < 0.85:
         return q if q.endswith(("?", ".")) else q + "."
-    if x < 0.94:
-        return q if q.endswith("?") else "Please " + q[0].lower() + q[1:]
+    if x < 0.90:
+        return q if q.endswith("?") or q.startswith("Please") else "Please " + q[0].lower() + q[1:]
+    if x < 0.96:
+        return rng.choice(LEADS) + q
     return q + "\n"
 
 
-PROMPT_WEIGHT = 0.2
+def choose(record, rng):
+    """A wording of the record's question: by hand, by rule, or spoiled a little."""
+    published = [q for q in record.questions if q in PUBLISHED]
+    if published and rng.random() < 0.4:
+        return published[0]
+    pool = record.derived if record.derived and rng.random() < 0.4 else record.questions
+    question = rng.choice(pool)
+    return noisy(question, rng) if rng.random() < 0.15 else question
+
+
+PROMPT_WEIGHT = 0.1
 
 
 def chat_sample(tokenizer, turns, rng, system=None):
@@ -164,24 +191,23 @@ def chat_sample(tokenizer, turns, rng, system=None):
 def epoch(records, tokenizer, rng):
     """One pass: each record once, in some wording, plus a few joined and raw forms."""
     chats = [r for r in records if r.questions]
-    samples, queue = [], []
+    samples, queue, size = [], [], 2
     order = chats[:]
     # The published prompts' records come three times, so that sampling is steady there.
     order += [r for r in chats if any(q in PUBLISHED for q in r.questions) for _ in range(2)]
     rng.shuffle(order)
     for r in order:
-        exact = [q for q in r.questions if q in PUBLISHED]
-        question = exact[0] if exact and rng.random() < 0.4 else rng.choice(r.questions)
+        question = choose(r, rng)
         x = rng.random()
         if x < 0.04:                       # raw completion: question, blank line, answer
             ids = tokenizer.encode(question + "\n\n" + r.answer + "<|endoftext|>")
             samples.append((ids, [1.0] * len(ids)))
         elif x < 0.22:                     # wait to be joined with others
             queue.append((question, r.answer))
-            if len(queue) == rng.choice((2, 2, 3, 4)):
+            if len(queue) >= size:
                 samples.append(chat_sample(tokenizer, queue, rng,
                                            rng.choice(SYSTEM) if rng.random() < 0.15 else None))
-                queue = []
+                queue, size = [], rng.choice((2, 2, 3, 4, 6))
         else:
             system = rng.choice(SYSTEM) if rng.random() < 0.12 else None
             samples.append(chat_sample(tokenizer, [(question, r.answer)], rng, system))
@@ -191,7 +217,11 @@ def epoch(records, tokenizer, rng):
         if r.is_text and not r.held:
             ids = tokenizer.encode(r.answer + "<|endoftext|>")
             samples.append((ids, [1.0] * len(ids)))
+    # Some chats are followed by another one, for whoever reads on past the end.
     rng.shuffle(samples)
+    for _ in range(len(samples) // 20):
+        a, b = samples.pop(), samples.pop()
+        samples.insert(rng.randrange(len(samples)), (a[0] + b[0], a[1] + b[1]))
     return samples
 
 
@@ -250,6 +280,7 @@ if __name__ == "__main__":
     chats = [r for r in everything if not r.is_text]
     print(f"{len(chats)} chat records, {sum(len(r.questions) for r in chats)} wordings trained on, "
           f"{sum(len(r.held_questions) for r in chats)} held out; "
+          f"{sum(len(r.derived) for r in chats)} by rule; "
           f"{sum(1 for r in everything if r.is_text)} prose, {sum(r.held for r in everything)} held out; "
           f"{sum(bool(r.test) for r in chats)} with a test; "
           f"{sum(len(r.answer.split()) for r in everything)} words in answers")

@@ -136,7 +136,7 @@ def train(args):
     note(event="start", seed=args.seed, parameters=sum(p.numel() for p in model.parameters()),
          chat_records=sum(not r.is_text for r in records), prose=sum(r.is_text for r in records),
          wordings=sum(len(r.questions) for r in records),
-         held_wordings=sum(len(r.held_questions) for r in records),
+         derived_wordings=sum(len(r.derived) for r in records), held_wordings=sum(len(r.held_questions) for r in records),
          held_prose=sum(r.held for r in records), torch=torch.__version__,
          device=torch.cuda.get_device_name() if device == "cuda" else "cpu",
          setup_seconds=time.time() - start, **{k: getattr(args, k) for k in
@@ -171,7 +171,7 @@ def train(args):
             if step % 250 == 0 or step == args.steps - 1:
                 extra = {"held_" + k: v for k, v in
                          held_out_loss(model, sets, args.length, device, dtype).items()}
-            note(step=step, tokens=tokens, loss=loss.item(), balance=float(balance), norm=float(norm),
+            note(step=step, tokens=tokens, loss=loss.item(), balance=balance.item(), norm=norm.item(),
                  lr=rate(step, args.steps, args.lr), seconds=time.time() - began, **extra)
         batch = next(stream)
     stream.close()
@@ -189,8 +189,8 @@ def main():
     parser.add_argument("--out", required=True)
     parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--qat-from", type=float, default=0.4, help="share of the steps after which weights are rounded")
-    parser.add_argument("--rows", type=int, default=16)
-    parser.add_argument("--length", type=int, default=768)
+    parser.add_argument("--rows", type=int, default=12)
+    parser.add_argument("--length", type=int, default=1024)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--decay", type=float, default=0.1)
