@@ -78,6 +78,24 @@ def parse(path):
     return records
 
 
+NUMBERS = ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+           "seventeen eighteen nineteen twenty").split()
+
+
+def sums():
+    """Small sums, made by rule in the form of the hand-written ones."""
+    made = []
+    for a in range(11):
+        for b in range(11):
+            for sign, word, result in (("+", "plus", a + b), ("-", "minus", a - b), ("*", "times", a * b)):
+                if 0 <= result <= 20:
+                    spelled = f"{NUMBERS[a]} {word} {NUMBERS[b]}"
+                    made.append(Record("sums", [f"What is {spelled}?", f"What is {a} {word} {b}?",
+                                                f"What is {a} {sign} {b}?"],
+                                       f"{spelled.capitalize()} is {NUMBERS[result]}."))
+    return made
+
+
 def fraction(text):
     """A number in [0, 1) that depends on the text alone."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big") / 2 ** 48
@@ -89,7 +107,7 @@ def load(folder=None, hold_out=0.05):
     trains only with the first of them, files in alphabetical order but core.txt first."""
     paths = sorted(glob.glob(os.path.join(folder or os.path.join(HERE, "corpus"), "*.txt")),
                    key=lambda p: (os.path.basename(p) != "core.txt", p))
-    records = [r for path in paths for r in parse(path)]
+    records = [r for path in paths for r in parse(path)] + sums()
     seen = set()
     for r in records:
         if r.is_text:
@@ -98,7 +116,7 @@ def load(folder=None, hold_out=0.05):
         fresh = [q for q in r.questions if plain(q) not in seen]
         seen.update(plain(q) for q in fresh)
         r.questions = fresh
-        if len(fresh) >= 3:
+        if len(fresh) >= 3 and r.file != "sums":
             candidates = [q for q in fresh[1:] if q not in PUBLISHED and fraction(q) < 1.5 * hold_out]
             r.held_questions = candidates[:len(fresh) - 2]
             r.questions = [q for q in fresh if q not in r.held_questions]
@@ -160,9 +178,9 @@ def choose(record, rng):
     published = [q for q in record.questions if q in PUBLISHED]
     if published and rng.random() < 0.4:
         return published[0]
-    pool = record.derived if record.derived and rng.random() < 0.4 else record.questions
+    pool = record.derived if record.derived and rng.random() < 0.35 else record.questions
     question = rng.choice(pool)
-    return noisy(question, rng) if rng.random() < 0.15 else question
+    return noisy(question, rng) if rng.random() < 0.08 else question
 
 
 PROMPT_WEIGHT = 0.1
@@ -197,6 +215,8 @@ def epoch(records, tokenizer, rng):
     order += [r for r in chats if any(q in PUBLISHED for q in r.questions) for _ in range(2)]
     rng.shuffle(order)
     for r in order:
+        if r.file == "sums" and rng.random() > 0.2:     # a fifth of them in each pass
+            continue
         question = choose(r, rng)
         x = rng.random()
         if x < 0.04:                       # raw completion: question, blank line, answer

@@ -1,6 +1,6 @@
 """The gpt-oss architecture in plain PyTorch, laid out as GGUF stores it.
 
-The definition of truth is transformers' GptOssForCausalLM; check_reference.py compares the two.
+The definition of truth is transformers' GptOssForCausalLM; eval.py --reference compares the two.
 Every token is run through every expert and weighted by the router, which on one large GPU is
 faster than gathering for a model this small.  Weights may pass through a straight-through
 quantiser (`qat`), so that what trains is what the GGUF holds.
@@ -189,7 +189,7 @@ class Model(nn.Module):
         self.output = nn.Parameter(torch.randn(config.n_vocab, config.n_embd) * 0.02)
         frequency, self.rope_scale = yarn_frequencies(config)
         self.register_buffer("frequency", frequency, persistent=False)
-        self.qat, self.dropout = False, 0.0
+        self.qat, self.snapped, self.dropout = False, {}, 0.0
 
     @staticmethod
     def kind(name):
@@ -201,12 +201,21 @@ class Model(nn.Module):
             return "Q8_0"
         return "F32"
 
-    def rounded(self, name, parameter, dtype):
-        kind = self.kind(name)
-        if self.qat and kind != "F32":
-            with torch.no_grad():
-                y = (round_mxfp4 if kind == "MXFP4" else round_q8_0)(parameter)
-            parameter = Straight.apply(parameter, y)
+    @torch.no_grad()
+    def round_all(self):
+        """-> {parameter: its rounded value}; one pass over all weights of a type, as blocks do not
+        care which tensor they lie in."""
+        result = {}
+        for kind, rounding in (("MXFP4", round_mxfp4), ("Q8_0", round_q8_0)):
+            chosen = [p for n, p in self.named_parameters() if self.kind(n) == kind]
+            flat = rounding(torch.cat([p.detach().flatten() for p in chosen]))
+            parts = flat.split([p.numel() for p in chosen])
+            result.update((p, part.view_as(p)) for p, part in zip(chosen, parts))
+        return result
+
+    def rounded(self, parameter, dtype):
+        if self.qat and parameter in self.snapped:
+            parameter = Straight.apply(parameter, self.snapped[parameter])
         return parameter.to(dtype)
 
     def masks(self, positions, keys, segments=None, key_segments=None):
@@ -220,6 +229,8 @@ class Model(nn.Module):
     def forward(self, ids, segments=None, caches=None, start=0, dtype=torch.float32, last=False):
         """ids [B, T] -> (logits, final hidden state, [(router logits, chosen)] per layer).
         segments [B, T]: tokens see only tokens of their own segment.  caches: one per layer."""
+        if self.qat:
+            self.snapped = self.round_all()
         b, t = ids.shape
         positions = torch.arange(start, start + t, device=ids.device)[None]
         keys = torch.arange(0, start + t, device=ids.device)[None]
@@ -229,12 +240,12 @@ class Model(nn.Module):
         sin = (angle.sin() * self.rope_scale).to(dtype)
         drop = self.dropout if self.training else 0.0
         # The residual stream and the norms stay in float32; matrix products use dtype.
-        x = F.embedding(ids, self.rounded("token_embd", self.token_embd, torch.float32))
+        x = F.embedding(ids, self.rounded(self.token_embd, torch.float32))
         x = F.dropout(x, drop)
         routes = []
         for i, layer in enumerate(self.layers):
             def w(name, layer=layer):
-                return self.rounded(name, getattr(layer, name), dtype)
+                return self.rounded(getattr(layer, name), dtype)
             mask = sliding if layer.sliding else full
             y = rms_norm(x, layer.attn_norm, self.c.rms_eps).to(dtype)
             y = layer.attention(y, w, cos, sin, mask, caches[i] if caches else None)
@@ -245,16 +256,14 @@ class Model(nn.Module):
         if last:
             x = x[:, -1:]
         hidden = rms_norm(x, self.output_norm, self.c.rms_eps)
-        return F.linear(hidden.to(dtype), self.rounded("output", self.output, dtype)), hidden, routes
+        return F.linear(hidden.to(dtype), self.rounded(self.output, dtype)), hidden, routes
 
     @torch.no_grad()
     def bake(self):
         """Replace every weight by the value its GGUF type holds; afterwards qat changes nothing."""
-        for name, parameter in self.named_parameters():
-            kind = self.kind(name)
-            if kind != "F32":
-                parameter.copy_((round_mxfp4 if kind == "MXFP4" else round_q8_0)(parameter))
-        self.qat = False
+        for parameter, value in self.round_all().items():
+            parameter.copy_(value)
+        self.qat, self.snapped = False, {}
 
 
 # parameter of a layer -> name in the GGUF, after "blk.N."

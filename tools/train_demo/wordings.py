@@ -85,6 +85,8 @@ RULES = [(re.compile(pattern), templates) for pattern, templates in RULES]
 
 def wordings(question):
     """Other ways to ask the same; never the question itself."""
+    if re.search(r"\b(plus|minus|times|divided|yourself|yours?)\b|\d", question):
+        return []
     found = code_wordings(question)
     if not found:
         for pattern, templates in RULES:
@@ -100,17 +102,17 @@ LEADS = ("Hey, ", "Hi, ", "Hello! ", "I have a question. ", "Question: ", "Pleas
 
 
 def noisy(question, rng):
-    """A word lost, doubled or mistyped."""
+    """A word lost or mistyped; short questions and short words stay as they are."""
     words = question.split(" ")
     i = rng.randrange(len(words))
     x = rng.random()
-    if x < 0.5 and len(words) > 4:
+    if x < 0.5 and len(words) > 6:
         del words[i]
-    elif x < 0.85 and len(words[i]) > 3:
+    elif x < 0.85 and len(words[i]) > 4:
         j = rng.randrange(len(words[i]) - 1)
         w = words[i]
         words[i] = w[:j] + w[j + 1] + w[j] + w[j + 2:]
-    elif len(words[i]) > 3:
+    elif len(words[i]) > 4:
         j = rng.randrange(1, len(words[i]))
         words[i] = words[i][:j] + words[i][j + 1:]
     return " ".join(words)
