@@ -24,7 +24,7 @@ struct ssw_server {
     ssw_guard *guard;
     int stop_fd; /* eventfd, readable once requests shall end */
     _Atomic(ssw_engine *) engine;
-    atomic_bool is_draining;
+    atomic_bool has_started, is_draining;
     atomic_uint_least64_t requests_total, peers_gone_total, next_id;
 };
 

@@ -154,7 +154,9 @@ static void log_daemon(void *context, const char *format, va_list args)
     char line[512];
     vsnprintf(line, sizeof line, format, args);
     line[strcspn(line, "\n")] = '\0';
-    ssw_log_write(&server->options.log, SSW_LOG_DEBUG, "libmicrohttpd: %s", line);
+    /* Later lines are about single connections, and clients that go away are no news. */
+    ssw_log_write(&server->options.log, atomic_load(&server->has_started) ? SSW_LOG_DEBUG : SSW_LOG_WARN,
+                  "libmicrohttpd: %s", line);
 }
 
 /* ---- life ---- */
@@ -187,11 +189,11 @@ static ssw_status start_daemon(ssw_server *server, int listen_fd, ssw_error *err
         options->header_bytes_max + POOL_EXTRA_BYTES, MHD_OPTION_NOTIFY_CONNECTION, notice_connection, server,
         MHD_OPTION_NOTIFY_COMPLETED, complete_request, server, MHD_OPTION_URI_LOG_CALLBACK, notice_request,
         server, MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK_BYTES, MHD_OPTION_END);
-    if (!server->daemon) {
-        close(listen_fd);
+    if (!server->daemon) { /* it has closed listen_fd */
         return ssw_error_set(err, SSW_ERR_IO, "the HTTP server on %s port %d did not start", server->host,
                              server->port);
     }
+    atomic_store(&server->has_started, true);
     return SSW_OK;
 }
 

@@ -46,8 +46,23 @@ static uint64_t hash_history(const int32_t *tokens, int32_t n_tokens)
     return hash;
 }
 
+/* -1: the history has no marker. */
+static int32_t scripted_token(const fake_engine_settings *settings, const int32_t *tokens, int32_t n_tokens)
+{
+    for (int32_t n_after = 0; settings->reply && n_after < n_tokens; n_after++) {
+        if (tokens[n_tokens - 1 - n_after] != settings->reply_marker)
+            continue;
+        int32_t at = n_after - settings->reply_skip;
+        return at >= 0 && at < settings->n_reply ? settings->reply[at] : settings->end_token;
+    }
+    return -1;
+}
+
 int32_t fake_engine_next_token(const fake_engine_settings *settings, const int32_t *tokens, int32_t n_tokens)
 {
+    int32_t scripted = scripted_token(settings, tokens, n_tokens);
+    if (scripted >= 0)
+        return scripted;
     if (settings->end_after > 0 && n_tokens % settings->end_after == 0)
         return FAKE_END_TOKEN;
     return 1 + (int32_t)(hash_history(tokens, n_tokens) % (uint64_t)(settings->n_vocab - 1));
@@ -59,7 +74,7 @@ void fake_engine_logits(const fake_engine_settings *settings, const int32_t *tok
     uint64_t hash = hash_history(tokens, n_tokens);
     for (int32_t i = 0; i < settings->n_vocab; i++)
         logits[i] = (float)(mix(hash + (uint64_t)i) % 1000) / 1000.0f;
-    logits[fake_engine_next_token(settings, tokens, n_tokens)] = 6.0f;
+    logits[fake_engine_next_token(settings, tokens, n_tokens)] = settings->reply ? 60.0f : 6.0f;
 }
 
 void fake_engine_hidden(const fake_engine_settings *settings, const int32_t *tokens, int32_t n_tokens,

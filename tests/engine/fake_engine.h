@@ -17,6 +17,10 @@ typedef struct fake_engine_settings {
     int64_t token_ns;   /* and this for each token */
     int32_t fail_after; /* evals that succeed before all fail; 0: none fails */
     bool no_finite_logits;
+    /* Scripted: n tokens after the last reply_marker of a history, the next is reply[n - reply_skip], at last
+     * the end. */
+    const int32_t *reply; /* [n_reply], borrowed; NULL: none */
+    int32_t n_reply, reply_marker, reply_skip, end_token;
     const struct ssw_tokenizer *tokenizer; /* borrowed, may be NULL */
     const struct ssw_chat *chat;
 } fake_engine_settings;
