@@ -47,7 +47,7 @@ static struct MHD_Response *make_json_response(json_t *value)
 {
     ssw_strbuf text;
     ssw_strbuf_init(&text, REPLY_BYTES_MAX);
-    ssw_json_append(&text, value);
+    ssw_serve_json_append(&text, value);
     json_decref(value);
     struct MHD_Response *response = make_response("application/json; charset=utf-8", &text);
     ssw_strbuf_deinit(&text);

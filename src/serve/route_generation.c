@@ -28,7 +28,7 @@ static void set_frame(ssw_generation *generation, json_t *value)
     generation->n_sent = 0;
     if (!is_ndjson(generation))
         ssw_strbuf_append_text(frame, "data: ");
-    ssw_json_append(frame, value);
+    ssw_serve_json_append(frame, value);
     ssw_strbuf_append_text(frame, is_ndjson(generation) ? "\n" : "\n\n");
     json_decref(value);
 }

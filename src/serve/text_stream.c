@@ -50,7 +50,7 @@ static json_t *describe_token(const ssw_tokenizer *tokenizer, int32_t token, flo
     json_t *bytes = json_array();
     for (size_t i = 0; i < n_bytes; i++)
         json_array_append_new(bytes, json_integer((unsigned char)piece[i]));
-    return json_pack("{s:o, s:f, s:o}", "token", ssw_json_text(piece, n_bytes), "logprob",
+    return json_pack("{s:o, s:f, s:o}", "token", ssw_serve_json_text(piece, n_bytes), "logprob",
                      logprob > -9999.0f ? (double)logprob : -9999.0, "bytes", bytes);
 }
 

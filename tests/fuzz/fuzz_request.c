@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
         check_stops(&request, text, n_bytes);
         ssw_generation_request_deinit(&request);
     }
-    json_t *repaired = ssw_json_text(text, n_bytes);
+    json_t *repaired = ssw_serve_json_text(text, n_bytes);
     if (!repaired)
         abort();
     json_decref(repaired);

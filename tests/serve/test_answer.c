@@ -24,7 +24,7 @@ static void expect(json_t *value, const char *expected)
 {
     ssw_strbuf text;
     ssw_strbuf_init(&text, 10000);
-    ssw_json_append(&text, value);
+    ssw_serve_json_append(&text, value);
     assert_string_equal(ssw_strbuf_text(&text), expected);
     ssw_strbuf_deinit(&text);
     json_decref(value);
