@@ -1,0 +1,133 @@
+/* Everything that a report says, computed from an evidence folder: groups, comparisons, memory, validity. No
+ * output here.
+ *
+ * Index order is always [arm][prompt][run]; arm 0 is the one that the others are compared with. NAN stands
+ * for what was not measured. Plain data, owned by the handle; immutable after open. */
+#ifndef SSW_BENCH_REPORT_ANALYSIS_H
+#define SSW_BENCH_REPORT_ANALYSIS_H
+
+#include "bench/evidence/evidence_reader.h"
+#include "bench/stats/metrics.h"
+#include "bench/stats/paired.h"
+#include "bench/stats/summary.h"
+
+enum { SSW_ANALYSIS_FLAGS_MAX = 32, SSW_ANALYSIS_OUTLIERS_MAX = 64 };
+
+typedef struct ssw_comparison { /* an arm over arm 0 */
+    ssw_ratio by_pair;          /* a pair: the same prompt and run */
+    ssw_ratio by_block;         /* a block's mean over its pairs */
+    ssw_ratio clean;            /* pairs of which neither sample carries a flag */
+    ssw_order_effect order;
+    double detectable; /* ssw_stats_detectable_ratio of by_pair */
+    ssw_verdict verdict;
+} ssw_comparison;
+
+typedef enum ssw_memory {                 /* all in bytes */
+                          SSW_MEMORY_PSS, /* anonymous + file + shared, where all three were read */
+                          SSW_MEMORY_PSS_ANON,
+                          SSW_MEMORY_PSS_FILE,
+                          SSW_MEMORY_PSS_SHMEM,
+                          SSW_MEMORY_RSS,
+                          SSW_MEMORY_SWAP,
+                          SSW_MEMORY_VRAM,        /* of the process tree; where those figures are hidden, the
+                                                     device's above its idle level */
+                          SSW_MEMORY_VRAM_DEVICE, /* in use on all GPUs, whoever uses it */
+                          SSW_MEMORY_COUNT
+} ssw_memory;
+
+/* Per server start and phase: the median of the readings while idle, loaded and between requests, else their
+ * maximum. */
+enum {
+    SSW_MEMORY_PEAK = SSW_PHASE_COUNT,
+    SSW_MEMORY_PHASES = SSW_PHASE_COUNT + 1
+}; /* PEAK: over loaded and after */
+
+typedef struct ssw_memory_groups {
+    ssw_summary phases[SSW_MEMORY_COUNT][SSW_MEMORY_PHASES]; /* over server starts */
+} ssw_memory_groups;
+
+typedef struct ssw_memory_comparison {
+    ssw_ratio ratio;   /* over blocks */
+    ssw_summary saved; /* bytes of arm 0 less this arm's, over blocks */
+} ssw_memory_comparison;
+
+typedef struct ssw_arm_results {
+    ssw_summary metrics[SSW_METRIC_COUNT];       /* over all prompts and runs */
+    ssw_summary metrics_clean[SSW_METRIC_COUNT]; /* without flagged samples */
+    ssw_comparison comparisons[SSW_METRIC_COUNT];
+    ssw_summary load_ms; /* over server starts */
+    ssw_memory_groups memory;
+    ssw_memory_comparison memory_comparisons[SSW_MEMORY_COUNT][SSW_MEMORY_PHASES];
+    bool same_as_first; /* same arguments and environment: an A/A comparison */
+    int n_measured, n_failed, n_flagged, n_token_disagreements;
+    int n_crashed; /* servers that crashed or hung */
+} ssw_arm_results;
+
+typedef struct ssw_prompt_results {
+    ssw_summary metrics[SSW_METRIC_COUNT];
+    ssw_comparison comparisons[SSW_METRIC_COUNT]; /* pairs of this prompt */
+} ssw_prompt_results;
+
+typedef struct ssw_flag_count {
+    const char *flag;
+    int counts[SSW_PLAN_ARMS_MAX];
+} ssw_flag_count;
+
+typedef struct ssw_outlier {
+    const char *sample_id;
+    ssw_metric metric;
+    double value, expected; /* expected: the median of its arm and prompt */
+} ssw_outlier;
+
+/* Did the treatment move what it says? Rule 5 of docs/METHOD.md. */
+typedef enum ssw_offload_proof {
+    SSW_OFFLOAD_NOT_CLAIMED,  /* no arm adds --cpu-moe, or the experts' size is not known */
+    SSW_OFFLOAD_NO_GPU,       /* there was nothing to move from, and no VRAM to measure */
+    SSW_OFFLOAD_NOT_MEASURED, /* a GPU, but no VRAM reading */
+    SSW_OFFLOAD_AGREES,
+    SSW_OFFLOAD_DISAGREES
+} ssw_offload_proof;
+
+#define SSW_OFFLOAD_TOLERANCE 0.10 /* of the expert tensors' bytes */
+
+typedef struct ssw_analysis {
+    ssw_evidence *evidence;
+    size_t n_arms, n_prompts, n_runs, n_starts;
+    double (*values)[SSW_METRIC_COUNT]; /* [arm][prompt][run] */
+    const ssw_sample **samples;         /* [arm][prompt][run]; NULL where none was measured */
+    int64_t *tokens;                    /* [arm][prompt][run]; NONE where unknown */
+    double (*memory)[SSW_MEMORY_COUNT][SSW_MEMORY_PHASES]; /* [start] */
+    ssw_arm_results *arms;                                 /* [arm] */
+    ssw_prompt_results *prompts;                           /* [arm][prompt] */
+    bool tokens_are_ours;           /* every reply was counted by the model's tokenizer */
+    bool prompt_tokens_are_servers; /* prefill counts come from usage, chat format included */
+    size_t n_flags;
+    ssw_flag_count flags[SSW_ANALYSIS_FLAGS_MAX];
+    size_t n_outliers;
+    ssw_outlier outliers[SSW_ANALYSIS_OUTLIERS_MAX];
+    int n_expected, n_measured;
+    ssw_offload_proof proof;
+    size_t proof_arm;        /* the first arm that adds --cpu-moe; 0 when none */
+    const char *vram_source; /* as the readings name it; NULL when there are none */
+    ssw_arena arena;
+} ssw_analysis;
+
+ssw_status ssw_analysis_open(const char *dir, ssw_analysis **out, ssw_error *err);
+void ssw_analysis_close(ssw_analysis *analysis); /* NULL is allowed */
+
+size_t ssw_analysis_index(const ssw_analysis *analysis, size_t arm, size_t prompt, size_t run);
+const char *ssw_memory_key(ssw_memory memory);  /* "pss", "vram" */
+const char *ssw_memory_name(ssw_memory memory); /* "host memory (PSS)" */
+const char *ssw_memory_phase_key(int phase);    /* "loaded", "peak" */
+
+/* The memory that a headline speaks of: VRAM where it was measured, else PSS, else RSS; COUNT when nothing
+ * was. */
+ssw_memory ssw_analysis_headline_memory(const ssw_analysis *analysis);
+
+/* The parts, in the order in which open calls them. */
+ssw_status ssw_analysis_compare(ssw_analysis *analysis, ssw_error *err);
+ssw_status ssw_analysis_measure_memory(ssw_analysis *analysis, ssw_error *err);
+ssw_status ssw_analysis_check_validity(ssw_analysis *analysis, ssw_error *err);
+void ssw_analysis_prove_offload(ssw_analysis *analysis);
+
+#endif

@@ -1,0 +1,161 @@
+/* What speaks against the figures: flags, failures, token counts that disagree, outliers, and the proof that
+ * the treatment moved something. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/evidence/token_count.h"
+#include "bench/report/analysis.h"
+
+/* Iglewicz and Hoaglin (1993): |x − median| / (1.4826 · MAD) above 3.5. */
+static const double OUTLIER_SCORE = 3.5, MAD_TO_SIGMA = 1.4826;
+
+static void count_flag(ssw_analysis *analysis, const char *flag, size_t arm)
+{
+    size_t i = 0;
+    while (i < analysis->n_flags && strcmp(analysis->flags[i].flag, flag) != 0)
+        i++;
+    if (i == SSW_ANALYSIS_FLAGS_MAX)
+        return;
+    if (i == analysis->n_flags)
+        analysis->flags[analysis->n_flags++].flag = flag;
+    analysis->flags[i].counts[arm]++;
+}
+
+static void count_arm(ssw_analysis *analysis, size_t arm)
+{
+    ssw_arm_results *results = &analysis->arms[arm];
+    size_t n = analysis->n_prompts * analysis->n_runs;
+    for (size_t i = arm * n; i < (arm + 1) * n; i++) {
+        const ssw_sample *sample = analysis->samples[i];
+        if (!sample)
+            continue;
+        results->n_measured++;
+        results->n_flagged += sample->n_flags > 0;
+        for (size_t k = 0; k < sample->n_flags; k++)
+            count_flag(analysis, sample->flags[k], arm);
+        bool ours = ssw_evidence_find_tokens(analysis->evidence, sample->id) != NULL;
+        if (ours && analysis->tokens[i] >= 0 && ssw_token_count_disagrees(sample, analysis->tokens[i]))
+            results->n_token_disagreements++;
+    }
+}
+
+static bool same_words(const char **a, size_t n_a, const char **b, size_t n_b)
+{
+    bool same = n_a == n_b;
+    for (size_t i = 0; same && i < n_a; i++)
+        same = strcmp(a[i], b[i]) == 0;
+    return same;
+}
+
+static bool has_word(const ssw_plan_arm *arm, const char *word)
+{
+    for (size_t i = 0; i < arm->n_args; i++) {
+        if (strcmp(arm->args[i], word) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void describe_arms(ssw_analysis *analysis)
+{
+    const ssw_manifest *manifest = &analysis->evidence->manifest;
+    const ssw_plan_arm *first = &manifest->plan.arms[0];
+    for (size_t i = 1; i < analysis->n_arms; i++) {
+        const ssw_plan_arm *arm = &manifest->plan.arms[i];
+        analysis->arms[i].same_as_first =
+            same_words(arm->args, arm->n_args, first->args, first->n_args) &&
+            same_words(arm->env, arm->n_env, first->env, first->n_env) &&
+            strcmp(manifest->arms[i].server.path, manifest->arms[0].server.path) == 0;
+        if (!analysis->proof_arm && has_word(arm, "--cpu-moe") && !has_word(first, "--cpu-moe"))
+            analysis->proof_arm = i;
+    }
+    for (size_t i = 0; i < analysis->evidence->n_servers; i++) {
+        const ssw_server_life *life = &analysis->evidence->servers[i];
+        int arm = ssw_manifest_find_arm(manifest, life->arm);
+        bool fell = life->stop_reason &&
+                    (strcmp(life->stop_reason, "crashed") == 0 || strcmp(life->stop_reason, "hung") == 0);
+        if (arm >= 0 && fell)
+            analysis->arms[arm].n_crashed++;
+    }
+}
+
+/* Residuals from the median of the same arm and prompt, over all prompts of an arm; logarithms, as in the
+ * comparison. */
+static ssw_status find_outliers_of(ssw_analysis *analysis, size_t arm, ssw_metric metric, double *scratch,
+                                   ssw_error *err)
+{
+    size_t n_runs = analysis->n_runs, n = analysis->n_prompts * n_runs, n_sizes = 0;
+    double *residuals = scratch, *sizes = scratch + n, *logs = scratch + 2 * n;
+    ssw_summary summary;
+    for (size_t prompt = 0; prompt < analysis->n_prompts; prompt++) {
+        const double(*row)[SSW_METRIC_COUNT] = (const double(*)[SSW_METRIC_COUNT])analysis->values +
+                                               ssw_analysis_index(analysis, arm, prompt, 0);
+        size_t n_logs = 0;
+        for (size_t run = 0; run < n_runs; run++) {
+            if (row[run][metric] > 0)
+                logs[n_logs++] = log(row[run][metric]);
+        }
+        ssw_status status = ssw_stats_summarize(logs, n_logs, &summary, err);
+        if (status)
+            return status;
+        for (size_t run = 0; run < n_runs; run++) {
+            double residual = log(row[run][metric]) - summary.median;
+            residuals[prompt * n_runs + run] = residual;
+            if (isfinite(residual))
+                sizes[n_sizes++] = fabs(residual);
+        }
+    }
+    ssw_status status = ssw_stats_summarize(sizes, n_sizes, &summary, err);
+    for (size_t i = 0; i < n && !status && summary.median > 0; i++) {
+        if (!(fabs(residuals[i]) > OUTLIER_SCORE * MAD_TO_SIGMA * summary.median) ||
+            analysis->n_outliers == SSW_ANALYSIS_OUTLIERS_MAX)
+            continue;
+        double value = analysis->values[arm * n + i][metric];
+        analysis->outliers[analysis->n_outliers++] =
+            (ssw_outlier){analysis->samples[arm * n + i]->id, metric, value, value / exp(residuals[i])};
+    }
+    return status;
+}
+
+static ssw_status find_outliers(ssw_analysis *analysis, ssw_error *err)
+{
+    static const ssw_metric looked_at[] = {SSW_METRIC_TTFT, SSW_METRIC_DECODE_RATE};
+    size_t n = analysis->n_prompts * analysis->n_runs;
+    double *scratch = malloc((2 * n + analysis->n_runs) * sizeof *scratch);
+    if (!scratch)
+        return ssw_error_set(err, SSW_ERR_NOMEM, "out of memory for %zu residuals", n);
+    ssw_status status = SSW_OK;
+    for (size_t arm = 0; arm < analysis->n_arms; arm++) {
+        for (size_t k = 0; k < sizeof looked_at / sizeof looked_at[0] && !status; k++)
+            status = find_outliers_of(analysis, arm, looked_at[k], scratch, err);
+    }
+    free(scratch);
+    return status;
+}
+
+ssw_status ssw_analysis_check_validity(ssw_analysis *analysis, ssw_error *err)
+{
+    describe_arms(analysis);
+    for (size_t arm = 0; arm < analysis->n_arms; arm++)
+        count_arm(analysis, arm);
+    return find_outliers(analysis, err);
+}
+
+void ssw_analysis_prove_offload(ssw_analysis *analysis)
+{
+    const ssw_manifest *manifest = &analysis->evidence->manifest;
+    int64_t expert_bytes = manifest->model.expert_bytes;
+    const ssw_summary *saved =
+        &analysis->arms[analysis->proof_arm].memory_comparisons[SSW_MEMORY_VRAM][SSW_PHASE_LOADED].saved;
+    if (!analysis->proof_arm || expert_bytes <= 0)
+        analysis->proof = SSW_OFFLOAD_NOT_CLAIMED;
+    else if (manifest->machine.n_gpus == 0)
+        analysis->proof = SSW_OFFLOAD_NO_GPU;
+    else if (saved->n == 0)
+        analysis->proof = SSW_OFFLOAD_NOT_MEASURED;
+    else if (fabs(saved->mean - (double)expert_bytes) <= SSW_OFFLOAD_TOLERANCE * (double)expert_bytes)
+        analysis->proof = SSW_OFFLOAD_AGREES;
+    else
+        analysis->proof = SSW_OFFLOAD_DISAGREES;
+}

@@ -1,0 +1,55 @@
+/* From an analysis to a page and its figures. One function per section; compose.c holds their order. */
+#ifndef SSW_BENCH_REPORT_COMPOSE_H
+#define SSW_BENCH_REPORT_COMPOSE_H
+
+#include "bench/report/analysis.h"
+#include "bench/report/figures.h"
+#include "bench/report/number.h"
+#include "bench/report/page.h"
+#include "bench/report/plots.h"
+#include "bench/report/report.h"
+#include "bench/report/sums.h"
+
+typedef struct ssw_composer {
+    const ssw_analysis *analysis;
+    ssw_figures *figures;
+    ssw_page *page;
+    const ssw_plots *plots;
+    const ssw_sums *sums;
+} ssw_composer;
+
+void ssw_compose_page(ssw_composer *composer);
+/* What stands in docs/VALIDATION.md: no plots, no replies, no method. */
+void ssw_compose_section(ssw_composer *composer);
+/* The table and the verdict for a terminal, at most lines_max lines. */
+void ssw_compose_summary(ssw_composer *composer, int lines_max, ssw_strbuf *out);
+
+ssw_report_worth ssw_compose_worth(const ssw_analysis *analysis);
+
+/* The sections, in their order. */
+void ssw_compose_verdict(ssw_composer *composer);
+void ssw_compose_tiles(ssw_composer *composer);
+void ssw_compose_overall(ssw_composer *composer);
+void ssw_compose_prompts(ssw_composer *composer);
+void ssw_compose_memory(ssw_composer *composer);
+void ssw_compose_validity(ssw_composer *composer);
+void ssw_compose_missing(ssw_composer *composer);
+void ssw_compose_replies(ssw_composer *composer);
+void ssw_compose_method(ssw_composer *composer);
+void ssw_compose_provenance(ssw_composer *composer);
+void ssw_compose_hashes(ssw_composer *composer);
+
+/* A figure without spread or interval. */
+ssw_figure ssw_compose_plain(double value, const char *unit, const char *formula, size_t n);
+
+/* Figures that several sections print. NULL where there is nothing to print. */
+const ssw_figure *ssw_compose_mean(ssw_composer *composer, size_t arm, ssw_metric metric);
+const ssw_figure *ssw_compose_ratio(ssw_composer *composer, size_t arm, ssw_metric metric);
+const ssw_figure *ssw_compose_memory_mean(ssw_composer *composer, size_t arm, ssw_memory memory, int phase);
+
+const char *ssw_compose_arm_name(const ssw_composer *composer, size_t arm);
+const char *ssw_compose_prompt_name(const ssw_composer *composer, size_t prompt);
+/* Good or bad where a difference was shown and the metric has a better side, else neutral. */
+ssw_page_tone ssw_compose_tone(const ssw_comparison *comparison, ssw_metric metric);
+
+#endif

@@ -1,0 +1,321 @@
+/* The first thing that a reader sees: what the run showed, in sentences made from the figures, and the tiles.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/report/compose.h"
+
+static void write(ssw_composer *composer, const char *text)
+{
+    ssw_page_write(composer->page, SSW_PAGE_PLAIN, text);
+}
+
+static void write_interval(ssw_composer *composer, const ssw_ratio *ratio)
+{
+    ssw_number_text interval;
+    ssw_page_print(composer->page, SSW_PAGE_PLAIN, ", 95 %% interval %s, %zu pairs)",
+                   ssw_number_format_interval(interval, ratio->ci_low, ratio->ci_high), ratio->n);
+}
+
+static void write_ratio(ssw_composer *composer, size_t arm, ssw_metric metric)
+{
+    const ssw_ratio *ratio = &composer->analysis->arms[arm].comparisons[metric].by_pair;
+    ssw_number_text text;
+    int decimals = ssw_number_decimals(ratio->ratio, (ratio->ci_high - ratio->ci_low) / 2);
+    write(composer, " (ratio ");
+    ssw_page_write_figure(composer->page, SSW_PAGE_PLAIN, ssw_compose_ratio(composer, arm, metric),
+                          ssw_number_format(text, ratio->ratio, decimals));
+    write_interval(composer, ratio);
+}
+
+/* "decode rate 30.6 % lower (ratio ...)", or why nothing can be said. */
+static void write_effect(ssw_composer *composer, size_t arm, ssw_metric metric)
+{
+    const ssw_comparison *comparison = &composer->analysis->arms[arm].comparisons[metric];
+    ssw_number_text text;
+    write(composer, ssw_metric_describe(metric)->name);
+    write(composer, " ");
+    switch (comparison->verdict) {
+    case SSW_VERDICT_TOO_FEW:
+        ssw_page_print(composer->page, SSW_PAGE_PLAIN, "cannot be compared (%zu pairs)",
+                       comparison->by_pair.n);
+        return;
+    case SSW_VERDICT_HIGHER:
+    case SSW_VERDICT_LOWER:
+        ssw_page_write(composer->page, SSW_PAGE_STRONG,
+                       ssw_number_format_change(text, comparison->by_pair.ratio, "higher", "lower"));
+        break;
+    case SSW_VERDICT_NOT_SHOWN:
+        ssw_page_write(composer->page, SSW_PAGE_STRONG, "no difference shown");
+        break;
+    }
+    write_ratio(composer, arm, metric);
+}
+
+static void write_memory_effect(ssw_composer *composer, size_t arm, ssw_memory memory)
+{
+    const ssw_analysis *analysis = composer->analysis;
+    const ssw_ratio *ratio = &analysis->arms[arm].memory_comparisons[memory][SSW_PHASE_LOADED].ratio;
+    ssw_number_text change, first, second;
+    ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s after load ", ssw_memory_name(memory));
+    ssw_page_write(composer->page, SSW_PAGE_STRONG,
+                   ssw_number_format_change(change, ratio->ratio, "higher", "lower"));
+    write(composer, " (");
+    ssw_page_write_figure(
+        composer->page, SSW_PAGE_PLAIN, ssw_compose_memory_mean(composer, 0, memory, SSW_PHASE_LOADED),
+        ssw_number_format_mib(first, analysis->arms[0].memory.phases[memory][SSW_PHASE_LOADED].mean));
+    write(composer, " → ");
+    ssw_page_write_figure(
+        composer->page, SSW_PAGE_PLAIN, ssw_compose_memory_mean(composer, arm, memory, SSW_PHASE_LOADED),
+        ssw_number_format_mib(second, analysis->arms[arm].memory.phases[memory][SSW_PHASE_LOADED].mean));
+    write(composer, " MiB)");
+}
+
+static void write_arm_sentence(ssw_composer *composer, size_t arm)
+{
+    const ssw_analysis *analysis = composer->analysis;
+    const char *treatment = analysis->evidence->manifest.arms[arm].treatment;
+    ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
+    ssw_page_write(composer->page, SSW_PAGE_CODE, ssw_compose_arm_name(composer, arm));
+    if (analysis->arms[arm].same_as_first)
+        write(composer, " is the first arm again (A/A)");
+    else if (treatment)
+        ssw_page_print(composer->page, SSW_PAGE_PLAIN, " (%.200s)", treatment);
+    write(composer, " against ");
+    ssw_page_write(composer->page, SSW_PAGE_CODE, ssw_compose_arm_name(composer, 0));
+    write(composer, ": ");
+    if (analysis->arms[arm].memory_comparisons[SSW_MEMORY_VRAM][SSW_PHASE_LOADED].ratio.n > 0) {
+        write_memory_effect(composer, arm, SSW_MEMORY_VRAM);
+        write(composer, "; ");
+    }
+    write_effect(composer, arm, SSW_METRIC_DECODE_RATE);
+    write(composer, "; ");
+    write_effect(composer, arm, SSW_METRIC_TTFT);
+    write(composer, ".");
+}
+
+/* What a run of this size can show at best; only where something was not shown. */
+static void write_limits(ssw_composer *composer, size_t arm)
+{
+    static const ssw_metric metrics[] = {SSW_METRIC_DECODE_RATE, SSW_METRIC_TTFT};
+    for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++) {
+        const ssw_comparison *comparison = &composer->analysis->arms[arm].comparisons[metrics[i]];
+        if (comparison->verdict != SSW_VERDICT_NOT_SHOWN)
+            continue;
+        const ssw_metric_traits *traits = ssw_metric_describe(metrics[i]);
+        double at_best = (comparison->detectable - 1) * 100;
+        double allowed = (ssw_stats_largest_allowed(&comparison->by_pair) - 1) * 100;
+        ssw_number_text first, second;
+        ssw_figure smallest = ssw_compose_plain(
+            at_best, "%", "smallest true change that 80 runs of 100 would show", comparison->by_pair.n);
+        ssw_figure largest = ssw_compose_plain(
+            allowed, "%", "farther end of the ratio's 95 % interval from 1", comparison->by_pair.n);
+        const char *arm_name = ssw_compose_arm_name(composer, arm);
+        const ssw_figure *figure =
+            ssw_figures_put(composer->figures, &smallest, "%s.%s.detectable_percent", traits->key, arm_name);
+        ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
+        ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s: N = %zu shows ", traits->name,
+                       comparison->by_pair.n);
+        ssw_page_write_figure(composer->page, SSW_PAGE_PLAIN, figure,
+                              ssw_number_format(first, at_best, at_best < 10 ? 1 : 0));
+        write(composer, " % at best, and this run does not rule out a change of up to ");
+        figure = ssw_figures_put(composer->figures, &largest, "%s.%s.allowed_percent", traits->key, arm_name);
+        ssw_page_write_figure(composer->page, SSW_PAGE_PLAIN, figure,
+                              ssw_number_format(second, allowed, allowed < 10 ? 1 : 0));
+        write(composer, " %.");
+    }
+}
+
+static void write_bytes(ssw_composer *composer, double bytes, const char *key, const char *formula, size_t n)
+{
+    ssw_number_text text;
+    ssw_figure figure = ssw_compose_plain(bytes, "bytes", formula, n);
+    ssw_page_write_figure(composer->page, SSW_PAGE_PLAIN,
+                          ssw_figures_put(composer->figures, &figure, "%s", key),
+                          ssw_number_format_mib(text, bytes));
+    write(composer, " MiB");
+}
+
+/* No GPU: whether host memory agrees that nothing moved is looked up, not assumed. */
+static void write_no_gpu(ssw_composer *composer)
+{
+    const ssw_analysis *analysis = composer->analysis;
+    double experts = (double)analysis->evidence->manifest.model.expert_bytes;
+    ssw_memory memory = ssw_analysis_headline_memory(analysis);
+    ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
+    ssw_page_write(composer->page, SSW_PAGE_STRONG, "No GPU took part");
+    write(composer, ", so ");
+    ssw_page_write(composer->page, SSW_PAGE_CODE, "--cpu-moe");
+    write(composer, " had nowhere to move the experts from, and VRAM was not measured. ");
+    if (memory == SSW_MEMORY_COUNT) {
+        write(composer, "Host memory was not measured either.");
+        return;
+    }
+    const ssw_summary *saved =
+        &analysis->arms[analysis->proof_arm].memory_comparisons[memory][SSW_PHASE_LOADED].saved;
+    bool nothing_moved = saved->n > 0 && fabs(saved->mean) <= SSW_OFFLOAD_TOLERANCE * experts;
+    write(composer, nothing_moved ? "Host memory agrees: after load both arms hold the same within "
+                                  : "Yet after load the arms' host memory differs by ");
+    write_bytes(composer, fabs(saved->mean), "offload.host_difference",
+                "mean over blocks of |host memory of the first arm − of the other|, after load", saved->n);
+    write(composer, "; the expert tensors are ");
+    write_bytes(composer, experts, "model.expert_bytes", "sum over the GGUF's expert tensors", 1);
+    write(composer, nothing_moved ? ". Differences below are noise, or the flag's own cost, not offload."
+                                  : ". This run does not explain it.");
+}
+
+static void write_proof(ssw_composer *composer)
+{
+    const ssw_analysis *analysis = composer->analysis;
+    if (analysis->proof == SSW_OFFLOAD_NO_GPU) {
+        write_no_gpu(composer);
+        return;
+    }
+    if (analysis->proof == SSW_OFFLOAD_NOT_MEASURED) {
+        ssw_page_cell_text(composer->page, SSW_PAGE_PLAIN,
+                           "VRAM could not be read, so nothing here proves that the experts moved.");
+        return;
+    }
+    if (analysis->proof == SSW_OFFLOAD_NOT_CLAIMED)
+        return;
+    const ssw_summary *saved =
+        &analysis->arms[analysis->proof_arm].memory_comparisons[SSW_MEMORY_VRAM][SSW_PHASE_LOADED].saved;
+    ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
+    write(composer, analysis->proof == SSW_OFFLOAD_AGREES
+                        ? "Proof that the experts moved: VRAM fell by "
+                        : "Invalid: the experts did not move as the flag says. VRAM fell by ");
+    write_bytes(composer, saved->mean, "offload.vram_saved",
+                "mean over blocks of VRAM of the first arm − of the other, after load", saved->n);
+    write(composer, ", the GGUF's expert tensors are ");
+    write_bytes(composer, (double)analysis->evidence->manifest.model.expert_bytes, "model.expert_bytes",
+                "sum over the GGUF's expert tensors", 1);
+    ssw_page_print(composer->page, SSW_PAGE_PLAIN, " (must agree within %.0f %%).",
+                   SSW_OFFLOAD_TOLERANCE * 100);
+}
+
+static void write_failures(ssw_composer *composer)
+{
+    const ssw_analysis *analysis = composer->analysis;
+    for (size_t arm = 0; arm < analysis->n_arms; arm++) {
+        if (!analysis->arms[arm].n_crashed)
+            continue;
+        ssw_page_cell_add(composer->page, false, SSW_PAGE_BAD);
+        ssw_page_print(composer->page, SSW_PAGE_STRONG, "The server of %s failed %d times.",
+                       ssw_compose_arm_name(composer, arm), analysis->arms[arm].n_crashed);
+    }
+    if (analysis->n_measured == analysis->n_expected)
+        return;
+    ssw_page_cell_add(composer->page, false, SSW_PAGE_BAD);
+    ssw_page_print(composer->page, SSW_PAGE_STRONG, "Incomplete: %d of %d requests were measured.",
+                   analysis->n_measured, analysis->n_expected);
+    write(composer, " What follows is of those alone.");
+}
+
+/* One arm: no comparison, only what it did. */
+static void write_single(ssw_composer *composer)
+{
+    const ssw_summary *rate = &composer->analysis->arms[0].metrics[SSW_METRIC_DECODE_RATE];
+    ssw_number_text text;
+    ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
+    ssw_page_write(composer->page, SSW_PAGE_CODE, ssw_compose_arm_name(composer, 0));
+    write(composer, " alone, nothing to compare with: decode rate ");
+    ssw_page_write_figure(composer->page, SSW_PAGE_PLAIN,
+                          ssw_compose_mean(composer, 0, SSW_METRIC_DECODE_RATE),
+                          ssw_number_format_spread(text, rate->mean, rate->sd));
+    ssw_page_print(composer->page, SSW_PAGE_PLAIN, " tokens/s (N = %zu).", rate->n);
+}
+
+void ssw_compose_verdict(ssw_composer *composer)
+{
+    const ssw_analysis *analysis = composer->analysis;
+    ssw_report_worth worth = ssw_compose_worth(analysis);
+    ssw_page_block *block = ssw_page_add(composer->page, SSW_PAGE_VERDICT);
+    if (worth == SSW_REPORT_INVALID || worth == SSW_REPORT_SERVER_FAILED)
+        block->tone = SSW_PAGE_BAD;
+    write_failures(composer);
+    if (analysis->proof == SSW_OFFLOAD_DISAGREES)
+        write_proof(composer);
+    if (analysis->n_arms == 1)
+        write_single(composer);
+    for (size_t arm = 1; arm < analysis->n_arms; arm++)
+        write_arm_sentence(composer, arm);
+    if (analysis->proof != SSW_OFFLOAD_DISAGREES)
+        write_proof(composer);
+    for (size_t arm = 1; arm < analysis->n_arms; arm++)
+        write_limits(composer, arm);
+}
+
+static void add_metric_tile(ssw_composer *composer, size_t arm, ssw_metric metric)
+{
+    const ssw_analysis *analysis = composer->analysis;
+    const ssw_metric_traits *traits = ssw_metric_describe(metric);
+    const ssw_summary *first = &analysis->arms[0].metrics[metric],
+                      *second = &analysis->arms[arm].metrics[metric];
+    const ssw_comparison *comparison = &analysis->arms[arm].comparisons[metric];
+    ssw_number_text text;
+    ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
+    ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s, %s", traits->name, traits->unit);
+    ssw_page_cell_add(composer->page, false, ssw_compose_tone(comparison, metric));
+    ssw_page_write_figure(composer->page, SSW_PAGE_PLAIN, ssw_compose_mean(composer, 0, metric),
+                          ssw_number_format(text, first->mean, ssw_number_decimals(first->mean, first->sd)));
+    write(composer, " → ");
+    ssw_page_write_figure(
+        composer->page, SSW_PAGE_PLAIN, ssw_compose_mean(composer, arm, metric),
+        ssw_number_format(text, second->mean, ssw_number_decimals(second->mean, second->sd)));
+    ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
+    write(composer, comparison->verdict == SSW_VERDICT_NOT_SHOWN ? "no difference shown"
+                    : comparison->verdict == SSW_VERDICT_TOO_FEW
+                        ? "too few pairs"
+                        : ssw_number_format_change(text, comparison->by_pair.ratio, "higher", "lower"));
+    write(composer, "; ratio ");
+    write(composer,
+          ssw_number_format_interval(text, comparison->by_pair.ci_low, comparison->by_pair.ci_high));
+}
+
+static void add_memory_tile(ssw_composer *composer, size_t arm)
+{
+    const ssw_analysis *analysis = composer->analysis;
+    ssw_memory memory = ssw_analysis_headline_memory(analysis);
+    if (memory == SSW_MEMORY_COUNT)
+        return;
+    const ssw_memory_comparison *comparison =
+        &analysis->arms[arm].memory_comparisons[memory][SSW_PHASE_LOADED];
+    ssw_number_text text;
+    ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
+    ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s after load, MiB", ssw_memory_name(memory));
+    ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
+    for (int side = 0; side < 2; side++) {
+        size_t which = side ? arm : 0;
+        write(composer, side ? " → " : "");
+        ssw_page_write_figure(
+            composer->page, SSW_PAGE_PLAIN,
+            ssw_compose_memory_mean(composer, which, memory, SSW_PHASE_LOADED),
+            ssw_number_format_mib(text, analysis->arms[which].memory.phases[memory][SSW_PHASE_LOADED].mean));
+    }
+    ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
+    double reduction = ssw_stats_reduction_percent(comparison->ratio.ratio);
+    ssw_figure figure =
+        ssw_compose_plain(reduction, "%", "(1 − ratio) · 100, ratio over blocks", comparison->ratio.n);
+    ssw_page_write_figure(composer->page, SSW_PAGE_PLAIN,
+                          ssw_figures_put(composer->figures, &figure, "memory.%s.loaded.%s.reduction_percent",
+                                          ssw_memory_key(memory), ssw_compose_arm_name(composer, arm)),
+                          ssw_number_format(text, fabs(reduction), 1));
+    ssw_page_print(composer->page, SSW_PAGE_PLAIN, " %% %s; %zu pairs of server starts",
+                   reduction < 0 ? "more" : "less", comparison->ratio.n);
+}
+
+void ssw_compose_tiles(ssw_composer *composer)
+{
+    for (size_t arm = 1; arm < composer->analysis->n_arms; arm++) {
+        if (composer->analysis->n_arms > 2) {
+            ssw_page_add(composer->page, SSW_PAGE_PARAGRAPH);
+            ssw_page_write(composer->page, SSW_PAGE_STRONG, ssw_compose_arm_name(composer, arm));
+        }
+        ssw_page_add(composer->page, SSW_PAGE_TILES);
+        add_memory_tile(composer, arm);
+        add_metric_tile(composer, arm, SSW_METRIC_DECODE_RATE);
+        add_metric_tile(composer, arm, SSW_METRIC_TPS);
+        add_metric_tile(composer, arm, SSW_METRIC_TTFT);
+    }
+}
