@@ -10,7 +10,8 @@ enum option_key { KEY_INTO = 256, KEY_FORMAT, KEY_SECTION, KEY_GNUPLOT };
 
 static const struct argp_option option_list[] = {
     {"format", KEY_FORMAT, "md,html,json", 0, "which files to make (all three)", 0},
-    {"into", KEY_INTO, "FILE", 0, "also put the tables into this Markdown file, between its seesaw markers", 0},
+    {"into", KEY_INTO, "FILE", 0, "also put the tables into this Markdown file, between its seesaw markers",
+     0},
     {"section", KEY_SECTION, "NAME", 0, "the markers' name (the model's name)", 0},
     {"gnuplot", KEY_GNUPLOT, "PATH", 0, "the gnuplot that draws the plots (found on PATH)", 0},
     {0},
@@ -33,7 +34,8 @@ static unsigned read_formats(struct argp_state *state, const char *text)
         while (i < 3 && (strlen(known[i].name) != n || strncmp(known[i].name, text, n) != 0))
             i++;
         if (i == 3)
-            argp_error(state, "--format wants md, html, json or several of them with commas, not '%.*s'", (int)n, text);
+            argp_error(state, "--format wants md, html, json or several of them with commas, not '%.*s'",
+                       (int)n, text);
         else
             formats |= known[i].format;
         text += n + (text[n] == ',');
@@ -76,8 +78,9 @@ int ssw_cmd_report(int argc, char **argv)
         .options = option_list,
         .parser = parse_option,
         .args_doc = "FOLDER",
-        .doc = "Make a run's report from its evidence: report.md, report.html, figures.json and three plots, in "
-               "FOLDER/report.",
+        .doc =
+            "Make a run's report from its evidence: report.md, report.html, figures.json and three plots, in "
+            "FOLDER/report.",
     };
     arguments all = {0};
     if (argp_parse(&argp, argc, argv, 0, NULL, &all))
