@@ -29,7 +29,7 @@ typedef struct exchange { /* one POST while it runs */
     ssw_sample *sample;
     ssw_client_observer *observer;
     void *observer_context;
-    size_t n_body, n_sent;
+    size_t n_body, n_given;
     ssw_sse_parser sse;
     ssw_strbuf data;  /* every frame's data, one after another */
     ssw_strbuf plain; /* the body of an answer that is no stream */
@@ -172,19 +172,29 @@ ssw_status ssw_client_get(ssw_client *client, const char *path, int64_t timeout_
 
 /* ---- the timed POST ---- */
 
+/* Hands the body to libcurl, which sends it at once: the last piece's time is "handed to the socket". */
+static size_t give_bytes(char *out, size_t size, size_t n, void *context)
+{
+    exchange *run = context;
+    size_t left = run->n_body - run->n_given;
+    size_t n_bytes = left < size * n ? left : size * n;
+    memcpy(out, run->sample->request + run->n_given, n_bytes);
+    run->n_given += n_bytes;
+    if (n_bytes)
+        run->sample->send_ns = run->last_byte_ns = ssw_clock_now_ns();
+    return n_bytes;
+}
+
 static int watch_socket(CURL *easy, curl_infotype type, char *bytes, size_t n_bytes, void *context)
 {
     exchange *run = context;
     (void)easy;
     (void)bytes;
+    (void)n_bytes;
     if (type == CURLINFO_DATA_OUT || type == CURLINFO_HEADER_OUT) {
-        int64_t now_ns = ssw_clock_now_ns();
-        run->last_byte_ns = now_ns;
-        if (type == CURLINFO_DATA_OUT) {
-            run->n_sent += n_bytes;
-            if (run->n_sent >= run->n_body)
-                run->sample->send_ns = now_ns;
-        }
+        run->last_byte_ns = ssw_clock_now_ns();
+        if (type == CURLINFO_DATA_OUT)
+            run->sample->sent_ns = run->last_byte_ns;
     }
     return 0;
 }
@@ -337,14 +347,16 @@ ssw_status ssw_client_chat(ssw_client *client, ssw_arena *arena, ssw_sample *sam
     CURL *easy = client->easy;
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, client->headers);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)run.n_body);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, sample->request);
+    curl_easy_setopt(easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(easy, CURLOPT_READFUNCTION, give_bytes);
+    curl_easy_setopt(easy, CURLOPT_READDATA, &run);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_bytes);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, &run);
     curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, watch_socket);
     curl_easy_setopt(easy, CURLOPT_DEBUGDATA, &run);
     curl_easy_setopt(easy, CURLOPT_VERBOSE,
                      1L); /* without it the debug callback is not called; it prints nothing */
-    sample->send_ns = sample->http_status = SSW_EVIDENCE_NONE;
+    sample->send_ns = sample->sent_ns = sample->http_status = SSW_EVIDENCE_NONE;
     sample->start_ns = run.last_byte_ns = ssw_clock_now_ns();
     ssw_status status =
         run_transfer(client, &run.last_byte_ns, client->options.silence_timeout_ns, &code, &failure);

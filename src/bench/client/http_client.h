@@ -1,10 +1,12 @@
 /* One HTTP request at a time to a local server, timed. Owned by one thread.
  *
  * How the times are taken:
- * - send: libcurl's debug callback reports CURLINFO_DATA_OUT right after each send() of body bytes has
- * returned, with how many went out; the time of the call that completes the body is "last byte handed to the
- * socket". (The read callback would be called before the bytes are sent, and PRETRANSFER_TIME ends before the
- * request is written.)
+ * - send: the body goes to libcurl through a read callback, whose bytes it passes to send() at once (it has
+ * no buffer of its own in between for them); the clock is read when the last piece is handed over: `send_ns`.
+ * The debug callback reports CURLINFO_DATA_OUT after that send() has returned: `sent_ns`. The bytes were
+ * handed to the socket between the two. The first counts, because on a busy machine the server is woken
+ * inside send() and may run, and even answer, before this process gets to read the clock again.
+ * (PRETRANSFER_TIME is before the request's first byte.)
  * - frames: the write callback reads the clock first of all, once per block of bytes; every event that the
  * block completes gets that time. JSON is parsed after the stream has ended, except up to the first text, so
  * that parsing one frame does not make the next one late. Every request has a connection of its own

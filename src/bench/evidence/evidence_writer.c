@@ -109,7 +109,7 @@ ssw_status ssw_evidence_write_ready(ssw_evidence_writer *writer, const ssw_write
                                     ssw_error *err)
 {
     json_t *line = with_int(with_int(server_line(server), "spawn_ns", spawn_ns), "ready_ns", ready_ns);
-    if (line && !ssw_json_put(line, "served_model", ssw_json_text(served_model))) {
+    if (line && !ssw_json_put(line, "served_model", ssw_json_make_text(served_model))) {
         json_decref(line);
         line = NULL;
     }

@@ -28,7 +28,7 @@ static size_t utf8_length(const unsigned char *p, size_t n)
     return length > 1 && (overlong || beyond) ? 0 : length;
 }
 
-json_t *ssw_json_text_n(const char *text, size_t n_bytes)
+json_t *ssw_json_make_text_n(const char *text, size_t n_bytes)
 {
     json_t *plain = json_stringn(text, n_bytes);
     if (plain)
@@ -45,9 +45,9 @@ json_t *ssw_json_text_n(const char *text, size_t n_bytes)
     return value;
 }
 
-json_t *ssw_json_text(const char *text)
+json_t *ssw_json_make_text(const char *text)
 {
-    return text ? ssw_json_text_n(text, strlen(text)) : json_null();
+    return text ? ssw_json_make_text_n(text, strlen(text)) : json_null();
 }
 
 bool ssw_json_put(json_t *object, const char *key, json_t *value)
@@ -55,7 +55,7 @@ bool ssw_json_put(json_t *object, const char *key, json_t *value)
     return value && json_object_set_new(object, key, value) == 0;
 }
 
-bool ssw_json_append(json_t *array, json_t *value)
+bool ssw_json_push(json_t *array, json_t *value)
 {
     return value && json_array_append_new(array, value) == 0;
 }
@@ -76,7 +76,7 @@ static json_t *field_value(const void *at, ssw_json_type type)
     }
     case SSW_JSON_TEXT:
     case SSW_JSON_TEXT_NEEDED:
-        return ssw_json_text(*(const char *const *)at);
+        return ssw_json_make_text(*(const char *const *)at);
     case SSW_JSON_REAL: {
         double value = *(const double *)at;
         return value < 0 ? json_null() : json_real(value);
@@ -213,7 +213,7 @@ json_t *ssw_json_words(const char *const *words, size_t n)
 {
     json_t *array = json_array();
     for (size_t i = 0; array && i < n; i++) {
-        if (!ssw_json_append(array, ssw_json_text(words[i]))) {
+        if (!ssw_json_push(array, ssw_json_make_text(words[i]))) {
             json_decref(array);
             return NULL;
         }

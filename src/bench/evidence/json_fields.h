@@ -46,11 +46,11 @@ ssw_status ssw_json_get_fields(ssw_arena *arena, const json_t *object, void *rec
                                const ssw_json_field *fields, size_t n_fields, ssw_error *err);
 
 /* A JSON string, null for NULL; bytes that are not UTF-8 become U+FFFD. NULL when out of memory. */
-json_t *ssw_json_text(const char *text);
-json_t *ssw_json_text_n(const char *text, size_t n_bytes);
+json_t *ssw_json_make_text(const char *text);
+json_t *ssw_json_make_text_n(const char *text, size_t n_bytes);
 /* Adds a fresh value and takes it; false when value is NULL or memory runs out. */
 bool ssw_json_put(json_t *object, const char *key, json_t *value);
-bool ssw_json_append(json_t *array, json_t *value);
+bool ssw_json_push(json_t *array, json_t *value);
 
 /* A borrowed array or object; absent or null gives NULL. */
 ssw_status ssw_json_get_array(const json_t *object, const char *key, size_t max, const json_t **out,

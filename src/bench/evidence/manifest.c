@@ -46,6 +46,7 @@ static const ssw_json_field plan_arm_fields[] = {
 static const ssw_json_field model_fields[] = {
     SSW_JSON_FIELD(TEXT, ssw_manifest_model, path),
     SSW_JSON_FIELD(TEXT, ssw_manifest_model, name),
+    SSW_JSON_FIELD(TEXT, ssw_manifest_model, general_name),
     SSW_JSON_FIELD(TEXT, ssw_manifest_model, architecture),
     SSW_JSON_FIELD(I64, ssw_manifest_model, parameters),
     SSW_JSON_FIELD(I64, ssw_manifest_model, expert_bytes),
@@ -152,7 +153,7 @@ static json_t *records(const void *data, size_t n, size_t size_bytes, const ssw_
 {
     json_t *array = json_array();
     for (size_t i = 0; array && i < n; i++) {
-        if (!ssw_json_append(array, record((const char *)data + i * size_bytes, fields, n_fields))) {
+        if (!ssw_json_push(array, record((const char *)data + i * size_bytes, fields, n_fields))) {
             json_decref(array);
             return NULL;
         }
@@ -167,7 +168,7 @@ static json_t *environment(const ssw_manifest_words *env)
     for (size_t i = 0; object && i < env->n; i++) {
         const char *equals = strchr(env->words[i], '=');
         if (!equals || json_object_setn_new(object, env->words[i], (size_t)(equals - env->words[i]),
-                                            ssw_json_text(equals + 1))) {
+                                            ssw_json_make_text(equals + 1))) {
             json_decref(object);
             return NULL;
         }
@@ -194,7 +195,7 @@ static json_t *plan_to_json(const ssw_plan *plan)
             prompt.published_tokens = SSW_EVIDENCE_NONE;
         if (prompt.tokens == SSW_PLAN_NO_COUNT)
             prompt.tokens = SSW_EVIDENCE_NONE;
-        ok = ssw_json_append(prompts, record(&prompt, SSW_JSON_FIELDS(prompt_fields)));
+        ok = ssw_json_push(prompts, record(&prompt, SSW_JSON_FIELDS(prompt_fields)));
     }
     ok = ok && prompts && json_object_set(object, "arms", arms) == 0 &&
          json_object_set(object, "prompts", prompts) == 0;
@@ -216,7 +217,7 @@ static json_t *arms_to_json(const ssw_manifest *manifest)
         const ssw_manifest_arm *arm = &manifest->arms[i];
         json_t *object = json_array_get(array, i);
         json_t *server = record(&arm->server, SSW_JSON_FIELDS(file_fields));
-        ok = server && ssw_json_put(server, "version", ssw_json_text(arm->server_version)) &&
+        ok = server && ssw_json_put(server, "version", ssw_json_make_text(arm->server_version)) &&
              ssw_json_put(object, "argv", ssw_json_words(arm->argv.words, arm->argv.n)) &&
              ssw_json_put(object, "env", environment(&arm->env)) &&
              json_object_set(object, "server", server) == 0;

@@ -32,6 +32,7 @@ typedef struct ssw_manifest_model {
     const char *path, *name;
     size_t n_files; /* each split of the GGUF */
     ssw_manifest_file *files;
+    const char *general_name; /* general.name, by which some servers call it; may be NULL */
     const char *architecture; /* NULL and NONE from here on when the model is not a local GGUF */
     int64_t parameters;
     int64_t expert_bytes;           /* of the tensors that --cpu-moe moves */

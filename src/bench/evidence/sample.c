@@ -15,8 +15,9 @@ static const ssw_json_field sample_fields[] = {
     SSW_JSON_FIELD(COUNT, ssw_sample, attempt),      SSW_JSON_FIELD(TEXT, ssw_sample, request),
     SSW_JSON_FIELD(I64, ssw_sample, http_status),    SSW_JSON_FIELD(TEXT, ssw_sample, error),
     SSW_JSON_FIELD(I64, ssw_sample, start_ns),       SSW_JSON_FIELD(I64, ssw_sample, send_ns),
-    SSW_JSON_FIELD(I64, ssw_sample, end_ns),         SSW_JSON_FIELD(TEXT, ssw_sample, finish_reason),
-    SSW_JSON_FIELD(TEXT, ssw_sample, text),          SSW_JSON_FIELD(TEXT, ssw_sample, reasoning),
+    SSW_JSON_FIELD(I64, ssw_sample, sent_ns),        SSW_JSON_FIELD(I64, ssw_sample, end_ns),
+    SSW_JSON_FIELD(TEXT, ssw_sample, finish_reason), SSW_JSON_FIELD(TEXT, ssw_sample, text),
+    SSW_JSON_FIELD(TEXT, ssw_sample, reasoning),
 };
 static const ssw_json_field usage_fields[] = {
     SSW_JSON_FIELD(I64, ssw_usage, prompt_tokens),
@@ -99,7 +100,7 @@ static json_t *frames_to_json(const ssw_sample *sample)
         bool ok = item && ssw_json_put(item, "t_ns", json_integer(frame->t_ns)) &&
                   ssw_json_put(item, "n_bytes", json_integer(frame->n_bytes)) &&
                   ssw_json_put(item, "kind", json_string(ssw_frame_kind_name(frame->kind))) &&
-                  (!frame->text || ssw_json_put(item, "text", ssw_json_text(frame->text)));
+                  (!frame->text || ssw_json_put(item, "text", ssw_json_make_text(frame->text)));
         if (!ok) {
             json_decref(item);
             json_decref(array);

@@ -64,7 +64,10 @@ typedef struct ssw_sample {
     const char *request;               /* the JSON body */
     int64_t http_status;               /* NONE when no answer came */
     const char *error;                 /* NULL, or one line */
-    int64_t start_ns, send_ns, end_ns;
+    int64_t start_ns;                  /* request begun */
+    int64_t send_ns; /* just before the send() of its last byte: what the figures count from */
+    int64_t sent_ns; /* just after it */
+    int64_t end_ns;
     size_t n_frames;
     const ssw_frame *frames;
     const char *finish_reason; /* may be NULL */

@@ -95,8 +95,8 @@ ssw_status ssw_plan_read_prompts(ssw_plan *plan, const char *name, const char *t
 ssw_status ssw_plan_read_yaml(ssw_plan *plan, const char *name, const char *text, size_t n_bytes,
                               ssw_error *err);
 
-/* Adds the default prompts and arms where there are none, gives ports from first_port on (0: SSW_PLAN_FIRST_PORT)
- * to arms without one, and checks every field. */
+/* Adds the default prompts and arms where there are none, gives ports from first_port on (0:
+ * SSW_PLAN_FIRST_PORT) to arms without one, and checks every field. */
 ssw_status ssw_plan_finish(ssw_plan *plan, int first_port, ssw_error *err);
 
 #endif

@@ -84,13 +84,15 @@ static ssw_status describe_gguf(ssw_manifest *manifest, const char *path, const 
                                 ssw_error *err)
 {
     ssw_gguf *gguf = NULL;
-    ssw_gguf_text architecture;
+    ssw_gguf_text architecture, general_name;
     ssw_manifest_model *model = &manifest->model;
     ssw_status status = ssw_gguf_open(path, &gguf, err);
     if (status)
         return status;
     if (ssw_gguf_read_text(ssw_gguf_find_key(gguf, "general.architecture"), &architecture))
         model->architecture = ssw_arena_copy_text(&manifest->arena, architecture.bytes, architecture.n_bytes);
+    if (ssw_gguf_read_text(ssw_gguf_find_key(gguf, "general.name"), &general_name))
+        model->general_name = ssw_arena_copy_text(&manifest->arena, general_name.bytes, general_name.n_bytes);
     count_experts(gguf, model);
     size_t n = ssw_gguf_count_files(gguf);
     model->files = ssw_arena_alloc(&manifest->arena, n + 1, sizeof *model->files);

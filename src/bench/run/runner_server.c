@@ -197,8 +197,9 @@ static bool pick_model(const ssw_runner *runner, const json_t *list, const char 
             continue;
         if (!*served)
             *served = id;
-        if (is_same_model(id, model->name) || strcmp(id, model->path) == 0 ||
-            (alias && strcmp(id, alias) == 0)) {
+        bool by_name = is_same_model(id, model->name) || strcmp(id, model->path) == 0;
+        bool by_metadata = model->general_name && is_same_model(id, model->general_name);
+        if (by_name || by_metadata || (alias && strcmp(id, alias) == 0)) {
             *served = id;
             return true;
         }

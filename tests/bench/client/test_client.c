@@ -94,7 +94,8 @@ static void test_a_whole_reply(void **state)
     assert_int_equal(s->usage.completion_tokens, 5);
     assert_int_equal(s->timings.cache_n, 1);
     assert_int_equal(s->timings.prompt_n, 1);
-    assert_true(s->start_ns < s->send_ns && s->send_ns < s->frames[0].t_ns && s->frames[8].t_ns <= s->end_ns);
+    assert_true(s->start_ns < s->send_ns && s->send_ns <= s->sent_ns && s->send_ns < s->frames[0].t_ns &&
+                s->frames[8].t_ns <= s->end_ns);
     end_talk(&t);
 }
 
