@@ -22,6 +22,7 @@
 #include "bench/run/recount.h"
 #include "bench/run/runner.h"
 #include "cli/ab_screen.h"
+#include "cli/cache_dir.h"
 #include "cli/build_commit.h"
 #include "cli/commands.h"
 #ifdef SSW_HAVE_REPORT
@@ -42,7 +43,7 @@ typedef struct session {
     ssw_ab_screen *screen;
     char dir[DIR_BYTES_MAX + NAME_BYTES_MAX + 2];
     char server[PATH_MAX];
-    char cache[PATH_MAX];
+    char cache[SSW_CLI_CACHE_DIR_MAX]; /* "" when there is none */
     ssw_run_result result;
     bool verdict_invalid;
 } session;
@@ -98,23 +99,6 @@ static ssw_status find_server(session *s, ssw_error *err)
     if (access(s->server, X_OK))
         return ssw_error_set_errno(err, SSW_ERR_USAGE, errno, "server %s", s->server);
     return SSW_OK;
-}
-
-/* $XDG_CACHE_HOME/seesaw or ~/.cache/seesaw; "" when neither can be had. */
-static void find_cache(session *s)
-{
-    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    s->cache[0] = '\0';
-    if (base && *base == '/')
-        snprintf(s->cache, sizeof s->cache, "%.3000s", base);
-    else if (home && *home == '/')
-        snprintf(s->cache, sizeof s->cache, "%.3000s/.cache", home);
-    else
-        return;
-    mkdir(s->cache, 0755);
-    strcat(s->cache, "/seesaw");
-    if (mkdir(s->cache, 0755) && errno != EEXIST)
-        s->cache[0] = '\0';
 }
 
 static const char *cache_of(const session *s)
@@ -372,7 +356,8 @@ int ssw_ab_run_session(const ssw_ab_options *options, ssw_plan *plan)
     int fds[2] = {-1, -1};
     ssw_manifest_init(&s.manifest);
     curl_global_init(CURL_GLOBAL_ALL);
-    find_cache(&s);
+    if (!ssw_cli_make_cache_dir(s.cache))
+        s.cache[0] = '\0';
     const char *library = getenv("SEESAW_NVML"); /* another library than the system's, for tests */
     s.nvml = ssw_nvml_open(library, nvml_reason);
     ssw_status status = watch_signals(fds, &err);

@@ -1,14 +1,17 @@
 /* seesaw inspect: a model's file in numbers, and what it will need. */
 #include <argp.h>
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/file_hash.h"
+#include "cli/cache_dir.h"
 #include "cli/commands.h"
 #include "cli/inspect_report.h"
 
-enum { OPTION_JSON = 256, OPTION_PROBE, OPTION_BANDWIDTH };
+enum { OPTION_JSON = 256, OPTION_PROBE, OPTION_BANDWIDTH, OPTION_SHA256 };
 enum { CTX_DEFAULT = 8192, CTX_MAX = 1 << 24 };
 #define BANDWIDTH_GB_MAX 1e6
 
@@ -16,13 +19,15 @@ typedef struct arguments {
     const char *path;
     double bandwidth_gb; /* GB/s; 0: not given */
     int32_t ctx_size;    /* 0: the model's, at most CTX_DEFAULT */
-    bool json, probe;
+    bool json, probe, sha256;
 } arguments;
 
 static const struct argp_option options[] = {
     {"json", OPTION_JSON, NULL, 0, "as JSON on standard output", 0},
     {"probe", OPTION_PROBE, NULL, 0, "measure how fast this machine reads memory, for the ceiling", 0},
     {"bandwidth", OPTION_BANDWIDTH, "GB/s", 0, "take this read bandwidth of host memory for the ceiling", 0},
+    {"sha256", OPTION_SHA256, NULL, 0,
+     "hash the model's files; remembered while their size and time stay the same", 0},
     {"ctx-size", 'c', "N", 0,
      "tokens of context that the KV cache holds (default: the model's, at most 8192)", 0},
     {0}};
@@ -38,6 +43,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         return 0;
     case OPTION_PROBE:
         a->probe = true;
+        return 0;
+    case OPTION_SHA256:
+        a->sha256 = true;
         return 0;
     case OPTION_BANDWIDTH:
         a->bandwidth_gb = strtod(text, &end);
@@ -67,10 +75,30 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     }
 }
 
+/* One text per file of the set; the caller frees *out. */
+static ssw_status hash_files(const ssw_gguf *gguf, ssw_sha256_text **out, ssw_error *err)
+{
+    char cache[SSW_CLI_CACHE_DIR_MAX], path[PATH_MAX];
+    const char *cache_dir = ssw_cli_make_cache_dir(cache);
+    ssw_status status = SSW_OK;
+    *out = calloc(ssw_gguf_count_files(gguf), sizeof **out);
+    if (!*out)
+        return ssw_error_set(err, SSW_ERR_NOMEM, "out of memory");
+    for (size_t i = 0; status == SSW_OK && i < ssw_gguf_count_files(gguf); i++) {
+        int64_t n_bytes;
+        if (realpath(ssw_gguf_file_path(gguf, i), path)) /* so that one file has one entry */
+            status = ssw_file_hash(path, cache_dir, (*out)[i], &n_bytes, err);
+        else
+            status = ssw_error_set_errno(err, SSW_ERR_IO, errno, "%s", ssw_gguf_file_path(gguf, i));
+    }
+    return status;
+}
+
 static ssw_status inspect(const arguments *a, ssw_gguf *gguf, ssw_error *err)
 {
     ssw_model_facts *facts = calloc(1, sizeof *facts);
     ssw_forecast *forecast = calloc(1, sizeof *forecast);
+    ssw_sha256_text *hashes = NULL;
     ssw_read_bandwidth probe;
     ssw_inspect_report report = {.path = a->path, .gguf = gguf, .facts = facts, .forecast = forecast};
     ssw_status status = facts && forecast ? ssw_model_facts_read(gguf, facts, err)
@@ -81,6 +109,12 @@ static ssw_status inspect(const arguments *a, ssw_gguf *gguf, ssw_error *err)
     if (report.ctx_size == 0)
         report.ctx_size =
             facts->ctx_train > 0 && facts->ctx_train < CTX_DEFAULT ? facts->ctx_train : CTX_DEFAULT;
+    if (a->sha256) {
+        status = hash_files(gguf, &hashes, err);
+        if (status != SSW_OK)
+            goto cleanup;
+        report.sha256 = hashes;
+    }
     report.host_bytes_per_s = a->bandwidth_gb * 1e9;
     if (a->probe) {
         status = ssw_read_bandwidth_measure(&(ssw_read_bandwidth_options){0}, &probe, err);
@@ -104,6 +138,7 @@ static ssw_status inspect(const arguments *a, ssw_gguf *gguf, ssw_error *err)
         ssw_inspect_print_tables(&report);
     }
 cleanup:
+    free(hashes);
     free(forecast);
     free(facts);
     return status;

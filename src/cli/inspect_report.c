@@ -20,6 +20,14 @@ static const char *format_size(uint64_t bytes, char text[SIZE_TEXT_MAX])
     return text;
 }
 
+/* "20.91 B", "18.5 M" */
+static const char *format_count(uint64_t n, char text[SIZE_TEXT_MAX])
+{
+    bool large = n >= UINT64_C(1000000000);
+    snprintf(text, SIZE_TEXT_MAX, large ? "%.2f B" : "%.1f M", (double)n * (large ? 1e-9 : 1e-6));
+    return text;
+}
+
 static double share_of(uint64_t part, uint64_t all)
 {
     return all > 0 ? 100.0 * (double)part / (double)all : 0;
@@ -28,7 +36,7 @@ static double share_of(uint64_t part, uint64_t all)
 static void print_model(const ssw_inspect_report *r)
 {
     const ssw_model_facts *f = r->facts;
-    char size[SIZE_TEXT_MAX];
+    char size[SIZE_TEXT_MAX], active[SIZE_TEXT_MAX];
     printf("%s: %s\n", r->path, f->name[0] ? f->name : "(no name)");
     printf("%s, %d layers", f->architecture, f->n_layers);
     if (f->n_experts > 0)
@@ -39,9 +47,10 @@ static void print_model(const ssw_inspect_report *r)
         printf(" (layers below %d: dense)", f->n_dense_layers);
     printf(", %d heads on %d key-value heads, width %d, context %d, vocabulary %d\n", f->n_heads,
            f->n_heads_kv, f->n_embd, f->ctx_train, f->n_vocab);
-    printf("%.2f B parameters, %.2f B active for a token; %s in %" PRIu64 " file%s, %" PRIu64 " tensors:",
-           (double)f->all.n_elements * 1e-9, (double)f->n_active * 1e-9, format_size(f->file_bytes, size),
-           f->n_files, f->n_files == 1 ? "" : "s", f->all.n_tensors);
+    printf("%s parameters, %s active for a token; ", format_count(f->all.n_elements, size),
+           format_count(f->n_active, active));
+    printf("%s in %" PRIu64 " file%s, %" PRIu64 " tensors:", format_size(f->file_bytes, size), f->n_files,
+           f->n_files == 1 ? "" : "s", f->all.n_tensors);
     for (int32_t i = 0; i < f->n_types; i++)
         printf("%s %s %s", i ? "," : "", format_size(f->types[i].share.n_bytes, size),
                ssw_dtype_find((uint32_t)f->types[i].dtype)->name);

@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "base/read_bandwidth.h"
+#include "base/sha256.h"
 #include "inspect/memory_forecast.h"
 #include "inspect/model_facts.h"
 
@@ -18,7 +19,7 @@ typedef struct ssw_inspect_report {
     int32_t ctx_size;
     double host_bytes_per_s;         /* 0: not given and not measured */
     const ssw_read_bandwidth *probe; /* NULL: not measured */
-    const char *const *sha256;       /* [files of the set], NULL: not asked for */
+    ssw_sha256_text *sha256;         /* [files of the set], NULL: not asked for */
 } ssw_inspect_report;
 
 void ssw_inspect_print_tables(const ssw_inspect_report *report);

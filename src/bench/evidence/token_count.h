@@ -10,7 +10,7 @@
 #include <stdbool.h>
 
 #include "bench/evidence/sample.h"
-#include "bench/evidence/sha256.h"
+#include "base/sha256.h"
 
 /* <|channel|>analysis<|message|> ... <|end|><|start|>assistant<|channel|>final<|message|> ... <|return|> is
  * 10 tokens; some more for a text that the model did not write in its tokenizer's own way. */

@@ -2,7 +2,7 @@
 #ifndef SSW_BENCH_REPORT_SUMS_H
 #define SSW_BENCH_REPORT_SUMS_H
 
-#include "bench/evidence/sha256.h"
+#include "base/sha256.h"
 
 enum { SSW_SUMS_MAX = 4 };
 

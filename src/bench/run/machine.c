@@ -8,7 +8,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "bench/evidence/sha256.h"
+#include "base/sha256.h"
 #include "bench/telemetry/proc_usage.h"
 
 enum { LINE_BYTES_MAX = 1024, CORES_MAX = 4096, HASH_DIGITS = 12 };

@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "base/strbuf.h"
-#include "bench/evidence/file_hash.h"
+#include "base/file_hash.h"
 #include "bench/evidence/token_count.h"
 #include "bench/run/machine.h"
 #include "bench/run/version_probe.h"

@@ -1,6 +1,6 @@
 /* SHA-256 of files and bytes (OpenSSL), as 64 lower-case hex digits. */
-#ifndef SSW_BENCH_EVIDENCE_SHA256_H
-#define SSW_BENCH_EVIDENCE_SHA256_H
+#ifndef SSW_BASE_SHA256_H
+#define SSW_BASE_SHA256_H
 
 #include <stddef.h>
 #include <stdint.h>

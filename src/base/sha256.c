@@ -1,5 +1,5 @@
 /* SHA-256 through OpenSSL's EVP interface. */
-#include "bench/evidence/sha256.h"
+#include "base/sha256.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,10 +2,10 @@
  *
  * The cache is a folder with one small JSON file per path; an entry counts only while path, size,
  * modification time and inode are the same. `seesaw verify` does not use it. */
-#ifndef SSW_BENCH_EVIDENCE_FILE_HASH_H
-#define SSW_BENCH_EVIDENCE_FILE_HASH_H
+#ifndef SSW_BASE_FILE_HASH_H
+#define SSW_BASE_FILE_HASH_H
 
-#include "bench/evidence/sha256.h"
+#include "base/sha256.h"
 
 /* cache_dir NULL: no cache. A cache that cannot be read or written is as good as none. */
 ssw_status ssw_file_hash(const char *path, const char *cache_dir, ssw_sha256_text out, int64_t *n_bytes,

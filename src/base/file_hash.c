@@ -1,5 +1,5 @@
 /* The cache of file hashes. */
-#include "bench/evidence/file_hash.h"
+#include "base/file_hash.h"
 
 #include <errno.h>
 #include <jansson.h>
