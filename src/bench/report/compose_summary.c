@@ -37,7 +37,8 @@ static void put_metric(const ssw_composer *composer, size_t n_arms, ssw_metric m
             out, "%s %s",
             ssw_number_format_interval(text, comparison->by_pair.ci_low, comparison->by_pair.ci_high),
             shown ? ssw_number_format_change(change, comparison->by_pair.ratio, "higher", "lower")
-                  : "no difference shown");
+            : comparison->verdict == SSW_VERDICT_TOO_FEW ? "too few pairs"
+                                                         : "no difference shown");
     }
     ssw_strbuf_append_text(out, "\n");
 }

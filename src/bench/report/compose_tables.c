@@ -74,9 +74,19 @@ static void add_overall_comparison(ssw_composer *composer, size_t arm, ssw_metri
                            .sd = comparison->by_block.log_sd,
                            .ci_low = comparison->by_block.ci_low,
                            .ci_high = comparison->by_block.ci_high};
-    add_ratio_cell(composer,
-                   ssw_figures_put(composer->figures, &by_block, "%s.%s.ratio_by_block", key, arm_name),
-                   &comparison->by_block, SSW_PAGE_NEUTRAL);
+    const ssw_figure *block_figure =
+        ssw_figures_put(composer->figures, &by_block, "%s.%s.ratio_by_block", key, arm_name);
+    if (block_figure) {
+        double half = (by_block.ci_high - by_block.ci_low) / 2;
+        ssw_page_break_line(composer->page);
+        ssw_page_write(composer->page, SSW_PAGE_FAINT, "by block ");
+        ssw_page_write_figure(
+            composer->page, SSW_PAGE_FAINT, block_figure,
+            ssw_number_format(text, by_block.value, ssw_number_decimals(by_block.value, half)));
+        ssw_page_print(composer->page, SSW_PAGE_FAINT, " %s df = %zu",
+                       ssw_number_format_interval(text, by_block.ci_low, by_block.ci_high),
+                       comparison->by_block.df);
+    }
     ssw_page_cell_add(composer->page, false, ssw_compose_tone(comparison, metric));
     ssw_page_write(composer->page, SSW_PAGE_PLAIN, verdict_text(text, comparison));
     if (better == SSW_BETTER_NEITHER)
@@ -118,7 +128,6 @@ static void add_load_row(ssw_composer *composer)
     }
     for (size_t arm = 1; arm < analysis->n_arms; arm++) {
         ssw_page_cell_number(composer->page, SSW_PAGE_QUIET, NULL, "–");
-        ssw_page_cell_number(composer->page, SSW_PAGE_QUIET, NULL, "–");
         ssw_page_cell_text(composer->page, SSW_PAGE_FAINT, "not judged");
     }
 }
@@ -127,7 +136,7 @@ void ssw_compose_overall(ssw_composer *composer)
 {
     const ssw_analysis *analysis = composer->analysis;
     add_heading(composer, "Overall");
-    ssw_page_add_table(composer->page, 1 + analysis->n_arms + 3 * (analysis->n_arms - 1));
+    ssw_page_add_table(composer->page, 1 + analysis->n_arms + 2 * (analysis->n_arms - 1));
     head(composer, "metric and formula");
     for (size_t arm = 0; arm < analysis->n_arms; arm++) {
         ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
@@ -136,9 +145,8 @@ void ssw_compose_overall(ssw_composer *composer)
     }
     for (size_t arm = 1; arm < analysis->n_arms; arm++) {
         ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
-        ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s / %s by pair [95 %%]",
-                       ssw_compose_arm_name(composer, arm), ssw_compose_arm_name(composer, 0));
-        head(composer, "by block [95 %]");
+        ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s / %s [95 %%]", ssw_compose_arm_name(composer, arm),
+                       ssw_compose_arm_name(composer, 0));
         head(composer, "verdict");
     }
     for (int metric = 0; metric < SSW_METRIC_COUNT; metric++) {
@@ -162,12 +170,16 @@ void ssw_compose_overall(ssw_composer *composer)
                    "intervals leave 1.");
 }
 
-static void add_prompt_row(ssw_composer *composer, size_t prompt, ssw_metric metric)
+static void add_prompt_row(ssw_composer *composer, size_t prompt, ssw_metric metric, bool first_row)
 {
     const ssw_analysis *analysis = composer->analysis;
     const ssw_metric_traits *traits = ssw_metric_describe(metric);
     const char *prompt_name = ssw_compose_prompt_name(composer, prompt);
-    ssw_page_cell_text(composer->page, SSW_PAGE_PLAIN, prompt_name);
+    const char *label = analysis->evidence->manifest.plan.prompts[prompt].label;
+    ssw_number_text text;
+    ssw_page_cell_text(composer->page, SSW_PAGE_PLAIN, first_row ? prompt_name : "");
+    if (first_row && label)
+        ssw_page_print(composer->page, SSW_PAGE_FAINT, " %.40s", label);
     ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
     ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s, %s", traits->name, traits->unit);
     for (size_t arm = 0; arm < analysis->n_arms; arm++) {
@@ -179,10 +191,10 @@ static void add_prompt_row(ssw_composer *composer, size_t prompt, ssw_metric met
                              .sd = summary->sd,
                              .ci_low = summary->ci_low,
                              .ci_high = summary->ci_high};
-        add_summary_cell(composer,
-                         ssw_figures_put(composer->figures, &figure, "%s.%s.%s.mean", traits->key,
-                                         ssw_compose_arm_name(composer, arm), prompt_name),
-                         summary);
+        ssw_page_cell_number(composer->page, SSW_PAGE_NEUTRAL,
+                             ssw_figures_put(composer->figures, &figure, "%s.%s.%s.mean", traits->key,
+                                             ssw_compose_arm_name(composer, arm), prompt_name),
+                             ssw_number_format_spread(text, summary->mean, summary->sd));
     }
     for (size_t arm = 1; arm < analysis->n_arms; arm++) {
         const ssw_comparison *comparison =
@@ -248,7 +260,7 @@ void ssw_compose_prompts(ssw_composer *composer)
     }
     for (size_t prompt = 0; prompt < analysis->n_prompts; prompt++) {
         for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++)
-            add_prompt_row(composer, prompt, shown[i]);
+            add_prompt_row(composer, prompt, shown[i], i == 0);
     }
 }
 

@@ -34,20 +34,21 @@ static void write_effect(ssw_composer *composer, size_t arm, ssw_metric metric)
 {
     const ssw_comparison *comparison = &composer->analysis->arms[arm].comparisons[metric];
     ssw_number_text text;
-    write(composer, ssw_metric_describe(metric)->name);
-    write(composer, " ");
+    const char *name = ssw_metric_describe(metric)->name;
     switch (comparison->verdict) {
     case SSW_VERDICT_TOO_FEW:
-        ssw_page_print(composer->page, SSW_PAGE_PLAIN, "cannot be compared (%zu pairs)",
+        ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s cannot be compared (%zu pairs)", name,
                        comparison->by_pair.n);
         return;
     case SSW_VERDICT_HIGHER:
     case SSW_VERDICT_LOWER:
+        ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s ", name);
         ssw_page_write(composer->page, SSW_PAGE_STRONG,
                        ssw_number_format_change(text, comparison->by_pair.ratio, "higher", "lower"));
         break;
     case SSW_VERDICT_NOT_SHOWN:
         ssw_page_write(composer->page, SSW_PAGE_STRONG, "no difference shown");
+        ssw_page_print(composer->page, SSW_PAGE_PLAIN, " in %s", name);
         break;
     }
     write_ratio(composer, arm, metric);

@@ -97,5 +97,5 @@ const char *ssw_number_format_change(ssw_number_text text, double ratio, const c
 const char *ssw_number_format_mib(ssw_number_text text, double bytes)
 {
     double mib = bytes / 1048576;
-    return ssw_number_format(text, mib, fabs(mib) < 1000 ? 1 : 0);
+    return ssw_number_format(text, mib, fabs(mib) < 10 ? 2 : fabs(mib) < 1000 ? 1 : 0);
 }

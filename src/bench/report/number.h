@@ -23,7 +23,7 @@ const char *ssw_number_format_interval(ssw_number_text text, double low, double 
 const char *ssw_number_format_change(ssw_number_text text, double ratio, const char *higher,
                                      const char *lower);
 
-/* Bytes as MiB without the unit: one decimal below 1000 MiB. */
+/* Bytes as MiB without the unit: two decimals below 10 MiB, one below 1000. */
 const char *ssw_number_format_mib(ssw_number_text text, double bytes);
 
 #endif

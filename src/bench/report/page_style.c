@@ -1,5 +1,5 @@
-/* The style sheet as text, in pieces that C compilers must take. Colours of the arms are those that plots.c gives gnuplot; here they are only
- * re-inked. */
+/* The style sheet as text, in pieces that C compilers must take. Colours of the arms are those that plots.c
+ * gives gnuplot; here they are only re-inked. */
 #include "bench/report/page_style.h"
 
 #include <stddef.h>
@@ -14,7 +14,7 @@ const char *const ssw_page_style_sheet[] = {
 "html{background:var(--paper);color:var(--ink);font:16px/1.55 system-ui,-apple-system,'Segoe UI',Roboto,"
 "'Helvetica Neue','Noto Sans',Arial,sans-serif;-webkit-text-size-adjust:100%}\n"
 "body{margin:0}\n"
-"main{max-width:62rem;margin:0 auto;padding:2.2rem 1.25rem 4rem}\n"
+"main{max-width:66rem;margin:0 auto;padding:2.2rem 1.25rem 4rem}\n"
 "h1{font-size:1.75rem;line-height:1.2;margin:0 0 .35rem;letter-spacing:-.015em;overflow-wrap:anywhere}\n"
 "h2{font-size:1.17rem;margin:2.6rem 0 .6rem;letter-spacing:-.005em}\n"
 "p{margin:.5rem 0;max-width:46rem}\n"
@@ -42,6 +42,10 @@ const char *const ssw_page_style_sheet[] = {
 "figcaption{font-size:.82rem;color:var(--faint);padding:.2rem .5rem 0}\n"
 ".plots svg .ink{fill:var(--ink)}.plots svg [stroke='black']{stroke:var(--faint)}\n"
 ".plots svg [fill='black']{fill:var(--ink)}.plots svg [color='white']{color:var(--paper)}\n"
+".plots svg [stroke='rgb( 47, 111, 189)']{stroke:var(--a)}.plots svg [color='rgb( 47, 111, 189)']{color:var(--a)}\n"
+".plots svg [stroke='rgb(217, 115,  13)']{stroke:var(--b)}.plots svg [color='rgb(217, 115,  13)']{color:var(--b)}\n"
+".plots svg [stroke='rgb(107,  79, 187)']{stroke:var(--c)}.plots svg [color='rgb(107,  79, 187)']{color:var(--c)}\n"
+".plots svg [stroke='rgb( 24, 121,  78)']{stroke:var(--d)}.plots svg [color='rgb( 24, 121,  78)']{color:var(--d)}\n"
 ".plots svg [stroke='#dde2e9'],.plots svg [stroke='rgb(221, 226, 233)']{stroke:var(--line)}\n"
     ,
 ".scroll{overflow-x:auto;margin:.7rem 0}\n"
@@ -49,6 +53,7 @@ const char *const ssw_page_style_sheet[] = {
 "th,td{padding:.42rem .7rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}\n"
 "th{font-weight:600;font-size:.82rem;color:var(--faint);border-bottom:2px solid var(--line);vertical-align:bottom}\n"
 "th.number,td.number{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}\n"
+ "td:first-child{min-width:9.5rem}td:last-child{min-width:8rem}td.number:last-child{min-width:0}\n"
 "td .faint{font-size:.84em}td.good{color:var(--good)}td.bad{color:var(--bad)}td.quiet{color:var(--faint)}\n"
 "ul{padding-left:1.2rem;margin:.5rem 0;max-width:46rem}li{margin:.25rem 0}\n"
 "details{border-top:1px solid var(--line);margin-top:1.4rem}details+details{margin-top:0}\n"

@@ -101,10 +101,10 @@ static void put_script(ssw_strbuf *out, const ssw_analysis *analysis, const plot
                        const char *terminal, double *scratch)
 {
     ssw_strbuf_append_text(out, terminal);
-    ssw_strbuf_append_text(
-        out, "set encoding utf8\nset key off\nset border 3 lc rgb 'black'\nset tics nomirror out\n"
-             "set grid ytics lt 1 lw 1 lc rgb '#dde2e9'\nset yrange [0:*]\nset format y '%g'\n"
-             "set bars 2\nset offsets 0, 0, graph 0.06, 0\nset title noenhanced ");
+    ssw_strbuf_append_text(out,
+                           "set encoding utf8\nset key off\nset border 3\nset tics nomirror out\n"
+                           "set grid ytics lt 1 lw 1 lc rgb '#dde2e9'\nset yrange [0:*]\nset format y '%g'\n"
+                           "set bars 2\nset offsets 0, 0, graph 0.06, 0\nset title noenhanced ");
     put_quoted(out, data->title);
     ssw_strbuf_append_text(out, "\nset ylabel noenhanced ");
     put_quoted(out, data->y_label);
@@ -134,7 +134,7 @@ static ssw_status draw_one(const ssw_analysis *analysis, const plot_data *data, 
     ssw_strbuf script;
     ssw_strbuf_init(&script, SCRIPT_BYTES_MAX);
     snprintf(terminal, sizeof terminal,
-             "set terminal svg size 400,310 dynamic font 'sans-serif,13' name 'seesaw'\n");
+             "set terminal svg size 330,275 dynamic font 'sans-serif,13' name 'seesaw'\n");
     put_script(&script, analysis, data, terminal, scratch);
     ssw_status status = ssw_strbuf_check(&script, "a plot's script", err);
     if (!status)
