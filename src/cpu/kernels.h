@@ -72,7 +72,7 @@ typedef struct ssw_kernels {
 const ssw_kernels *ssw_kernels_reference(void);
 const ssw_kernels *ssw_kernels_generic(void);
 const ssw_kernels *ssw_kernels_avx2(void);
-const ssw_kernels *ssw_kernels_avx512vnni(void);
+const ssw_kernels *ssw_kernels_avx512vnni(bool has_vbmi); /* VBMI: faster nibbles, the same results */
 
 /* ---- shared by the operations ---- */
 

@@ -86,19 +86,17 @@ static void glu(const ssw_cpu_moe_args *args, const float *gate, const float *up
     }
 }
 
-const ssw_kernels *ssw_kernels_avx512vnni(void)
+#define TABLE(q4_0_kernel, mxfp4_kernel)                                                                     \
+    {                                                                                                        \
+        .isa = SSW_CPU_ISA_AVX512VNNI, .takes_q8 = true, .tile_f32 = ssw_avx512_tile_f32,                    \
+        .tile_f16 = ssw_avx512_tile_f16, .tile_bf16 = ssw_avx512_tile_bf16,                                  \
+        .tile_q8_0 = ssw_avx512_tile_q8_0, .tile_q4_0 = q4_0_kernel, .tile_mxfp4 = mxfp4_kernel,             \
+        .quantize = quantize, .norm = norm, .glu = glu, .attend = ssw_avx512_attend                          \
+    }
+
+const ssw_kernels *ssw_kernels_avx512vnni(bool has_vbmi)
 {
-    static const ssw_kernels table = {.isa = SSW_CPU_ISA_AVX512VNNI,
-                                      .takes_q8 = true,
-                                      .tile_f32 = ssw_avx512_tile_f32,
-                                      .tile_f16 = ssw_avx512_tile_f16,
-                                      .tile_bf16 = ssw_avx512_tile_bf16,
-                                      .tile_q8_0 = ssw_avx512_tile_q8_0,
-                                      .tile_q4_0 = ssw_avx512_tile_q4_0,
-                                      .tile_mxfp4 = ssw_avx512_tile_mxfp4,
-                                      .quantize = quantize,
-                                      .norm = norm,
-                                      .glu = glu,
-                                      .attend = ssw_avx512_attend};
-    return &table;
+    static const ssw_kernels without = TABLE(ssw_avx512_tile_q4_0, ssw_avx512_tile_mxfp4);
+    static const ssw_kernels with = TABLE(ssw_avx512vbmi_tile_q4_0, ssw_avx512vbmi_tile_mxfp4);
+    return has_vbmi ? &with : &without;
 }

@@ -9,6 +9,7 @@
 
 ssw_tile_kernel ssw_avx512_tile_f32, ssw_avx512_tile_f16, ssw_avx512_tile_bf16;
 ssw_tile_kernel ssw_avx512_tile_q8_0, ssw_avx512_tile_q4_0, ssw_avx512_tile_mxfp4;
+ssw_tile_kernel ssw_avx512vbmi_tile_q4_0, ssw_avx512vbmi_tile_mxfp4;
 void ssw_avx512_attend(const ssw_attention_tile *tile);
 
 static inline __m512i ssw_broadcast_4(const int8_t *bytes)

@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#if SSW_CPU_X86
+#include <cpuid.h>
+#endif
 
 #include "cpu/kernels.h"
 
@@ -37,6 +40,14 @@ const char *ssw_cpu_isa_name(ssw_cpu_isa isa)
     return (unsigned)isa < SSW_CPU_ISA_COUNT ? names[isa] : "unknown";
 }
 
+#if SSW_CPU_X86
+static bool has_f16c(void) /* clang 14's __builtin_cpu_supports does not know it */
+{
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+#endif
+
 static const ssw_kernels *find_kernels(ssw_cpu_isa isa)
 {
     switch (isa) {
@@ -46,15 +57,14 @@ static const ssw_kernels *find_kernels(ssw_cpu_isa isa)
         return ssw_kernels_generic();
 #if SSW_CPU_X86
     case SSW_CPU_ISA_AVX2:
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                       __builtin_cpu_supports("f16c")
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c()
                    ? ssw_kernels_avx2()
                    : NULL;
     case SSW_CPU_ISA_AVX512VNNI:
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
                        __builtin_cpu_supports("avx512vnni")
-                   ? ssw_kernels_avx512vnni()
+                   ? ssw_kernels_avx512vnni(__builtin_cpu_supports("avx512vbmi"))
                    : NULL;
 #endif
     default:
