@@ -17,6 +17,7 @@ extern "C" {
 enum {
     SSW_TILE_ROWS = SSW_CPU_BAND_ROWS,
     SSW_TILE_TOKENS = 8, /* most tokens in one call of a tile kernel */
+    SSW_TILE_BANDS = 2,  /* most bands in one call */
     SSW_KV_TILE = 64,    /* positions in one call of the attention kernel; tiles start at multiples of it */
     SSW_ATTENTION_QUERIES = 64 /* most queries in one call of the attention kernel */
 };
@@ -33,10 +34,20 @@ typedef struct ssw_q8_block {
 /* A block whose largest magnitude is below this becomes zeros: 127 divided by it would overflow. */
 #define SSW_Q8_LARGEST_MIN 1e-36f
 
-/* out[t][r] = sum over c of W[r][c] * x[t][c] for the 16 rows of one band and n <= SSW_TILE_TOKENS tokens.
- * x[t] points to floats or to ssw_q8_block, as the kernel table's takes_q8 says for the type. */
-typedef void ssw_tile_kernel(const uint8_t *band, int64_t cols, const void *const *x, int n,
-                             float out[][SSW_TILE_ROWS]);
+/* One call of a tile kernel: out[band * SSW_TILE_TOKENS + t][r] = sum over c of W[16 band + r][c] * x[t][c]
+ * for one or two bands of 16 rows and n <= SSW_TILE_TOKENS tokens. x[t] points to floats or to ssw_q8_block,
+ * as the kernel table's takes_q8 says for the type. Two bands share the loads of activations. */
+typedef struct ssw_tile {
+    const uint8_t *band; /* the first */
+    uint64_t band_bytes; /* to the second */
+    int n_bands;
+    int n; /* tokens */
+    int64_t cols;
+    const void *x[SSW_TILE_TOKENS];
+    float (*out)[SSW_TILE_ROWS]; /* [n_bands * SSW_TILE_TOKENS], 64-byte aligned */
+} ssw_tile;
+
+typedef void ssw_tile_kernel(const ssw_tile *tile);
 
 /* Softmax attention of several queries that share a KV head, over one tile of 64 positions, in the running
  * form of https://arxiv.org/abs/1805.02867: the state is (max, sum, acc) per query. */

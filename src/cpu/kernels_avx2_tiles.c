@@ -162,16 +162,21 @@ tile_float(element e, const uint8_t *band, int64_t cols, const void *const *x, c
 }
 
 #define DEFINE_TILE(name, inner, kind)                                                                       \
-    void name(const uint8_t *band, int64_t cols, const void *const *x, int n, float out[][ROWS])             \
+    void name(const ssw_tile *tile)                                                                          \
     {                                                                                                        \
-        for (; n >= TOKENS; n -= TOKENS, x += TOKENS, out += TOKENS)                                         \
-            inner(kind, band, cols, x, TOKENS, out);                                                         \
-        if (n == 1)                                                                                          \
-            inner(kind, band, cols, x, 1, out);                                                              \
-        else if (n == 2)                                                                                     \
-            inner(kind, band, cols, x, 2, out);                                                              \
-        else if (n == 3)                                                                                     \
-            inner(kind, band, cols, x, 3, out);                                                              \
+        for (int band = 0; band < tile->n_bands; band++) {                                                   \
+            const uint8_t *at = tile->band + (uint64_t)band * tile->band_bytes;                              \
+            float(*out)[ROWS] = tile->out + band * SSW_TILE_TOKENS;                                          \
+            int t = 0;                                                                                       \
+            for (; t + TOKENS <= tile->n; t += TOKENS)                                                       \
+                inner(kind, at, tile->cols, tile->x + t, TOKENS, out + t);                                   \
+            if (tile->n - t == 1)                                                                            \
+                inner(kind, at, tile->cols, tile->x + t, 1, out + t);                                        \
+            else if (tile->n - t == 2)                                                                       \
+                inner(kind, at, tile->cols, tile->x + t, 2, out + t);                                        \
+            else if (tile->n - t == 3)                                                                       \
+                inner(kind, at, tile->cols, tile->x + t, 3, out + t);                                        \
+        }                                                                                                    \
     }
 
 DEFINE_TILE(ssw_avx2_tile_q8_0, tile_quantised, FORMAT_Q8_0)

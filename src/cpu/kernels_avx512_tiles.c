@@ -32,28 +32,24 @@ static inline __m512i load_codebook(format f)
     return _mm512_broadcast_i32x4(f == FORMAT_MXFP4 ? mxfp4 : q4_0);
 }
 
-static inline __attribute__((always_inline)) void unpack(format f, const uint8_t *quants, __m512i codebook,
-                                                         __m512i w[GROUPS])
+/* One 64-byte line of a block: the weights of `line` (and for nibbles of `line + 4`), made unsigned. */
+static inline __attribute__((always_inline)) void unpack_line(format f, const uint8_t *at, __m512i codebook,
+                                                              __m512i w[2])
 {
+    __m512i bytes = _mm512_load_si512(at);
     if (f == FORMAT_Q8_0) {
-        const __m512i flip = _mm512_set1_epi8((char)0x80);
-#pragma GCC unroll 8
-        for (int g = 0; g < GROUPS; g++)
-            w[g] = _mm512_xor_si512(_mm512_load_si512(quants + 64 * g), flip);
+        w[0] = _mm512_xor_si512(bytes, _mm512_set1_epi8((char)0x80));
         return;
     }
-#pragma GCC unroll 4
-    for (int g = 0; g < GROUPS / 2; g++) {
-        __m512i pairs = _mm512_load_si512(quants + 64 * g), high = _mm512_srli_epi16(pairs, 4);
+    __m512i high = _mm512_srli_epi16(bytes, 4);
 #ifdef __AVX512VBMI__
-        w[g] = _mm512_permutexvar_epi8(pairs, codebook);
-        w[g + GROUPS / 2] = _mm512_permutexvar_epi8(high, codebook);
+    w[0] = _mm512_permutexvar_epi8(bytes, codebook);
+    w[1] = _mm512_permutexvar_epi8(high, codebook);
 #else
-        const __m512i low = _mm512_set1_epi8(15);
-        w[g] = _mm512_shuffle_epi8(codebook, _mm512_and_si512(pairs, low));
-        w[g + GROUPS / 2] = _mm512_shuffle_epi8(codebook, _mm512_and_si512(high, low));
+    const __m512i low = _mm512_set1_epi8(15);
+    w[0] = _mm512_shuffle_epi8(codebook, _mm512_and_si512(bytes, low));
+    w[1] = _mm512_shuffle_epi8(codebook, _mm512_and_si512(high, low));
 #endif
-    }
 }
 
 static inline __attribute__((always_inline)) __m512 load_scales(format f, const uint8_t *scales)
@@ -65,38 +61,87 @@ static inline __attribute__((always_inline)) __m512 load_scales(format f, const 
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu8_epi32(e), 23));
 }
 
-static inline __attribute__((always_inline)) void tile_quantised(format f, const uint8_t *band, int64_t cols,
-                                                                 const void *const *x, const int n,
-                                                                 float out[][ROWS])
+/* Integer sums of one block for every band and token, line by line so that few weights are unpacked at a
+ * time. */
+static inline __attribute__((always_inline)) void
+dot_block(format f, const uint8_t *quants, uint64_t band_bytes, const int n_bands, __m512i codebook,
+          const ssw_q8_block *const *xs, int64_t b, const int n, __m512i dots[2][SSW_TILE_TOKENS])
 {
-    const int64_t n_blocks = cols / BLOCK;
-    const uint8_t *quants = band, *scales = band + n_blocks * QUANT_BYTES(f);
-    const __m512i codebook = load_codebook(f);
-    const ssw_q8_block *xs[SSW_TILE_TOKENS];
-    __m512 acc[SSW_TILE_TOKENS];
+    const int n_lines = QUANT_BYTES(f) / 64, n_groups = f == FORMAT_Q8_0 ? 1 : 2;
 #pragma GCC unroll 8
     for (int t = 0; t < n; t++) {
-        xs[t] = x[t];
-        acc[t] = _mm512_setzero_ps();
+        const ssw_q8_block *x = xs[t] + b;
+        dots[0][t] = _mm512_set1_epi32(f == FORMAT_Q8_0 ? x->minus_128_sums : x->minus_16_sums);
+        dots[1][t] = dots[0][t];
     }
-    for (int64_t b = 0; b < n_blocks; b++, quants += QUANT_BYTES(f), scales += SCALE_BYTES(f)) {
-        __m512i w[GROUPS];
-        unpack(f, quants, codebook, w);
-        const __m512 w_scales = load_scales(f, scales);
+#pragma GCC unroll 8
+    for (int line = 0; line < n_lines; line++) {
+        __m512i w[2][2];
+#pragma GCC unroll 2
+        for (int band = 0; band < n_bands; band++)
+            unpack_line(f, quants + (uint64_t)band * band_bytes + 64 * line, codebook, w[band]);
 #pragma GCC unroll 8
         for (int t = 0; t < n; t++) {
-            const ssw_q8_block *block = xs[t] + b;
-            __m512i dot = _mm512_set1_epi32(f == FORMAT_Q8_0 ? block->minus_128_sums : block->minus_16_sums);
+#pragma GCC unroll 2
+            for (int g = 0; g < n_groups; g++) {
+                const int8_t *four = (xs[t] + b)->q + 4 * (line + 4 * g);
+                if (n_bands == 1) {
+                    dots[0][t] = ssw_avx512_dot_4(dots[0][t], w[0][g], four);
+                } else {
+                    __m512i x = ssw_avx512_broadcast_4(four);
+                    dots[0][t] = _mm512_dpbusd_epi32(dots[0][t], w[0][g], x);
+                    dots[1][t] = _mm512_dpbusd_epi32(dots[1][t], w[1][g], x);
+                }
+            }
+        }
+    }
+}
+
+/* With few tokens the float sums stay in registers; with many they live in the output, which stays in the
+ * first-level cache, and the registers hold the integer sums. */
+static inline __attribute__((always_inline)) void tile_quantised(format f, const ssw_tile *tile,
+                                                                 const int n_bands, const int n)
+{
+    const int64_t n_blocks = tile->cols / BLOCK;
+    const uint64_t band_bytes = tile->band_bytes;
+    const uint8_t *quants = tile->band, *scales = tile->band + n_blocks * QUANT_BYTES(f);
+    const __m512i codebook = load_codebook(f);
+    const bool in_registers = n * n_bands <= 8;
+    const ssw_q8_block *xs[SSW_TILE_TOKENS];
+    __m512 acc[2][SSW_TILE_TOKENS];
+    float(*out)[ROWS] = tile->out;
 #pragma GCC unroll 8
-            for (int g = 0; g < GROUPS; g++)
-                dot = _mm512_dpbusd_epi32(dot, w[g], ssw_broadcast_4(block->q + 4 * g));
-            __m512 scale = _mm512_mul_ps(w_scales, _mm512_set1_ps(block->scale));
-            acc[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot), scale, acc[t]);
+    for (int t = 0; t < n; t++) {
+        xs[t] = tile->x[t];
+        acc[0][t] = acc[1][t] = _mm512_setzero_ps();
+        for (int band = 0; !in_registers && band < n_bands; band++)
+            _mm512_store_ps(out[band * SSW_TILE_TOKENS + t], acc[0][t]);
+    }
+    for (int64_t b = 0; b < n_blocks; b++, quants += QUANT_BYTES(f), scales += SCALE_BYTES(f)) {
+        __m512i dots[2][SSW_TILE_TOKENS];
+        dot_block(f, quants, band_bytes, n_bands, codebook, xs, b, n, dots);
+#pragma GCC unroll 2
+        for (int band = 0; band < n_bands; band++) {
+            const __m512 w_scales = load_scales(f, scales + (uint64_t)band * band_bytes);
+#pragma GCC unroll 8
+            for (int t = 0; t < n; t++) {
+                float *sum = out[band * SSW_TILE_TOKENS + t];
+                __m512 scale = _mm512_mul_ps(w_scales, _mm512_set1_ps((xs[t] + b)->scale));
+                __m512 before = in_registers ? acc[band][t] : _mm512_load_ps(sum);
+                __m512 after = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[band][t]), scale, before);
+                if (in_registers)
+                    acc[band][t] = after;
+                else
+                    _mm512_store_ps(sum, after);
+            }
         }
     }
 #pragma GCC unroll 8
-    for (int t = 0; t < n; t++)
-        _mm512_storeu_ps(out[t], acc[t]);
+    for (int t = 0; t < n; t++) {
+#pragma GCC unroll 2
+        for (int band = 0; in_registers && band < n_bands; band++)
+            _mm512_store_ps(out[band * SSW_TILE_TOKENS + t], acc[band][t]);
+    }
 }
 
 #ifndef __AVX512VBMI__ /* float weights gain nothing from it */
@@ -114,9 +159,13 @@ static inline __attribute__((always_inline)) __m512 load_column(element e, const
 
 /* Two sums per token, of even and of odd columns, to hide the latency of the additions when there is one
  * token. */
-static inline __attribute__((always_inline)) void
-tile_float(element e, const uint8_t *band, int64_t cols, const void *const *x, const int n, float out[][ROWS])
+static inline __attribute__((always_inline)) void tile_float_band(element e, const ssw_tile *tile, int index,
+                                                                  const int n)
 {
+    const uint8_t *band = tile->band + (uint64_t)index * tile->band_bytes;
+    const void *const *x = tile->x;
+    float(*out)[ROWS] = tile->out + index * SSW_TILE_TOKENS;
+    const int64_t cols = tile->cols;
     const int column_bytes = e == ELEMENT_F32 ? 64 : 32;
     const float *xs[SSW_TILE_TOKENS];
     __m512 even[SSW_TILE_TOKENS], odd[SSW_TILE_TOKENS];
@@ -144,36 +193,36 @@ tile_float(element e, const uint8_t *band, int64_t cols, const void *const *x, c
     for (int t = 0; t < n; t++)
         _mm512_storeu_ps(out[t], _mm512_add_ps(even[t], odd[t]));
 }
+
+static inline __attribute__((always_inline)) void tile_float(element e, const ssw_tile *tile,
+                                                             const int n_bands, const int n)
+{
+#pragma GCC unroll 2
+    for (int band = 0; band < n_bands; band++)
+        tile_float_band(e, tile, band, n);
+}
 #endif
 
+#define CASE(inner, kind, n)                                                                                 \
+    case 2 * (n):                                                                                            \
+        inner(kind, tile, 1, n);                                                                             \
+        break;                                                                                               \
+    case 2 * (n) + 1:                                                                                        \
+        inner(kind, tile, 2, n);                                                                             \
+        break;
+
 #define DEFINE_TILE(name, inner, kind)                                                                       \
-    void name(const uint8_t *band, int64_t cols, const void *const *x, int n, float out[][ROWS])             \
+    void name(const ssw_tile *tile)                                                                          \
     {                                                                                                        \
-        switch (n) {                                                                                         \
-        case 1:                                                                                              \
-            inner(kind, band, cols, x, 1, out);                                                              \
-            break;                                                                                           \
-        case 2:                                                                                              \
-            inner(kind, band, cols, x, 2, out);                                                              \
-            break;                                                                                           \
-        case 3:                                                                                              \
-            inner(kind, band, cols, x, 3, out);                                                              \
-            break;                                                                                           \
-        case 4:                                                                                              \
-            inner(kind, band, cols, x, 4, out);                                                              \
-            break;                                                                                           \
-        case 5:                                                                                              \
-            inner(kind, band, cols, x, 5, out);                                                              \
-            break;                                                                                           \
-        case 6:                                                                                              \
-            inner(kind, band, cols, x, 6, out);                                                              \
-            break;                                                                                           \
-        case 7:                                                                                              \
-            inner(kind, band, cols, x, 7, out);                                                              \
-            break;                                                                                           \
-        case 8:                                                                                              \
-            inner(kind, band, cols, x, 8, out);                                                              \
-            break;                                                                                           \
+        switch (2 * tile->n + tile->n_bands - 1) {                                                           \
+            CASE(inner, kind, 1)                                                                             \
+            CASE(inner, kind, 2)                                                                             \
+            CASE(inner, kind, 3)                                                                             \
+            CASE(inner, kind, 4)                                                                             \
+            CASE(inner, kind, 5)                                                                             \
+            CASE(inner, kind, 6)                                                                             \
+            CASE(inner, kind, 7)                                                                             \
+            CASE(inner, kind, 8)                                                                             \
         default:                                                                                             \
             break;                                                                                           \
         }                                                                                                    \

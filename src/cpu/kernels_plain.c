@@ -34,33 +34,38 @@ static float load_bf16(const uint8_t *at)
 
 typedef float load_element(const uint8_t *at);
 
-static inline void tile_float(load_element *load, int element_bytes, const uint8_t *band, int64_t cols,
-                              const void *const *x, int n, float out[][ROWS])
+/* One band of a tile. */
+static inline void tile_float(load_element *load, int element_bytes, const ssw_tile *tile, int index)
 {
-    for (int t = 0; t < n; t++) {
-        const float *xt = x[t];
+    const uint8_t *band = tile->band + (uint64_t)index * tile->band_bytes;
+    float(*out)[ROWS] = tile->out + index * SSW_TILE_TOKENS;
+    for (int t = 0; t < tile->n; t++) {
+        const float *xt = tile->x[t];
         for (int r = 0; r < ROWS; r++) {
             double sum = 0;
-            for (int64_t c = 0; c < cols; c++)
+            for (int64_t c = 0; c < tile->cols; c++)
                 sum += (double)load(band + (c * ROWS + r) * element_bytes) * (double)xt[c];
             out[t][r] = (float)sum;
         }
     }
 }
 
-static void tile_f32(const uint8_t *band, int64_t cols, const void *const *x, int n, float out[][ROWS])
+static void tile_f32(const ssw_tile *tile)
 {
-    tile_float(load_f32, 4, band, cols, x, n, out);
+    for (int band = 0; band < tile->n_bands; band++)
+        tile_float(load_f32, 4, tile, band);
 }
 
-static void tile_f16(const uint8_t *band, int64_t cols, const void *const *x, int n, float out[][ROWS])
+static void tile_f16(const ssw_tile *tile)
 {
-    tile_float(load_f16, 2, band, cols, x, n, out);
+    for (int band = 0; band < tile->n_bands; band++)
+        tile_float(load_f16, 2, tile, band);
 }
 
-static void tile_bf16(const uint8_t *band, int64_t cols, const void *const *x, int n, float out[][ROWS])
+static void tile_bf16(const ssw_tile *tile)
 {
-    tile_float(load_bf16, 2, band, cols, x, n, out);
+    for (int band = 0; band < tile->n_bands; band++)
+        tile_float(load_bf16, 2, tile, band);
 }
 
 /* ---- quantised weights: row r of one block as integers, with its scale ---- */
@@ -98,76 +103,84 @@ static float unpack_mxfp4(const uint8_t *band, int64_t n_blocks, int64_t b, int 
 
 typedef float unpack_block(const uint8_t *band, int64_t n_blocks, int64_t b, int r, int8_t *w);
 
-static inline void tile_truth(unpack_block *unpack, const uint8_t *band, int64_t cols, const void *const *x,
-                              int n, float out[][ROWS])
+static inline void tile_truth(unpack_block *unpack, const ssw_tile *tile, int index)
 {
-    int64_t n_blocks = cols / BLOCK;
+    const uint8_t *band = tile->band + (uint64_t)index * tile->band_bytes;
+    float(*out)[ROWS] = tile->out + index * SSW_TILE_TOKENS;
+    int64_t n_blocks = tile->cols / BLOCK;
     for (int r = 0; r < ROWS; r++) {
         double sums[SSW_TILE_TOKENS] = {0};
         for (int64_t b = 0; b < n_blocks; b++) {
             int8_t w[BLOCK];
             float scale = unpack(band, n_blocks, b, r, w);
-            for (int t = 0; t < n; t++) {
-                const float *xt = (const float *)x[t] + b * BLOCK;
+            for (int t = 0; t < tile->n; t++) {
+                const float *xt = (const float *)tile->x[t] + b * BLOCK;
                 for (int i = 0; i < BLOCK; i++)
                     sums[t] += (double)((float)w[i] * scale) * (double)xt[i];
             }
         }
-        for (int t = 0; t < n; t++)
+        for (int t = 0; t < tile->n; t++)
             out[t][r] = (float)sums[t];
     }
 }
 
-static void truth_q8_0(const uint8_t *band, int64_t cols, const void *const *x, int n, float out[][ROWS])
+static void truth_q8_0(const ssw_tile *tile)
 {
-    tile_truth(unpack_q8_0, band, cols, x, n, out);
+    for (int band = 0; band < tile->n_bands; band++)
+        tile_truth(unpack_q8_0, tile, band);
 }
 
-static void truth_q4_0(const uint8_t *band, int64_t cols, const void *const *x, int n, float out[][ROWS])
+static void truth_q4_0(const ssw_tile *tile)
 {
-    tile_truth(unpack_q4_0, band, cols, x, n, out);
+    for (int band = 0; band < tile->n_bands; band++)
+        tile_truth(unpack_q4_0, tile, band);
 }
 
-static void truth_mxfp4(const uint8_t *band, int64_t cols, const void *const *x, int n, float out[][ROWS])
+static void truth_mxfp4(const ssw_tile *tile)
 {
-    tile_truth(unpack_mxfp4, band, cols, x, n, out);
+    for (int band = 0; band < tile->n_bands; band++)
+        tile_truth(unpack_mxfp4, tile, band);
 }
 
-static inline void tile_integer(unpack_block *unpack, const uint8_t *band, int64_t cols, const void *const *x,
-                                int n, float out[][ROWS])
+static inline void tile_integer(unpack_block *unpack, const ssw_tile *tile, int index)
 {
-    int64_t n_blocks = cols / BLOCK;
+    const uint8_t *band = tile->band + (uint64_t)index * tile->band_bytes;
+    float(*out)[ROWS] = tile->out + index * SSW_TILE_TOKENS;
+    int64_t n_blocks = tile->cols / BLOCK;
     for (int r = 0; r < ROWS; r++) {
         float sums[SSW_TILE_TOKENS] = {0};
         for (int64_t b = 0; b < n_blocks; b++) {
             int8_t w[BLOCK];
             float scale = unpack(band, n_blocks, b, r, w);
-            for (int t = 0; t < n; t++) {
-                const ssw_q8_block *block = (const ssw_q8_block *)x[t] + b;
+            for (int t = 0; t < tile->n; t++) {
+                const ssw_q8_block *block = (const ssw_q8_block *)tile->x[t] + b;
                 int32_t dot = 0;
                 for (int i = 0; i < BLOCK; i++)
                     dot += w[i] * block->q[i];
                 sums[t] += (float)dot * (scale * block->scale);
             }
         }
-        for (int t = 0; t < n; t++)
+        for (int t = 0; t < tile->n; t++)
             out[t][r] = sums[t];
     }
 }
 
-static void integer_q8_0(const uint8_t *band, int64_t cols, const void *const *x, int n, float out[][ROWS])
+static void integer_q8_0(const ssw_tile *tile)
 {
-    tile_integer(unpack_q8_0, band, cols, x, n, out);
+    for (int band = 0; band < tile->n_bands; band++)
+        tile_integer(unpack_q8_0, tile, band);
 }
 
-static void integer_q4_0(const uint8_t *band, int64_t cols, const void *const *x, int n, float out[][ROWS])
+static void integer_q4_0(const ssw_tile *tile)
 {
-    tile_integer(unpack_q4_0, band, cols, x, n, out);
+    for (int band = 0; band < tile->n_bands; band++)
+        tile_integer(unpack_q4_0, tile, band);
 }
 
-static void integer_mxfp4(const uint8_t *band, int64_t cols, const void *const *x, int n, float out[][ROWS])
+static void integer_mxfp4(const ssw_tile *tile)
 {
-    tile_integer(unpack_mxfp4, band, cols, x, n, out);
+    for (int band = 0; band < tile->n_bands; band++)
+        tile_integer(unpack_mxfp4, tile, band);
 }
 
 /* ---- the rest ---- */

@@ -39,15 +39,18 @@ static void multiply_bands(const ssw_cpu_worker *worker, const ssw_cpu_matmul_ar
     ssw_tile_kernel *kernel = ssw_kernels_tile(worker->kernels, w->dtype);
     bool q8 = worker->kernels->takes_q8 && !ssw_kernels_dtype_is_float(w->dtype);
     assert(q8 ? args->x.q8 != NULL : args->x.f32 != NULL);
-    for (int64_t band = bands.begin; band < bands.end; band++) {
+    _Alignas(64) float out[SSW_TILE_BANDS * SSW_TILE_TOKENS][ROWS];
+    ssw_tile tile = {.band_bytes = w->band_bytes, .cols = w->cols, .out = out};
+    for (int64_t band = bands.begin; band < bands.end; band += SSW_TILE_BANDS) {
+        tile.band = ssw_matrix_band(w, args->index, band);
+        tile.n_bands = bands.end - band < SSW_TILE_BANDS ? (int)(bands.end - band) : SSW_TILE_BANDS;
         for (int64_t token = tokens.begin; token < tokens.end; token += SSW_TILE_TOKENS) {
-            _Alignas(64) float tile[SSW_TILE_TOKENS][ROWS];
-            const void *x[SSW_TILE_TOKENS];
-            int n = tokens.end - token < SSW_TILE_TOKENS ? (int)(tokens.end - token) : SSW_TILE_TOKENS;
-            for (int t = 0; t < n; t++)
-                x[t] = ssw_acts_row(&args->x, q8, w->cols, token + t);
-            kernel(ssw_matrix_band(w, args->index, band), w->cols, x, n, tile);
-            store_tile(args, band, token, n, tile);
+            tile.n = tokens.end - token < SSW_TILE_TOKENS ? (int)(tokens.end - token) : SSW_TILE_TOKENS;
+            for (int t = 0; t < tile.n; t++)
+                tile.x[t] = ssw_acts_row(&args->x, q8, w->cols, token + t);
+            kernel(&tile);
+            for (int i = 0; i < tile.n_bands; i++)
+                store_tile(args, band + i, token, tile.n, out + i * SSW_TILE_TOKENS);
         }
     }
 }

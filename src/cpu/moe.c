@@ -15,10 +15,13 @@
 enum {
     ROWS = SSW_TILE_ROWS,
     TOKENS = SSW_TILE_TOKENS,
+    BANDS = SSW_TILE_BANDS,
     UNIT_ROWS = SSW_QUANT_BLOCK,
     FEW_PAIRS_MAX = 64,
     ALIGN_BYTES = 64
 };
+
+_Static_assert(BANDS *ROWS == UNIT_ROWS, "a unit of the hidden layer is one tile of rows");
 
 /* What all workers agree on for one call. */
 typedef struct job {
@@ -81,18 +84,22 @@ static void group_pairs(job *j)
         j->worker->pairs[counts[j->args->chosen[p]]++] = (int32_t)p;
 }
 
-/* One band of rows for the pairs of one tile: x[] set up by the caller, bias added. */
-static void multiply_band(const job *j, const ssw_cpu_matrix *w, const float *bias, int32_t expert,
-                          int64_t band, const void *const *x, int n, float tile[][ROWS])
+/* One or two bands of rows for the pairs of one tile: n and x set up by the caller, bias added. */
+static void multiply_bands(const job *j, const ssw_cpu_matrix *w, const float *bias, int32_t expert,
+                           int64_t band, ssw_tile *tile)
 {
-    ssw_kernels_tile(j->worker->kernels, w->dtype)(ssw_matrix_band(w, expert, band), w->cols, x, n, tile);
-    if (!bias)
-        return;
-    int64_t first = band * ROWS;
-    int n_rows = w->rows - first < ROWS ? (int)(w->rows - first) : ROWS;
-    for (int t = 0; t < n; t++) {
-        for (int r = 0; r < n_rows; r++)
-            tile[t][r] += bias[expert * w->rows + first + r];
+    int64_t first = band * ROWS, n_bands = ssw_matrix_bands(w) - band;
+    tile->band = ssw_matrix_band(w, expert, band);
+    tile->band_bytes = w->band_bytes;
+    tile->n_bands = n_bands < tile->n_bands ? (int)n_bands : tile->n_bands;
+    tile->cols = w->cols;
+    ssw_kernels_tile(j->worker->kernels, w->dtype)(tile);
+    for (int i = 0; bias && i < tile->n_bands; i++, first += ROWS) {
+        int n_rows = w->rows - first < ROWS ? (int)(w->rows - first) : ROWS;
+        for (int t = 0; t < tile->n; t++) {
+            for (int r = 0; r < n_rows; r++)
+                tile->out[i * TOKENS + t][r] += bias[expert * w->rows + first + r];
+        }
     }
 }
 
@@ -117,19 +124,18 @@ static void make_hidden(const job *j, const ssw_moe_group *group, int64_t block)
     for (int32_t at = 0; at < group->n; at += TOKENS) {
         const int32_t *pairs = j->worker->pairs + group->first + at;
         int n = group->n - at < TOKENS ? group->n - at : TOKENS;
-        const void *x[TOKENS];
-        _Alignas(64) float gate[2][TOKENS][ROWS], up[2][TOKENS][ROWS];
+        _Alignas(64) float gate[BANDS * TOKENS][ROWS], up[BANDS * TOKENS][ROWS];
+        ssw_tile tile = {.n = n, .n_bands = BANDS, .out = gate};
         for (int t = 0; t < n; t++)
-            x[t] = ssw_acts_row(&args->x, j->x_q8, args->gate->cols, pairs[t] / args->n_used);
-        for (int half = 0; half * ROWS < n_rows; half++) {
-            int64_t band = first_row / ROWS + half;
-            multiply_band(j, args->gate, args->gate_bias, group->expert, band, x, n, gate[half]);
-            multiply_band(j, args->up, args->up_bias, group->expert, band, x, n, up[half]);
-        }
+            tile.x[t] = ssw_acts_row(&args->x, j->x_q8, args->gate->cols, pairs[t] / args->n_used);
+        multiply_bands(j, args->gate, args->gate_bias, group->expert, block * BANDS, &tile);
+        tile.out = up;
+        multiply_bands(j, args->up, args->up_bias, group->expert, block * BANDS, &tile);
         for (int t = 0; t < n; t++) {
             float values[UNIT_ROWS];
-            for (int half = 0; half * ROWS < n_rows; half++)
-                j->worker->kernels->glu(args, gate[half][t], up[half][t], ROWS, values + half * ROWS);
+            for (int band = 0; band < tile.n_bands; band++)
+                j->worker->kernels->glu(args, gate[band * TOKENS + t], up[band * TOKENS + t], ROWS,
+                                        values + band * ROWS);
             store_hidden(j, pairs[t], first_row, n_rows, values);
         }
     }
@@ -152,16 +158,15 @@ static void run_first_half(const job *j)
 
 /* ---- second half ---- */
 
-/* A band of output rows for the pairs of a group; out[i] is the tile of the group's pair i. */
-static void multiply_down(const job *j, const ssw_moe_group *group, int64_t band, int32_t at, int n,
-                          float tile[][ROWS])
+/* One or two bands of output rows for pairs at .. at + tile->n - 1 of a group. */
+static void multiply_down(const job *j, const ssw_moe_group *group, int64_t band, int32_t at, ssw_tile *tile)
 {
     const ssw_cpu_matrix *down = j->args->down;
     ssw_cpu_acts hidden = {j->hidden, down->cols, j->hidden_blocks};
-    const void *x[TOKENS];
-    for (int t = 0; t < n; t++)
-        x[t] = ssw_acts_row(&hidden, j->hidden_q8, down->cols, j->worker->pairs[group->first + at + t]);
-    multiply_band(j, down, j->args->down_bias, group->expert, band, x, n, tile);
+    tile->n = group->n - at < TOKENS ? group->n - at : TOKENS;
+    for (int t = 0; t < tile->n; t++)
+        tile->x[t] = ssw_acts_row(&hidden, j->hidden_q8, down->cols, j->worker->pairs[group->first + at + t]);
+    multiply_bands(j, down, j->args->down_bias, group->expert, band, tile);
 }
 
 /* rows: [n_used][stride], this token's. */
@@ -182,44 +187,52 @@ static void run_second_half_few(const job *j)
 {
     const ssw_cpu_matrix *down = j->args->down;
     ssw_span bands = ssw_span_of(ssw_matrix_bands(down), j->worker->index, j->worker->n_workers);
-    for (int64_t band = bands.begin; band < bands.end; band++) {
-        _Alignas(64) float rows[FEW_PAIRS_MAX][ROWS], tile[TOKENS][ROWS];
+    for (int64_t band = bands.begin; band < bands.end; band += BANDS) {
+        _Alignas(64) float rows[FEW_PAIRS_MAX][BANDS * ROWS], out[BANDS * TOKENS][ROWS];
+        int n_bands = bands.end - band < BANDS ? (int)(bands.end - band) : BANDS;
         for (int g = 0; g < j->n_groups; g++) {
             const ssw_moe_group *group = &j->worker->groups[g];
             for (int32_t at = 0; at < group->n; at += TOKENS) {
-                int n = group->n - at < TOKENS ? group->n - at : TOKENS;
-                multiply_down(j, group, band, at, n, tile);
-                for (int t = 0; t < n; t++)
-                    memcpy(rows[j->worker->pairs[group->first + at + t]], tile[t], sizeof tile[t]);
+                ssw_tile tile = {.n_bands = n_bands, .out = out};
+                multiply_down(j, group, band, at, &tile);
+                for (int i = 0; i < n_bands * tile.n; i++) {
+                    int t = i % tile.n, half = i / tile.n;
+                    memcpy(rows[j->worker->pairs[group->first + at + t]] + half * ROWS,
+                           out[half * TOKENS + t], sizeof out[0]);
+                }
             }
         }
-        int64_t n_rows = down->rows - band * ROWS < ROWS ? down->rows - band * ROWS : ROWS;
+        int64_t rest = down->rows - band * ROWS;
         for (int64_t token = 0; token < j->args->n; token++)
-            sum_rows(j, token, rows[token * j->args->n_used], ROWS, band * ROWS, n_rows);
+            sum_rows(j, token, rows[token * j->args->n_used], BANDS * ROWS, band * ROWS,
+                     rest < n_bands * ROWS ? rest : n_bands * ROWS);
     }
 }
 
+/* Two bands, all pairs of a group. */
 static void make_rows(const job *j, const ssw_moe_group *group, int64_t band)
 {
     const ssw_cpu_matrix *down = j->args->down;
-    int64_t n_rows = down->rows - band * ROWS < ROWS ? down->rows - band * ROWS : ROWS;
     for (int32_t at = 0; at < group->n; at += TOKENS) {
-        _Alignas(64) float tile[TOKENS][ROWS];
-        int n = group->n - at < TOKENS ? group->n - at : TOKENS;
-        multiply_down(j, group, band, at, n, tile);
-        for (int t = 0; t < n; t++)
-            memcpy(j->rows + j->worker->pairs[group->first + at + t] * down->rows + band * ROWS, tile[t],
-                   (size_t)n_rows * sizeof(float));
+        _Alignas(64) float out[BANDS * TOKENS][ROWS];
+        ssw_tile tile = {.n_bands = BANDS, .out = out};
+        multiply_down(j, group, band, at, &tile);
+        for (int i = 0; i < tile.n_bands * tile.n; i++) {
+            int t = i % tile.n, half = i / tile.n;
+            int64_t first = (band + half) * ROWS, rest = down->rows - first;
+            memcpy(j->rows + j->worker->pairs[group->first + at + t] * down->rows + first,
+                   out[half * TOKENS + t], (size_t)(rest < ROWS ? rest : ROWS) * sizeof(float));
+        }
     }
 }
 
 static void run_second_half_many(const job *j)
 {
     const ssw_cpu_matrix *down = j->args->down;
-    int64_t n_bands = ssw_matrix_bands(down);
+    int64_t n_units = (ssw_matrix_bands(down) + BANDS - 1) / BANDS;
     ssw_cpu_queue *queue = ssw_cpu_queue_begin(j->worker);
-    for (int64_t u; (u = ssw_cpu_queue_take(queue)) < j->n_groups * n_bands;)
-        make_rows(j, &j->worker->groups[u / n_bands], u % n_bands);
+    for (int64_t u; (u = ssw_cpu_queue_take(queue)) < j->n_groups * n_units;)
+        make_rows(j, &j->worker->groups[u / n_units], u % n_units * BANDS);
     ssw_cpu_barrier(j->worker);
     ssw_span tokens = ssw_span_of(j->args->n, j->worker->index, j->worker->n_workers);
     for (int64_t token = tokens.begin; token < tokens.end; token++)
