@@ -77,6 +77,8 @@ dot_block(format f, const uint8_t *quants, uint64_t band_bytes, const int n_band
 #pragma GCC unroll 8
     for (int line = 0; line < n_lines; line++) {
         __m512i w[2][2];
+        if (n_bands * n > 12)
+            __asm__ volatile("" ::: "memory"); /* or gcc loads all lines at once, and spills */
 #pragma GCC unroll 2
         for (int band = 0; band < n_bands; band++)
             unpack_line(f, quants + (uint64_t)band * band_bytes + 64 * line, codebook, w[band]);
@@ -158,48 +160,61 @@ static inline __attribute__((always_inline)) __m512 load_column(element e, const
 }
 
 /* Two sums per token, of even and of odd columns, to hide the latency of the additions when there is one
- * token. */
-static inline __attribute__((always_inline)) void tile_float_band(element e, const ssw_tile *tile, int index,
-                                                                  const int n)
+ * token. Tokens first .. first + n - 1 of the tile. */
+static inline __attribute__((always_inline)) void add_columns(element e, const ssw_tile *tile,
+                                                              const int n_bands, int first, const int n)
 {
-    const uint8_t *band = tile->band + (uint64_t)index * tile->band_bytes;
-    const void *const *x = tile->x;
-    float(*out)[ROWS] = tile->out + index * SSW_TILE_TOKENS;
-    const int64_t cols = tile->cols;
     const int column_bytes = e == ELEMENT_F32 ? 64 : 32;
+    const uint8_t *at = tile->band;
     const float *xs[SSW_TILE_TOKENS];
-    __m512 even[SSW_TILE_TOKENS], odd[SSW_TILE_TOKENS];
+    __m512 even[2][SSW_TILE_TOKENS], odd[2][SSW_TILE_TOKENS];
     int64_t c = 0;
 #pragma GCC unroll 8
     for (int t = 0; t < n; t++) {
-        xs[t] = x[t];
-        even[t] = odd[t] = _mm512_setzero_ps();
+        xs[t] = tile->x[first + t];
+        even[0][t] = odd[0][t] = even[1][t] = odd[1][t] = _mm512_setzero_ps();
     }
-    for (; c + 1 < cols; c += 2, band += 2 * column_bytes) {
-        __m512 w0 = load_column(e, band), w1 = load_column(e, band + column_bytes);
+    for (; c + 1 < tile->cols; c += 2, at += 2 * column_bytes) {
+        __m512 w[2][2];
+#pragma GCC unroll 2
+        for (int band = 0; band < n_bands; band++) {
+            w[band][0] = load_column(e, at + (uint64_t)band * tile->band_bytes);
+            w[band][1] = load_column(e, at + (uint64_t)band * tile->band_bytes + column_bytes);
+        }
 #pragma GCC unroll 8
         for (int t = 0; t < n; t++) {
-            even[t] = _mm512_fmadd_ps(w0, _mm512_set1_ps(xs[t][c]), even[t]);
-            odd[t] = _mm512_fmadd_ps(w1, _mm512_set1_ps(xs[t][c + 1]), odd[t]);
+            __m512 x0 = _mm512_set1_ps(xs[t][c]), x1 = _mm512_set1_ps(xs[t][c + 1]);
+#pragma GCC unroll 2
+            for (int band = 0; band < n_bands; band++) {
+                even[band][t] = _mm512_fmadd_ps(w[band][0], x0, even[band][t]);
+                odd[band][t] = _mm512_fmadd_ps(w[band][1], x1, odd[band][t]);
+            }
         }
     }
-    if (c < cols) {
-        __m512 w = load_column(e, band);
+#pragma GCC unroll 2
+    for (int band = 0; band < n_bands; band++) {
+        bool last = c < tile->cols;
+        __m512 w = last ? load_column(e, at + (uint64_t)band * tile->band_bytes) : _mm512_setzero_ps();
 #pragma GCC unroll 8
-        for (int t = 0; t < n; t++)
-            even[t] = _mm512_fmadd_ps(w, _mm512_set1_ps(xs[t][c]), even[t]);
+        for (int t = 0; t < n; t++) {
+            if (last)
+                even[band][t] = _mm512_fmadd_ps(w, _mm512_set1_ps(xs[t][c]), even[band][t]);
+            _mm512_store_ps(tile->out[band * SSW_TILE_TOKENS + first + t],
+                            _mm512_add_ps(even[band][t], odd[band][t]));
+        }
     }
-#pragma GCC unroll 8
-    for (int t = 0; t < n; t++)
-        _mm512_storeu_ps(out[t], _mm512_add_ps(even[t], odd[t]));
 }
 
+/* Two bands of eight tokens need more registers than there are: four tokens at a time. */
 static inline __attribute__((always_inline)) void tile_float(element e, const ssw_tile *tile,
                                                              const int n_bands, const int n)
 {
-#pragma GCC unroll 2
-    for (int band = 0; band < n_bands; band++)
-        tile_float_band(e, tile, band, n);
+    if (n_bands == 2 && n > 4) {
+        add_columns(e, tile, n_bands, 0, 4);
+        add_columns(e, tile, n_bands, 4, n - 4);
+    } else {
+        add_columns(e, tile, n_bands, 0, n);
+    }
 }
 #endif
 
