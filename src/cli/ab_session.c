@@ -342,10 +342,18 @@ static int run_prepared(session *s, int cancel_fd)
     return code;
 }
 
+/* What keeps a run from beginning: mostly what was asked for. */
 static int exit_of_status(ssw_status status)
 {
-    return status == SSW_ERR_USAGE || status == SSW_ERR_FORMAT || status == SSW_ERR_LIMIT ? SSW_EXIT_USAGE
-                                                                                          : SSW_EXIT_FAILED;
+    switch (status) {
+    case SSW_ERR_USAGE:
+    case SSW_ERR_FORMAT:
+    case SSW_ERR_UNSUPPORTED:
+    case SSW_ERR_LIMIT:
+        return SSW_EXIT_USAGE;
+    default:
+        return SSW_EXIT_FAILED;
+    }
 }
 
 int ssw_ab_run_session(const ssw_ab_options *options, ssw_plan *plan)

@@ -11,6 +11,13 @@
 
 enum { RESERVE_BYTES = 1 << 20 };
 
+static void give_up_reserve(ssw_evidence_writer *writer)
+{
+    if (*writer->reserve_path)
+        unlink(writer->reserve_path);
+    *writer->reserve_path = '\0';
+}
+
 ssw_status ssw_evidence_writer_open(ssw_evidence_writer *writer, const char *dir, ssw_error *err)
 {
     *writer = (ssw_evidence_writer){.samples = {.fd = -1}};
@@ -22,20 +29,15 @@ ssw_status ssw_evidence_writer_open(ssw_evidence_writer *writer, const char *dir
     int failed = fd < 0 ? errno : posix_fallocate(fd, 0, RESERVE_BYTES);
     if (fd >= 0)
         close(fd);
-    if (failed) {
+    if (failed == EFBIG) { /* a limit on each file's size, not a full disk: a reserve would not help */
+        give_up_reserve(writer);
+    } else if (failed) {
         unlink(writer->reserve_path);
         ssw_jsonl_close(&writer->samples, NULL);
         return ssw_error_set_errno(err, SSW_ERR_IO, failed, "%s: no room for a reserve of %d bytes", dir,
                                    RESERVE_BYTES);
     }
     return SSW_OK;
-}
-
-static void give_up_reserve(ssw_evidence_writer *writer)
-{
-    if (*writer->reserve_path)
-        unlink(writer->reserve_path);
-    *writer->reserve_path = '\0';
 }
 
 ssw_status ssw_evidence_writer_close(ssw_evidence_writer *writer, ssw_error *err)

@@ -290,8 +290,8 @@ static ssw_status close_files(ssw_runner *runner, ssw_status status, ssw_error *
     static const char *const reasons[] = {"complete", "interrupted", "failed", "failed", "failed"};
     ssw_error late = {0};
     ssw_status ended = ssw_sampler_stop(runner->sampler, &late);
-    if (ended)
-        ssw_runner_tell(runner, (ssw_run_event){.kind = SSW_RUN_NOTE, .text = late.message});
+    if (ended && runner->result->outcome == SSW_RUN_COMPLETE) /* memory readings are missing: not complete */
+        runner->result->outcome = SSW_RUN_EVIDENCE_FAILED;
     ssw_status closed = ssw_jsonl_close(&runner->telemetry, &late);
     if (runner->writer.samples.fd >= 0) {
         ssw_status clock = ssw_evidence_write_clock(&runner->writer, &late);
