@@ -1,8 +1,8 @@
-/* Answers as JSON. Text given in is whole UTF-8 characters; ssw_serve_json_text repairs it if not. */
+/* Answers as JSON. Text given in is whole UTF-8 characters; ssw_wire_text repairs it if not. */
 #include "serve/answer_format.h"
 
 #include "base/clock.h"
-#include "serve/json_text.h"
+#include "serve/wire_text.h"
 
 static double to_ms(int64_t ns)
 {
@@ -111,14 +111,13 @@ static json_t *openai_piece(const ssw_answer *answer, const char *content, size_
                             const char *reasoning, size_t n_reasoning, json_t *logprobs)
 {
     if (answer->kind == SSW_REQUEST_COMPLETION)
-        return wrap_choice(
-            answer, true,
-            make_choice(answer, "text", ssw_serve_json_text(content, n_content), logprobs, NULL));
+        return wrap_choice(answer, true,
+                           make_choice(answer, "text", ssw_wire_text(content, n_content), logprobs, NULL));
     json_t *delta = json_object();
     if (n_reasoning > 0)
-        json_object_set_new(delta, "reasoning_content", ssw_serve_json_text(reasoning, n_reasoning));
+        json_object_set_new(delta, "reasoning_content", ssw_wire_text(reasoning, n_reasoning));
     if (n_content > 0)
-        json_object_set_new(delta, "content", ssw_serve_json_text(content, n_content));
+        json_object_set_new(delta, "content", ssw_wire_text(content, n_content));
     return wrap_choice(answer, true, make_choice(answer, "delta", delta, logprobs, NULL));
 }
 
@@ -127,13 +126,13 @@ static json_t *openai_whole(const ssw_answer *answer, const char *content, size_
 {
     json_t *choice;
     if (answer->kind == SSW_REQUEST_COMPLETION) {
-        choice = make_choice(answer, "text", ssw_serve_json_text(content, n_content), logprobs,
-                             answer->finish_reason);
+        choice =
+            make_choice(answer, "text", ssw_wire_text(content, n_content), logprobs, answer->finish_reason);
     } else {
         json_t *message =
-            json_pack("{s:s, s:o}", "role", "assistant", "content", ssw_serve_json_text(content, n_content));
+            json_pack("{s:s, s:o}", "role", "assistant", "content", ssw_wire_text(content, n_content));
         if (n_reasoning > 0)
-            json_object_set_new(message, "reasoning_content", ssw_serve_json_text(reasoning, n_reasoning));
+            json_object_set_new(message, "reasoning_content", ssw_wire_text(reasoning, n_reasoning));
         choice = make_choice(answer, "message", message, logprobs, answer->finish_reason);
     }
     json_t *whole = wrap_choice(answer, false, choice);
@@ -150,9 +149,9 @@ static json_t *ollama_piece(const ssw_answer *answer, const char *content, size_
     char created[SSW_CLOCK_TEXT_MAX];
     ssw_clock_format_utc(answer->created_unix_s * SSW_NS_PER_S, created);
     json_t *piece = json_pack("{s:s, s:s, s:o, s:b}", "model", answer->model, "created_at", created,
-                              "response", ssw_serve_json_text(content, n_content), "done", (int)is_done);
+                              "response", ssw_wire_text(content, n_content), "done", (int)is_done);
     if (n_reasoning > 0)
-        json_object_set_new(piece, "thinking", ssw_serve_json_text(reasoning, n_reasoning));
+        json_object_set_new(piece, "thinking", ssw_wire_text(reasoning, n_reasoning));
     return piece;
 }
 

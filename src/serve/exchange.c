@@ -1,7 +1,7 @@
 /* Replies. */
 #include "serve/exchange.h"
 
-#include "serve/json_text.h"
+#include "serve/wire_text.h"
 
 enum { STREAM_BLOCK_BYTES = 16384, REPLY_BYTES_MAX = 256 << 20 };
 
@@ -47,7 +47,7 @@ static struct MHD_Response *make_json_response(json_t *value)
 {
     ssw_strbuf text;
     ssw_strbuf_init(&text, REPLY_BYTES_MAX);
-    ssw_serve_json_append(&text, value);
+    ssw_wire_append(&text, value);
     json_decref(value);
     struct MHD_Response *response = make_response("application/json; charset=utf-8", &text);
     ssw_strbuf_deinit(&text);

@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "serve/json_text.h"
+#include "serve/wire_text.h"
 
 bool ssw_fault_set(ssw_http_fault *fault, int status, const char *param, const char *format, ...)
 {
@@ -48,7 +48,7 @@ const char *ssw_fault_type(int status)
 
 json_t *ssw_fault_to_json(const ssw_http_fault *fault)
 {
-    json_t *message = ssw_serve_json_text(fault->message, strlen(fault->message));
+    json_t *message = ssw_wire_text(fault->message, strlen(fault->message));
     return json_pack("{s:{s:o, s:s, s:s?, s:s?}}", "error", "message", message, "type",
                      ssw_fault_type(fault->status), "param", fault->param[0] ? fault->param : NULL, "code",
                      fault->code);

@@ -4,7 +4,7 @@
  * chunk of its own, as soon as it is there. */
 #include "serve/exchange.h"
 #include "serve/generation.h"
-#include "serve/json_text.h"
+#include "serve/wire_text.h"
 
 typedef enum stream_stage {
     STAGE_ROLE, /* chat: the first delta */
@@ -28,7 +28,7 @@ static void set_frame(ssw_generation *generation, json_t *value)
     generation->n_sent = 0;
     if (!is_ndjson(generation))
         ssw_strbuf_append_text(frame, "data: ");
-    ssw_serve_json_append(frame, value);
+    ssw_wire_append(frame, value);
     ssw_strbuf_append_text(frame, is_ndjson(generation) ? "\n" : "\n\n");
     json_decref(value);
 }

@@ -1,8 +1,8 @@
 /* /tokenize and /detokenize, in llama-server's shapes. */
 #include "serve/exchange.h"
 #include "serve/generation.h"
-#include "serve/json_text.h"
 #include "serve/request_fields.h"
+#include "serve/wire_text.h"
 
 enum { DETOKENIZED_BYTES_MAX = 64 << 20 };
 
@@ -78,7 +78,7 @@ static bool detokenize(ssw_exchange *exchange, const json_t *root, json_t **out,
         ok = ssw_fault_set(fault, 413, "tokens", "the text is larger than %d bytes",
                            (int)DETOKENIZED_BYTES_MAX);
     if (ok)
-        *out = json_pack("{s:o}", "content", ssw_serve_json_text(ssw_strbuf_text(&text), text.n_bytes));
+        *out = json_pack("{s:o}", "content", ssw_wire_text(ssw_strbuf_text(&text), text.n_bytes));
     ssw_strbuf_deinit(&text);
     return ok;
 }

@@ -1,7 +1,7 @@
 /* Tokens to text. */
 #include "serve/text_stream.h"
 
-#include "serve/json_text.h"
+#include "serve/wire_text.h"
 
 ssw_status ssw_text_stream_init(ssw_text_stream *stream, const ssw_tokenizer *tokenizer, const ssw_chat *chat,
                                 const ssw_generation_request *request, ssw_error *err)
@@ -50,7 +50,7 @@ static json_t *describe_token(const ssw_tokenizer *tokenizer, int32_t token, flo
     json_t *bytes = json_array();
     for (size_t i = 0; i < n_bytes; i++)
         json_array_append_new(bytes, json_integer((unsigned char)piece[i]));
-    return json_pack("{s:o, s:f, s:o}", "token", ssw_serve_json_text(piece, n_bytes), "logprob",
+    return json_pack("{s:o, s:f, s:o}", "token", ssw_wire_text(piece, n_bytes), "logprob",
                      logprob > -9999.0f ? (double)logprob : -9999.0, "bytes", bytes);
 }
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "serve/generation_request.h"
-#include "serve/json_text.h"
+#include "serve/wire_text.h"
 #include "serve/stop_filter.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
         check_stops(&request, text, n_bytes);
         ssw_generation_request_deinit(&request);
     }
-    json_t *repaired = ssw_serve_json_text(text, n_bytes);
+    json_t *repaired = ssw_wire_text(text, n_bytes);
     if (!repaired)
         abort();
     json_decref(repaired);

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "serve/answer_format.h"
-#include "serve/json_text.h"
+#include "serve/wire_text.h"
 
 static const ssw_answer chat = {
     .kind = SSW_REQUEST_CHAT,
@@ -24,7 +24,7 @@ static void expect(json_t *value, const char *expected)
 {
     ssw_strbuf text;
     ssw_strbuf_init(&text, 10000);
-    ssw_serve_json_append(&text, value);
+    ssw_wire_append(&text, value);
     assert_string_equal(ssw_strbuf_text(&text), expected);
     ssw_strbuf_deinit(&text);
     json_decref(value);

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-#include "serve/json_text.h"
 #include "serve/stop_filter.h"
+#include "serve/wire_text.h"
 
 enum { PIECES_MAX = 8 };
 
@@ -65,7 +65,7 @@ static void broken_text_becomes_json(void **state)
         {"\xf4\x90\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
-        json_t *text = ssw_serve_json_text(texts[i].bytes, strlen(texts[i].bytes));
+        json_t *text = ssw_wire_text(texts[i].bytes, strlen(texts[i].bytes));
         assert_non_null(text);
         assert_string_equal(json_string_value(text), texts[i].repaired);
         json_decref(text);

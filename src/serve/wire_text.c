@@ -1,7 +1,7 @@
 /* UTF-8 repair and compact JSON. */
-#include "serve/json_text.h"
+#include "serve/wire_text.h"
 
-size_t ssw_serve_json_text_character(const char *bytes, size_t n_bytes)
+size_t ssw_wire_character(const char *bytes, size_t n_bytes)
 {
     const unsigned char *b = (const unsigned char *)bytes;
     if (n_bytes == 0)
@@ -29,7 +29,7 @@ size_t ssw_serve_json_text_character(const char *bytes, size_t n_bytes)
     return length;
 }
 
-json_t *ssw_serve_json_text(const char *bytes, size_t n_bytes)
+json_t *ssw_wire_text(const char *bytes, size_t n_bytes)
 {
     json_t *plain = json_stringn(bytes, n_bytes);
     if (plain)
@@ -37,7 +37,7 @@ json_t *ssw_serve_json_text(const char *bytes, size_t n_bytes)
     ssw_strbuf repaired;
     ssw_strbuf_init(&repaired, 3 * n_bytes);
     for (size_t at = 0; at < n_bytes;) {
-        size_t length = ssw_serve_json_text_character(bytes + at, n_bytes - at);
+        size_t length = ssw_wire_character(bytes + at, n_bytes - at);
         if (length > 0)
             ssw_strbuf_append(&repaired, bytes + at, length);
         else
@@ -55,7 +55,7 @@ static int append_piece(const char *bytes, size_t n_bytes, void *context)
     return 0;
 }
 
-void ssw_serve_json_append(ssw_strbuf *out, const json_t *value)
+void ssw_wire_append(ssw_strbuf *out, const json_t *value)
 {
     if (!value || json_dump_callback(value, append_piece, out, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
         out->failed = true;
