@@ -124,6 +124,28 @@ static ssw_status add_tensor(const ssw_gguf *gguf, const ssw_gguf_tensor *tensor
     return SSW_OK;
 }
 
+static ssw_status check_limits(const ssw_model_facts *f, const char *path, ssw_error *err)
+{
+    const struct {
+        const char *what;
+        int32_t value, max;
+    } limits[] = {
+        {"layers", f->n_layers, SSW_FACTS_LAYERS_MAX},
+        {"experts", f->n_experts, SSW_FACTS_EXPERTS_MAX},
+        {"key-value heads", f->n_heads_kv, SSW_FACTS_WIDTH_MAX},
+        {"numbers in a key", f->key_length, SSW_FACTS_WIDTH_MAX},
+        {"numbers in a value", f->value_length, SSW_FACTS_WIDTH_MAX},
+        {"numbers in a latent vector", f->kv_lora_rank, SSW_FACTS_WIDTH_MAX},
+        {"rotated numbers in a key", f->rope_dims, SSW_FACTS_WIDTH_MAX},
+    };
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        if (limits[i].value > limits[i].max)
+            return ssw_error_set(err, SSW_ERR_LIMIT, "%s: %d %s; at most %d are believed", path,
+                                 limits[i].value, limits[i].what, limits[i].max);
+    }
+    return SSW_OK;
+}
+
 ssw_status ssw_model_facts_read(const ssw_gguf *gguf, ssw_model_facts *facts, ssw_error *err)
 {
     memset(facts, 0, sizeof *facts);
@@ -133,10 +155,9 @@ ssw_status ssw_model_facts_read(const ssw_gguf *gguf, ssw_model_facts *facts, ss
         return ssw_error_set(err, SSW_ERR_FORMAT, "%s: no general.architecture: not a model",
                              ssw_gguf_file_path(gguf, 0));
     read_shape(gguf, facts);
-    if (facts->n_layers > SSW_FACTS_LAYERS_MAX || facts->n_experts > SSW_FACTS_EXPERTS_MAX)
-        return ssw_error_set(err, SSW_ERR_LIMIT, "%s: %d layers of %d experts; %d and %d are the most",
-                             ssw_gguf_file_path(gguf, 0), facts->n_layers, facts->n_experts,
-                             SSW_FACTS_LAYERS_MAX, SSW_FACTS_EXPERTS_MAX);
+    ssw_status status = check_limits(facts, ssw_gguf_file_path(gguf, 0), err);
+    if (status != SSW_OK)
+        return status;
     if (facts->n_experts_used > facts->n_experts)
         return ssw_error_set(err, SSW_ERR_FORMAT, "%s: uses %d experts of %d", ssw_gguf_file_path(gguf, 0),
                              facts->n_experts_used, facts->n_experts);
@@ -144,7 +165,7 @@ ssw_status ssw_model_facts_read(const ssw_gguf *gguf, ssw_model_facts *facts, ss
     for (size_t i = 0; i < facts->n_files; i++)
         facts->file_bytes += ssw_gguf_file_bytes(gguf, i);
     for (size_t i = 0; i < ssw_gguf_count_tensors(gguf); i++) {
-        ssw_status status = add_tensor(gguf, ssw_gguf_tensor_at(gguf, i), facts, err);
+        status = add_tensor(gguf, ssw_gguf_tensor_at(gguf, i), facts, err);
         if (status != SSW_OK)
             return status;
     }

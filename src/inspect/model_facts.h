@@ -11,7 +11,8 @@ enum {
     SSW_FACTS_TEXT_MAX = 128,
     SSW_FACTS_LAYERS_MAX = 1024,
     SSW_FACTS_TYPES_MAX = 32,
-    SSW_FACTS_EXPERTS_MAX = 1 << 16
+    SSW_FACTS_EXPERTS_MAX = 1 << 16,
+    SSW_FACTS_WIDTH_MAX = 1 << 16 /* heads, and numbers of a head or a token in attention */
 };
 
 typedef struct ssw_facts_share {
@@ -45,7 +46,8 @@ typedef struct ssw_model_facts {
     uint64_t n_active;              /* parameters that a token uses, embedding table included */
 } ssw_model_facts;
 
-/* SSW_ERR_FORMAT when the file has no architecture, SSW_ERR_LIMIT for layers beyond the maximum. */
+/* SSW_ERR_FORMAT when the file has no architecture, SSW_ERR_LIMIT beyond a maximum
+ * above. */
 ssw_status ssw_model_facts_read(const ssw_gguf *gguf, ssw_model_facts *facts, ssw_error *err);
 
 /* Whether this layer sees only the window before it (gpt-oss: every second layer, from the first). */

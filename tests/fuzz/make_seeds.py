@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""make_seeds.py FOLDER: writes the seeds of fuzz_gguf, fuzz_tokenizer and fuzz_chat_parser below FOLDER.
+"""make_seeds.py FOLDER: writes the seeds of fuzz_gguf, fuzz_inspect, fuzz_tokenizer and fuzz_chat_parser below FOLDER.
 
-The committed ones, tests/fuzz/seeds/{gguf,tokenizer,chat_parser}, were made by it.
+The committed ones, tests/fuzz/seeds/{gguf,inspect,tokenizer,chat_parser}, were made by it.
 """
 import pathlib
 import struct
@@ -65,6 +65,20 @@ def gguf_seeds():
     yield "tokenizer2", gguf(tokenizer_keys("gpt-2", "<|start|><|channel|><|message|>Knowledge cutoff"))
 
 
+def inspect_seeds():
+    """A model of one layer with two experts, of two families."""
+    for family, extra in (("gpt-oss", {"attention.sliding_window": 128}),
+                          ("deepseek2", {"attention.kv_lora_rank": 32, "rope.dimension_count": 32, "expert_shared_count": 1})):
+        numbers = {"block_count": 1, "embedding_length": 32, "context_length": 64, "attention.head_count": 2,
+                   "attention.head_count_kv": 1, "attention.key_length": 16, "attention.value_length": 16,
+                   "expert_count": 2, "expert_used_count": 1, **extra}
+        keys = [key("general.architecture", 8, text(family)), key("general.name", 8, text("seed"))]
+        keys += [key(f"{family}.{name}", 4, struct.pack("<I", value)) for name, value in numbers.items()]
+        tensors = [tensor("token_embd.weight", [32, 4], 8, 0), tensor("blk.0.attn_q.weight", [32, 2], 2, 160),
+                   tensor("blk.0.ffn_up_exps.weight", [32, 1, 2], 39, 224), tensor("output.weight", [4], 0, 288)]
+        yield family, gguf(keys, tensors, bytes(304))
+
+
 TEXTS = {
     "prose": "Hello, it's a hell of a world: 12345 DON'T\n\n  stop\r\n",
     "emoji": "👩\u200d👩\u200d👧 👍🏽 e\u0301 中文 العربية",
@@ -92,7 +106,7 @@ def chat_seeds():
 
 def main():
     out = pathlib.Path(sys.argv[1])
-    kinds = {"gguf": gguf_seeds(), "tokenizer": TEXTS.items(), "chat_parser": chat_seeds()}
+    kinds = {"gguf": gguf_seeds(), "inspect": inspect_seeds(), "tokenizer": TEXTS.items(), "chat_parser": chat_seeds()}
     for kind, seeds in kinds.items():
         (out / kind).mkdir(parents=True, exist_ok=True)
         for name, data in seeds:
