@@ -33,6 +33,11 @@ enum { PATH_BYTES_MAX = 4096, N_CTX_DEFAULT = 2048, N_BATCH_DEFAULT = 512 };
     X(llama_decode)                                                                                          \
     X(llama_get_logits_ith)                                                                                  \
     X(llama_get_memory)                                                                                      \
+    X(llama_attach_threadpool)                                                                               \
+    X(ggml_threadpool_params_default)                                                                        \
+    X(ggml_backend_dev_by_type)                                                                              \
+    X(ggml_backend_dev_backend_reg)                                                                          \
+    X(ggml_backend_reg_get_proc_address)                                                                     \
     X(llama_memory_clear)
 
 typedef struct functions {
@@ -48,6 +53,8 @@ struct ssw_llama {
     const struct llama_vocab *vocab;
     struct llama_batch batch;
     bool has_batch;
+    struct ggml_threadpool *threadpool; /* NULL with one thread */
+    void (*free_threadpool)(struct ggml_threadpool *threadpool);
     int32_t n_batch;
     int32_t n_past; /* tokens in the sequence */
 };
@@ -89,6 +96,28 @@ static ssw_status load_functions(ssw_llama *llama, const char *folder, ssw_error
     return SSW_OK;
 }
 
+/* As llama-bench and llama.cpp's other programs do: without it, every decode would start its threads anew. */
+static ssw_status attach_threadpool(ssw_llama *llama, int32_t n_threads, ssw_error *err)
+{
+    struct ggml_threadpool *(*new_threadpool)(struct ggml_threadpool_params * params);
+    ggml_backend_dev_t cpu = llama->f.ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+    ggml_backend_reg_t backend = cpu ? llama->f.ggml_backend_dev_backend_reg(cpu) : NULL;
+    void *new_symbol =
+        backend ? llama->f.ggml_backend_reg_get_proc_address(backend, "ggml_threadpool_new") : NULL;
+    void *free_symbol =
+        backend ? llama->f.ggml_backend_reg_get_proc_address(backend, "ggml_threadpool_free") : NULL;
+    if (!new_symbol || !free_symbol)
+        return ssw_error_set(err, SSW_ERR_UNAVAILABLE, "llama.cpp's CPU backend offers no thread pool");
+    memcpy(&new_threadpool, &new_symbol, sizeof new_symbol);
+    memcpy(&llama->free_threadpool, &free_symbol, sizeof free_symbol);
+    struct ggml_threadpool_params params = llama->f.ggml_threadpool_params_default(n_threads);
+    llama->threadpool = new_threadpool(&params);
+    if (!llama->threadpool)
+        return ssw_error_set(err, SSW_ERR_UNAVAILABLE, "llama.cpp made no pool of %d threads", n_threads);
+    llama->f.llama_attach_threadpool(llama->context, llama->threadpool, NULL);
+    return SSW_OK;
+}
+
 static ssw_status open_context(ssw_llama *llama, const ssw_llama_options *options, ssw_error *err)
 {
     struct llama_context_params params = llama->f.llama_context_default_params();
@@ -105,7 +134,7 @@ static ssw_status open_context(ssw_llama *llama, const ssw_llama_options *option
         return ssw_error_set(err, SSW_ERR_UNAVAILABLE, "%s: llama.cpp made no context", options->model_path);
     llama->batch = llama->f.llama_batch_init(llama->n_batch, 0, 1);
     llama->has_batch = true;
-    return SSW_OK;
+    return options->n_threads > 1 ? attach_threadpool(llama, options->n_threads, err) : SSW_OK;
 }
 
 ssw_status ssw_llama_open(const ssw_llama_options *options, ssw_llama **out, ssw_error *err)
@@ -150,6 +179,8 @@ void ssw_llama_close(ssw_llama *llama)
         llama->f.llama_batch_free(llama->batch);
     if (llama->context)
         llama->f.llama_free(llama->context);
+    if (llama->threadpool)
+        llama->free_threadpool(llama->threadpool);
     if (llama->model)
         llama->f.llama_model_free(llama->model);
     free(llama);
