@@ -1,7 +1,7 @@
 /* What a tensor is for, read from its GGUF name ("blk.3.ffn_gate_exps.weight").
  *
- * Names are llama.cpp's (gguf-py, constants.py). Placement, `inspect` and the bench's proof that offload happened all
- * count bytes by these classes. Pure. */
+ * Names are llama.cpp's (gguf-py, constants.py). Placement, `inspect` and the bench's proof that offload
+ * happened all count bytes by these classes. Pure. */
 #ifndef SSW_GGUF_TENSOR_CLASS_H
 #define SSW_GGUF_TENSOR_CLASS_H
 

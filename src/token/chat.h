@@ -1,9 +1,10 @@
 /* Chat formats: messages to prompt tokens, generated tokens back to content and reasoning.
  *
- * Harmony (gpt-oss), source: the OpenAI harmony response format guide. Two dialects, told apart by the GGUF's own
- * tokenizer.chat_template: the published gpt-oss one, which opens with a system message ("You are ChatGPT ...", the
- * knowledge cutoff, the date, the reasoning effort and the valid channels), and the plain one of our demo model
- * without that preamble. A template that is none of the recognised ones is refused with a clear error. */
+ * Harmony (gpt-oss), source: the OpenAI harmony response format guide. Two dialects, told apart by the GGUF's
+ * own tokenizer.chat_template: the published gpt-oss one, which opens with a system message ("You are ChatGPT
+ * ...", the knowledge cutoff, the date, the reasoning effort and the valid channels), and the plain one of
+ * our demo model without that preamble. A template that is none of the recognised ones is refused with a
+ * clear error. */
 #ifndef SSW_TOKEN_CHAT_H
 #define SSW_TOKEN_CHAT_H
 
@@ -13,7 +14,13 @@
 extern "C" {
 #endif
 
-typedef enum ssw_chat_role { SSW_CHAT_SYSTEM, SSW_CHAT_DEVELOPER, SSW_CHAT_USER, SSW_CHAT_ASSISTANT, SSW_CHAT_TOOL } ssw_chat_role;
+typedef enum ssw_chat_role {
+    SSW_CHAT_SYSTEM,
+    SSW_CHAT_DEVELOPER,
+    SSW_CHAT_USER,
+    SSW_CHAT_ASSISTANT,
+    SSW_CHAT_TOOL
+} ssw_chat_role;
 
 enum { SSW_CHAT_MESSAGES_MAX = 1024 };
 
@@ -23,7 +30,12 @@ typedef struct ssw_chat_message {
     size_t n_bytes;
 } ssw_chat_message;
 
-typedef enum ssw_chat_effort { SSW_CHAT_EFFORT_DEFAULT, SSW_CHAT_EFFORT_LOW, SSW_CHAT_EFFORT_MEDIUM, SSW_CHAT_EFFORT_HIGH } ssw_chat_effort;
+typedef enum ssw_chat_effort {
+    SSW_CHAT_EFFORT_DEFAULT,
+    SSW_CHAT_EFFORT_LOW,
+    SSW_CHAT_EFFORT_MEDIUM,
+    SSW_CHAT_EFFORT_HIGH
+} ssw_chat_effort;
 
 typedef struct ssw_chat_options {
     ssw_chat_effort effort;
@@ -33,18 +45,20 @@ typedef struct ssw_chat_options {
 typedef struct ssw_chat ssw_chat; /* the format of one model; immutable */
 
 /* The tokenizer must outlive the chat; the GGUF may be closed. */
-ssw_status ssw_chat_open(const ssw_gguf *gguf, const ssw_tokenizer *tokenizer, ssw_chat **out, ssw_error *err);
+ssw_status ssw_chat_open(const ssw_gguf *gguf, const ssw_tokenizer *tokenizer, ssw_chat **out,
+                         ssw_error *err);
 void ssw_chat_close(ssw_chat *chat);
 const char *ssw_chat_format_name(const ssw_chat *chat); /* "harmony" */
 
-/* Appends the prompt's ids, ending where the assistant begins to speak. User text can never forge a control token.
- * SSW_ERR_UNSUPPORTED for what the format cannot say: tool messages, and in the published dialect a system or developer
- * message that is not the first. On an error out is as before. */
+/* Appends the prompt's ids, ending where the assistant begins to speak. User text can never forge a control
+ * token. SSW_ERR_UNSUPPORTED for what the format cannot say: tool messages, and in the published dialect a
+ * system or developer message that is not the first. On an error out is as before. */
 ssw_status ssw_chat_render(const ssw_chat *chat, const ssw_chat_message *messages, size_t n_messages,
                            const ssw_chat_options *options, ssw_tokens *out, ssw_error *err);
 
-/* Splits a generated token stream into its channels. Harmony: analysis -> reasoning, final and all others -> content,
- * headers and control tokens -> nothing; text without a header is content. Text comes out in whole UTF-8 characters. */
+/* Splits a generated token stream into its channels. Harmony: analysis -> reasoning, final and all others ->
+ * content, headers and control tokens -> nothing; text without a header is content. Text comes out in whole
+ * UTF-8 characters. */
 typedef struct ssw_chat_parser ssw_chat_parser;
 
 ssw_status ssw_chat_parser_open(const ssw_chat *chat, ssw_chat_parser **out, ssw_error *err);

@@ -3,8 +3,11 @@
  * test_tokenizer_reference's. */
 #include "../cmocka_all.h"
 
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "token/tokenizer.h"
@@ -248,6 +251,122 @@ static void bad_vocabularies(void **state)
     expect_open_error(&(vocab_options){.merges = empty_right}, SSW_ERR_FORMAT, "merge 0 ('a ')");
 }
 
+/* What is written for one broken key: everything else is a vocabulary of "a", "b", "ab". */
+typedef enum broken_key {
+    BROKEN_MODEL,
+    BROKEN_MODEL_NAME,
+    BROKEN_PRE,
+    BROKEN_TOKENS,
+    BROKEN_TOKENS_TYPE,
+    BROKEN_TYPES,
+    BROKEN_MERGES,
+    BROKEN_EOS,
+    BROKEN_CONTROL,
+    BROKEN_NOTHING
+} broken_key;
+
+static void write_broken(const char *path, broken_key broken)
+{
+    static char long_control[300];
+    memset(long_control, '<', sizeof long_control);
+    ssw_gguf_text tokens[] = {{"a", 1}, {"b", 1}, {"ab", 2}, {"<|end|>", 7}};
+    const int32_t types[] = {1, 1, 1, 3};
+    const ssw_gguf_text merges[] = {{"a b", 3}};
+    ssw_error err;
+    ssw_gguf_writer *writer;
+    if (broken == BROKEN_CONTROL)
+        tokens[3] = (ssw_gguf_text){long_control, sizeof long_control};
+    assert_int_equal(ssw_gguf_writer_open(path, 0, &writer, &err), SSW_OK);
+    if (broken != BROKEN_MODEL)
+        ssw_gguf_writer_set_text(writer, "tokenizer.ggml.model",
+                                 broken == BROKEN_MODEL_NAME ? "llama" : "gpt2");
+    if (broken == BROKEN_PRE)
+        ssw_gguf_writer_set_u32(writer, "tokenizer.ggml.pre", 2);
+    else
+        ssw_gguf_writer_set_text(writer, "tokenizer.ggml.pre", "gpt-2");
+    if (broken == BROKEN_TOKENS_TYPE)
+        ssw_gguf_writer_set_array(writer, "tokenizer.ggml.tokens", SSW_GGUF_I32, types, 4);
+    else
+        ssw_gguf_writer_set_texts(writer, "tokenizer.ggml.tokens", tokens, broken == BROKEN_TOKENS ? 0 : 4);
+    ssw_gguf_writer_set_array(writer, "tokenizer.ggml.token_type", SSW_GGUF_I32, types,
+                              broken == BROKEN_TYPES ? 3 : 4);
+    if (broken != BROKEN_MERGES)
+        ssw_gguf_writer_set_texts(writer, "tokenizer.ggml.merges", merges, 1);
+    ssw_gguf_writer_set_u32(writer, "tokenizer.ggml.eos_token_id", broken == BROKEN_EOS ? 4 : 3);
+    assert_int_equal(ssw_gguf_writer_begin_data(writer, &err), SSW_OK);
+    assert_int_equal(ssw_gguf_writer_finish(writer, &err), SSW_OK);
+    ssw_gguf_writer_close(writer);
+}
+
+static void broken_keys(void **state)
+{
+    static const struct {
+        ssw_status status;
+        const char *fault;
+    } faults[] = {
+        [BROKEN_MODEL] = {SSW_ERR_FORMAT, "tokenizer.ggml.model is missing"},
+        [BROKEN_MODEL_NAME] = {SSW_ERR_UNSUPPORTED, "tokenizer.ggml.model is 'llama'"},
+        [BROKEN_PRE] = {SSW_ERR_FORMAT, "tokenizer.ggml.pre is missing or not a string"},
+        [BROKEN_TOKENS] = {SSW_ERR_FORMAT, "tokenizer.ggml.tokens is missing, empty"},
+        [BROKEN_TOKENS_TYPE] = {SSW_ERR_FORMAT,
+                                "tokenizer.ggml.tokens is missing, empty or not a list of strings"},
+        [BROKEN_TYPES] = {SSW_ERR_FORMAT, "tokenizer.ggml.token_type is not a list of 4"},
+        [BROKEN_MERGES] = {SSW_ERR_FORMAT, "tokenizer.ggml.merges is missing"},
+        [BROKEN_EOS] = {SSW_ERR_FORMAT, "tokenizer.ggml.eos_token_id is not a token of the vocabulary of 4"},
+        [BROKEN_CONTROL] = {SSW_ERR_LIMIT, "control token 3 is longer than 256 bytes"},
+        [BROKEN_NOTHING] = {SSW_OK, ""},
+    };
+    char path[64];
+    snprintf(path, sizeof path, "/tmp/ssw-broken-%ld.gguf", (long)getpid());
+    for (int broken = 0; broken <= BROKEN_NOTHING; broken++) {
+        ssw_error err = {0};
+        ssw_gguf *gguf;
+        ssw_tokenizer *tokenizer;
+        write_broken(path, (broken_key)broken);
+        assert_int_equal(ssw_gguf_open(path, &gguf, &err), SSW_OK);
+        ssw_status status = ssw_tokenizer_open(gguf, &tokenizer, &err);
+        if (status != faults[broken].status || !strstr(err.message, faults[broken].fault) ||
+            (status != SSW_OK && strncmp(err.message, path, strlen(path)) != 0))
+            fail_msg("case %d: %s: '%s'", broken, ssw_status_name(status), err.message);
+        ssw_tokenizer_close(tokenizer);
+        ssw_gguf_close(gguf);
+    }
+    unlink(path);
+}
+
+enum { THREADS = 4 };
+
+static void *encode_many(void *context)
+{
+    static const char text[] = "<|start|>hello world, it's 2025 \xf0\x9f\x8c\x8d\xff aaaaaaa<|end|>";
+    const ssw_tokenizer *tokenizer = context;
+    uintptr_t sum = 0;
+    for (int round = 0; round < 500; round++) {
+        ssw_tokens tokens = {0};
+        if (ssw_tokenizer_encode(tokenizer, text, sizeof text - 1, round % 2 == 0, &tokens, NULL) == SSW_OK) {
+            for (size_t i = 0; i < tokens.n; i++)
+                sum = sum * 31 + (uintptr_t)tokens.ids[i];
+        }
+        ssw_tokens_deinit(&tokens);
+    }
+    return (void *)sum;
+}
+
+/* One tokenizer, several threads; ThreadSanitizer watches in `make tsan`. */
+static void shared_by_threads(void **state)
+{
+    ssw_tokenizer *tokenizer = open_with(&(vocab_options){0});
+    pthread_t threads[THREADS];
+    void *alone = encode_many(tokenizer), *together;
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, encode_many, tokenizer), 0);
+    for (int i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(threads[i], &together), 0);
+        assert_ptr_equal(together, alone);
+    }
+    ssw_tokenizer_close(tokenizer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +377,8 @@ int main(void)
         cmocka_unit_test(limits),
         cmocka_unit_test(streams_whole_characters),
         cmocka_unit_test(bad_vocabularies),
+        cmocka_unit_test(broken_keys),
+        cmocka_unit_test(shared_by_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
