@@ -290,13 +290,11 @@ void ssw_compose_memory(ssw_composer *composer)
             ssw_page_cell_text(composer->page, SSW_PAGE_PLAIN, ssw_compose_arm_name(composer, arm));
             for (size_t i = 0; i < sizeof phases / sizeof phases[0]; i++) {
                 const ssw_summary *summary = &analysis->arms[arm].memory.phases[memory][phases[i]];
-                ssw_number_text mean, sd, text;
-                ssw_number_format_mib(mean, summary->mean);
+                ssw_number_text text;
                 if (summary->sd > 0)
-                    snprintf(text, sizeof text, "%.28s ± %.28s", mean,
-                             ssw_number_format_mib(sd, summary->sd));
+                    ssw_number_format_spread(text, summary->mean / 1048576, summary->sd / 1048576);
                 else
-                    strcpy(text, mean);
+                    ssw_number_format_mib(text, summary->mean);
                 ssw_page_cell_number(composer->page, SSW_PAGE_NEUTRAL,
                                      ssw_compose_memory_mean(composer, arm, memory, phases[i]), text);
             }

@@ -65,6 +65,7 @@ static ssw_status get_plots(const workshop *shop, const ssw_report_make_options 
     ssw_status status = ssw_plots_draw(shop->analysis, options->gnuplot, options->with_png, plots, err);
     if (!status && options->plots_from) {
         ssw_plots_deinit(plots);
+        *plots = (ssw_plots){0};
         status = load_plots(options->plots_from, plots, err);
         ssw_plots_name(plots);
     }
