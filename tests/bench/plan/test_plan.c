@@ -1,4 +1,5 @@
-/* Plans: the published default, options, words, files, and refusals; schedules: balance, pairing, repeatability. */
+/* Plans: the published default, options, words, files, and refusals; schedules: balance, pairing,
+ * repeatability. */
 #include <stdio.h>
 #include <string.h>
 
@@ -84,7 +85,8 @@ static void test_arms(void **state)
     ssw_plan plan;
     ssw_error err;
     ssw_plan_init(&plan);
-    assert_int_equal(ssw_plan_add_arm_option(&plan, "gpu=CUDA_VISIBLE_DEVICES=1 X=a=b -t 4 Y=no", &err), SSW_OK);
+    assert_int_equal(ssw_plan_add_arm_option(&plan, "gpu=CUDA_VISIBLE_DEVICES=1 X=a=b -t 4 Y=no", &err),
+                     SSW_OK);
     assert_int_equal(plan.arms[0].n_env, 2);
     assert_string_equal(plan.arms[0].env[1], "X=a=b");
     assert_int_equal(plan.arms[0].n_args, 3);
@@ -93,7 +95,8 @@ static void test_arms(void **state)
     assert_non_null(strstr(err.message, "declared twice"));
     assert_int_equal(ssw_plan_add_arm_option(&plan, "--cpu-moe", &err), SSW_ERR_USAGE);
     assert_int_equal(ssw_plan_add_arm_option(&plan, "../x=", &err), SSW_ERR_USAGE);
-    assert_int_equal(ssw_plan_add_arm_option(&plan, "a-name-of-more-than-thirty-two-letters=", &err), SSW_ERR_USAGE);
+    assert_int_equal(ssw_plan_add_arm_option(&plan, "a-name-of-more-than-thirty-two-letters=", &err),
+                     SSW_ERR_USAGE);
     assert_int_equal(ssw_plan_add_arm_option(&plan, "b='open", &err), SSW_ERR_USAGE);
     assert_int_equal(ssw_plan_finish(&plan, 65535, &err), SSW_OK);
     assert_int_equal(ssw_plan_add_arm_option(&plan, "b=", &err), SSW_OK);
@@ -127,7 +130,8 @@ static void test_prompt_files(void **state)
     assert_int_equal(read_prompts("- one\n- \"two\\nlines\"\n", &plan, &err), SSW_OK);
     assert_string_equal(plan.prompts[1].text, "two\nlines");
     ssw_plan_deinit(&plan);
-    static const char *const bad[] = {"", "# nothing\n", "[]", "[{\"a\": 1}]", "[\"open", "- a\n -b\n: x", "[\"\"]"};
+    static const char *const bad[] = {"",        "# nothing\n",   "[]",    "[{\"a\": 1}]",
+                                      "[\"open", "- a\n -b\n: x", "[\"\"]"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         ssw_status status = read_prompts(bad[i], &plan, &err);
         if (status == SSW_OK)
@@ -141,10 +145,11 @@ static void test_prompt_files(void **state)
 static void test_plan_files(void **state)
 {
     (void)state;
-    static const char text[] = "design: sequential\nseed: 7\nruns: 2\nwarmup: 0\nmax_tokens: 12\ntemperature: 0\n"
-                               "pause_s: 0.25\ntimeout_s: 9\nfixed_length: true\nprompts:\n  - text: hello\n"
-                               "    label: hi\n    published_tokens: 4\n  - text: there\narms:\n  - name: a\n"
-                               "    args: -t 1\n    port: 5001\n  - name: b\n";
+    static const char text[] =
+        "design: sequential\nseed: 7\nruns: 2\nwarmup: 0\nmax_tokens: 12\ntemperature: 0\n"
+        "pause_s: 0.25\ntimeout_s: 9\nfixed_length: true\nprompts:\n  - text: hello\n"
+        "    label: hi\n    published_tokens: 4\n  - text: there\narms:\n  - name: a\n"
+        "    args: -t 1\n    port: 5001\n  - name: b\n";
     ssw_plan plan;
     ssw_error err = {0};
     ssw_plan_init(&plan);
@@ -160,10 +165,19 @@ static void test_plan_files(void **state)
     assert_int_equal(plan.arms[0].port, 5001);
     assert_int_equal(plan.arms[1].port, 6001);
     ssw_plan_deinit(&plan);
-    static const char *const bad[] = {"runs: two\n",      "bogus: 1\n",          "design: alphabet\n", "pause_s: -1\n",
-                                      "pause_s: .nan\n",  "prompts: []\n",       "arms:\n  - args: x\n",
-                                      "runs: [1]\n",      "runs: 99999999999\n", "",                   "{{{",
-                                      "temperature: x\n", "prompts:\n  - label: only\n"};
+    static const char *const bad[] = {"runs: two\n",
+                                      "bogus: 1\n",
+                                      "design: alphabet\n",
+                                      "pause_s: -1\n",
+                                      "pause_s: .nan\n",
+                                      "prompts: []\n",
+                                      "arms:\n  - args: x\n",
+                                      "runs: [1]\n",
+                                      "runs: 99999999999\n",
+                                      "",
+                                      "{{{",
+                                      "temperature: x\n",
+                                      "prompts:\n  - label: only\n"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         ssw_plan_init(&plan);
         err.message[0] = '\0';
@@ -192,8 +206,8 @@ static void test_limits_of_numbers(void **state)
     ssw_plan_deinit(&plan);
 }
 
-/* Every arm answers each prompt in each run once; blocks are balanced over each two; arms of a block share the order
- * of prompts. */
+/* Every arm answers each prompt in each run once; blocks are balanced over each two; arms of a block share
+ * the order of prompts. */
 static void check_abba(int n_arms, int runs, uint64_t seed)
 {
     static const char *const names[] = {"a", "b", "c", "d"};
@@ -222,7 +236,8 @@ static void check_abba(int n_arms, int runs, uint64_t seed)
         }
         assert_int_equal(prompts, 15);
         if (start->block % 2 == 1) { /* the mirror of the block before */
-            size_t mirror = (size_t)(start->block - 1) * (size_t)n_arms + (size_t)(n_arms - 1 - start->position);
+            size_t mirror =
+                (size_t)(start->block - 1) * (size_t)n_arms + (size_t)(n_arms - 1 - start->position);
             assert_int_equal(start->arm, schedule.starts[mirror].arm);
         }
     }

@@ -29,7 +29,8 @@ static ssw_child *start(const char *path, const char *const *words)
     for (int i = 0; words[i]; i++)
         argv[i + 1] = words[i];
     unlink(log_name);
-    const ssw_child_options options = {.argv = argv, .envp = environment, .log_path = log_name, .header = "==== head"};
+    const ssw_child_options options = {
+        .argv = argv, .envp = environment, .log_path = log_name, .header = "==== head"};
     if (ssw_child_start(&options, &child, &err))
         fail_msg("%s", err.message);
     return child;
@@ -62,7 +63,8 @@ static void test_exit_code_environment_and_log(void **state)
     (void)state;
     char text[256] = "";
     ssw_child_end end = {0};
-    ssw_child *child = start("/bin/sh", (const char *const[]){"-c", "echo out $SEEN; echo err >&2; exit 7", NULL});
+    ssw_child *child =
+        start("/bin/sh", (const char *const[]){"-c", "echo out $SEEN; echo err >&2; exit 7", NULL});
     assert_true(ssw_child_spawn_ns(child) < ssw_clock_now_ns());
     assert_true(ssw_child_has_ended(child, 5 * SSW_NS_PER_S, &end));
     assert_int_equal(end.exit_code, 7);
