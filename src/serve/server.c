@@ -148,6 +148,8 @@ static void *notice_request(void *context, const char *uri, struct MHD_Connectio
     return NULL;
 }
 
+static void log_daemon(void *context, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+
 static void log_daemon(void *context, const char *format, va_list args)
 {
     ssw_server *server = context;

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "serve/generation_request.h"
-#include "serve/wire_text.h"
 #include "serve/stop_filter.h"
+#include "serve/wire_text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
 
