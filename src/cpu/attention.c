@@ -169,6 +169,15 @@ static void load_queries(const ssw_cpu_attention_args *args, const unit *u, work
     memset(s->acc, 0, (size_t)(u->n * dim) * sizeof *s->acc);
 }
 
+bool ssw_cpu_attention_can_store(const ssw_cpu_attention_args *args)
+{
+    for (int32_t s = 0; s < args->n_items; s++) {
+        if (queries_of(args, &args->items[s]) > QUERIES)
+            return false;
+    }
+    return true;
+}
+
 static int clamp_to_tile(int64_t position)
 {
     return position < 0 ? 0 : position > TILE ? TILE : (int)position;
@@ -230,7 +239,10 @@ void ssw_cpu_attention(ssw_cpu_worker *worker, const ssw_cpu_attention_args *arg
     workspace s = place_workspace(worker, args->head_dim);
     ssw_cpu_queue *queue = ssw_cpu_queue_begin(worker);
     unit u;
+    assert(!args->store || ssw_cpu_attention_can_store(args));
     while (find_unit(args, ssw_cpu_queue_take(queue), &u)) {
+        for (int32_t i = 0; args->store && i < u.item->n; i++)
+            store_token(args, u.item, i, u.head);
         load_queries(args, &u, &s);
         attend_unit(worker, args, &u, &s);
         store_results(worker, args, &u, &s);

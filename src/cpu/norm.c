@@ -26,7 +26,8 @@ void ssw_cpu_quantize(ssw_cpu_worker *worker, const ssw_cpu_quantize_args *args)
 void ssw_cpu_norm(ssw_cpu_worker *worker, const ssw_cpu_norm_args *args)
 {
     assert(!args->out_q8 || args->cols % SSW_QUANT_BLOCK == 0);
-    ssw_span span = ssw_span_of(args->n, worker->index, worker->n_workers);
+    ssw_span span =
+        args->alone ? (ssw_span){0, args->n} : ssw_span_of(args->n, worker->index, worker->n_workers);
     for (int64_t row = span.begin; row < span.end; row++) {
         float *out = args->out + row * args->out_stride;
         worker->kernels->norm(args, args->x + row * args->x_stride, out);

@@ -150,6 +150,8 @@ typedef struct ssw_cpu_norm_args {
     float *out;         /* [n][cols]; may be x */
     int64_t out_stride;
     void *out_q8; /* the same, quantised; or NULL */
+    bool alone; /* this worker does every row, into buffers of its own: with few tokens cheaper than a barrier
+                 */
 } ssw_cpu_norm_args;
 
 void ssw_cpu_norm(ssw_cpu_worker *worker, const ssw_cpu_norm_args *args);
@@ -235,7 +237,13 @@ typedef struct ssw_cpu_attention_args {
     float *out; /* [tokens][n_heads][head_dim] */
     int64_t out_stride;
     void *out_q8; /* the same, quantised (head_dim must be a multiple of 32); or NULL */
+    bool store;   /* ssw_cpu_attention also does what ssw_cpu_kv_store does: only where
+                     ssw_cpu_attention_can_store */
 } ssw_cpu_attention_args;
+
+/* Whether each item's queries of a KV head are one worker's job, as with a few tokens each: then who attends
+ * can store, and a barrier is saved. */
+bool ssw_cpu_attention_can_store(const ssw_cpu_attention_args *args);
 
 /* Rotates q and k and puts k and v into the caches. A barrier, then ssw_cpu_attention. */
 void ssw_cpu_kv_store(ssw_cpu_worker *worker, const ssw_cpu_attention_args *args);
@@ -257,6 +265,7 @@ typedef struct ssw_cpu_route_args {
     float scale;      /* of the weights; 1 as a rule */
     int32_t *chosen;  /* out [n][n_used], best first; of equals the lower number */
     float *weights;   /* out [n][n_used] */
+    bool alone;       /* as in ssw_cpu_norm_args */
 } ssw_cpu_route_args;
 
 void ssw_cpu_route(ssw_cpu_worker *worker, const ssw_cpu_route_args *args);

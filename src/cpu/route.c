@@ -37,7 +37,8 @@ static void weigh(const ssw_cpu_route_args *args, const float *logits, const int
 void ssw_cpu_route(ssw_cpu_worker *worker, const ssw_cpu_route_args *args)
 {
     assert(args->n_used >= 1 && args->n_used <= args->n_experts && args->n_used <= SSW_CPU_EXPERTS_USED_MAX);
-    ssw_span span = ssw_span_of(args->n, worker->index, worker->n_workers);
+    ssw_span span =
+        args->alone ? (ssw_span){0, args->n} : ssw_span_of(args->n, worker->index, worker->n_workers);
     for (int64_t t = span.begin; t < span.end; t++) {
         const float *logits = args->logits + t * args->logits_stride;
         int32_t *chosen = args->chosen + t * args->n_used;

@@ -34,6 +34,17 @@ static bool any_quantised(const ssw_forward_setup *setup, const ssw_model_slot *
     return false;
 }
 
+static ssw_forward_rows carve_rows(carver *c, const ssw_model_hparams *h, uint64_t n, bool has_q8)
+{
+    uint64_t embd = (uint64_t)h->n_embd, used = (uint64_t)h->n_experts_used;
+    ssw_forward_rows rows = {.normed = carve(c, n * embd, sizeof(float)),
+                             .chosen = carve(c, n * used, sizeof(int32_t)),
+                             .expert_weights = carve(c, n * used, sizeof(float))};
+    if (has_q8)
+        rows.normed_q8 = carve(c, n, ssw_cpu_q8_row_bytes(h->n_embd));
+    return rows;
+}
+
 static void carve_all(ssw_forward *f, carver *c)
 {
     static const ssw_model_slot reads_normed[] = {SSW_MODEL_OUTPUT, SSW_MODEL_ATTN_Q, SSW_MODEL_ATTN_K,
@@ -42,26 +53,29 @@ static void carve_all(ssw_forward *f, carver *c)
     static const ssw_model_slot reads_attended[] = {SSW_MODEL_ATTN_OUT};
     const ssw_forward_setup *s = &f->setup;
     const ssw_model_hparams *h = &s->model->hparams;
-    uint64_t n = (uint64_t)s->n_batch, embd = (uint64_t)h->n_embd, used = (uint64_t)h->n_experts_used;
+    uint64_t n = (uint64_t)s->n_batch, embd = (uint64_t)h->n_embd;
     uint64_t q = (uint64_t)h->n_heads * (uint64_t)h->head_dim;
     uint64_t kv = (uint64_t)h->n_heads_kv * (uint64_t)h->head_dim;
     f->x = carve(c, n * embd, sizeof(float));
-    f->normed = carve(c, n * embd, sizeof(float));
     f->q = carve(c, n * q, sizeof(float));
     f->k = carve(c, n * kv, sizeof(float));
     f->v = carve(c, n * kv, sizeof(float));
     f->attended = carve(c, n * q, sizeof(float));
     f->cos_sin = carve(c, n * (uint64_t)h->rope.n_dims, sizeof(float));
     f->routed = carve(c, n * (uint64_t)h->n_experts, sizeof(float));
-    f->expert_weights = carve(c, n * used, sizeof(float));
-    f->chosen = carve(c, n * used, sizeof(int32_t));
-    f->hidden = carve(c, n * embd, sizeof(float));
     f->logits = carve(c, (uint64_t)s->n_sequences * (uint64_t)h->n_vocab, sizeof(float));
     f->runs = carve(c, n, sizeof *f->runs);
     f->moe_scratch =
         carve(c, 1, ssw_cpu_moe_scratch_bytes(s->n_batch, h->n_experts_used, h->n_ff_expert, h->n_embd));
-    if (any_quantised(s, reads_normed, sizeof reads_normed / sizeof reads_normed[0]))
-        f->normed_q8 = carve(c, n, ssw_cpu_q8_row_bytes(h->n_embd));
+    bool has_q8 = any_quantised(s, reads_normed, sizeof reads_normed / sizeof reads_normed[0]);
+    uint64_t n_workers = (uint64_t)ssw_pool_threads(s->pool);
+    f->rows = carve_rows(c, h, n, has_q8);
+    f->own = carve(c, n_workers, sizeof *f->own);
+    for (uint64_t i = 0; i < n_workers; i++) {
+        ssw_forward_rows own = carve_rows(c, h, SSW_FORWARD_FEW_ROWS, has_q8);
+        if (f->own)
+            f->own[i] = own;
+    }
     if (any_quantised(s, reads_attended, 1))
         f->attended_q8 = carve(c, n, ssw_cpu_q8_row_bytes((int64_t)q));
 }
@@ -143,7 +157,8 @@ const char *ssw_forward_isa_name(const ssw_forward *forward)
 
 const float *ssw_forward_hidden(const ssw_forward *forward)
 {
-    return forward->hidden;
+    bool is_few = forward->pass->n_outputs <= SSW_FORWARD_FEW_ROWS; /* then every worker has them all */
+    return is_few ? forward->own[0].normed : forward->rows.normed;
 }
 
 /* The longest run from entry i on whose rows follow each other; in the caller's memory too, if is_direct. */

@@ -13,6 +13,19 @@ typedef struct ssw_logits_run {
     bool is_direct;
 } ssw_logits_run;
 
+/* With at most this many rows each worker norms and routes them all for itself: that costs less than a
+ * barrier. */
+enum { SSW_FORWARD_FEW_ROWS = 2 };
+
+/* Where a worker finds the normed rows and their experts: memory of its own with few rows, else everyone's.
+ */
+typedef struct ssw_forward_rows {
+    float *normed;         /* [rows][n_embd] */
+    void *normed_q8;       /* NULL when no quantised matrix reads it */
+    int32_t *chosen;       /* [rows][n_experts_used] */
+    float *expert_weights; /* [rows][n_experts_used] */
+} ssw_forward_rows;
+
 struct ssw_forward {
     ssw_forward_setup setup;
     const ssw_model_hparams *h;
@@ -23,18 +36,15 @@ struct ssw_forward {
 
     /* T: n_batch */
     float *x;              /* [T][n_embd] the residual stream */
-    float *normed;         /* [T][n_embd] */
     float *q;              /* [T][n_heads * head_dim] */
     float *k, *v;          /* [T][n_heads_kv * head_dim] */
     float *attended;       /* [T][n_heads * head_dim] */
     float *cos_sin;        /* [T][2][n_pairs] */
     float *routed;         /* [T][n_experts] router logits */
-    float *expert_weights; /* [T][n_experts_used] */
-    int32_t *chosen;       /* [T][n_experts_used] */
-    float *hidden;         /* [T][n_embd] after the final norm; only outputs */
+    ssw_forward_rows rows; /* of T rows */
+    ssw_forward_rows *own; /* [n_workers], of SSW_FORWARD_FEW_ROWS rows each */
     float *logits;         /* [n_sequences][n_vocab] */
-    void *normed_q8;       /* NULL when no quantised matrix reads it */
-    void *attended_q8;
+    void *attended_q8;     /* NULL when no quantised matrix reads it */
     void *moe_scratch;
     ssw_logits_run *runs; /* [T] */
 

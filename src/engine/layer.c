@@ -18,7 +18,23 @@ typedef struct station {
     int index, n_workers;
     int32_t layer;
     int32_t n_rows; /* rows that are still computed: after the last attention only the outputs */
+    bool is_alone;  /* so few rows that each worker norms and routes for itself */
+    ssw_forward_rows *rows;
 } station;
+
+static void set_rows(station *s, int32_t n_rows)
+{
+    s->n_rows = n_rows;
+    s->is_alone = n_rows <= SSW_FORWARD_FEW_ROWS;
+    s->rows = s->is_alone ? &s->f->own[s->index] : &s->f->rows;
+}
+
+/* After norm and route, whose results are this worker's own when it is alone. */
+static void meet(const station *s)
+{
+    if (!s->is_alone)
+        ssw_cpu_barrier(s->worker);
+}
 
 static const ssw_cpu_matrix *matrix(const station *s, ssw_model_slot slot)
 {
@@ -51,7 +67,7 @@ static void embed(const station *s)
     ssw_cpu_barrier(s->worker);
 }
 
-static void norm(const station *s, ssw_model_slot weight, float *out)
+static void norm(const station *s, ssw_model_slot weight)
 {
     ssw_cpu_norm_args args = {.x = s->f->x,
                               .x_stride = s->h->n_embd,
@@ -59,11 +75,12 @@ static void norm(const station *s, ssw_model_slot weight, float *out)
                               .cols = s->h->n_embd,
                               .weight = floats(s, weight),
                               .eps = s->h->norm_eps,
-                              .out = out,
+                              .out = s->rows->normed,
                               .out_stride = s->h->n_embd,
-                              .out_q8 = s->f->normed_q8};
+                              .out_q8 = s->rows->normed_q8,
+                              .alone = s->is_alone};
     ssw_cpu_norm(s->worker, &args);
-    ssw_cpu_barrier(s->worker);
+    meet(s);
 }
 
 /* No barrier: products that do not read each other may follow. */
@@ -71,7 +88,7 @@ static void product(const station *s, ssw_model_slot weight, ssw_model_slot bias
 {
     const ssw_cpu_matrix *w = matrix(s, weight);
     ssw_cpu_matmul_args args = {.w = w,
-                                .x = {s->f->normed, s->h->n_embd, s->f->normed_q8},
+                                .x = {s->rows->normed, s->h->n_embd, s->rows->normed_q8},
                                 .n = s->n_rows,
                                 .bias = floats(s, bias),
                                 .out = out,
@@ -127,7 +144,7 @@ static bool attention(station *s)
     int64_t q = (int64_t)h->n_heads * h->head_dim, kv = (int64_t)h->n_heads_kv * h->head_dim;
     bool is_last = s->layer == h->n_layers - 1 && s->pass->n_outputs < s->pass->n_rows;
     ssw_cpu_attention_item items[SSW_ENGINE_PARALLEL_MAX];
-    norm(s, SSW_MODEL_ATTN_NORM, f->normed);
+    norm(s, SSW_MODEL_ATTN_NORM);
     product(s, SSW_MODEL_ATTN_Q, SSW_MODEL_ATTN_Q_BIAS, f->q);
     product(s, SSW_MODEL_ATTN_K, SSW_MODEL_ATTN_K_BIAS, f->k);
     product(s, SSW_MODEL_ATTN_V, SSW_MODEL_ATTN_V_BIAS, f->v);
@@ -150,8 +167,11 @@ static bool attention(station *s)
                                    .out = f->attended,
                                    .out_stride = q,
                                    .out_q8 = h->head_dim % 32 == 0 ? f->attended_q8 : NULL};
-    ssw_cpu_kv_store(s->worker, &args);
-    ssw_cpu_barrier(s->worker);
+    args.store = !is_last && ssw_cpu_attention_can_store(&args);
+    if (!args.store) {
+        ssw_cpu_kv_store(s->worker, &args);
+        ssw_cpu_barrier(s->worker);
+    }
     if (is_last && s->pass->n_outputs == 0)
         return false;
     if (is_last)
@@ -165,7 +185,7 @@ static bool attention(station *s)
     if (is_last) {
         if (s->index == 0)
             keep_outputs(s);
-        s->n_rows = s->pass->n_outputs;
+        set_rows(s, s->pass->n_outputs);
         ssw_cpu_barrier(s->worker);
     }
     ssw_cpu_matmul_args out = {.w = matrix(s, SSW_MODEL_ATTN_OUT),
@@ -184,7 +204,7 @@ static void experts(const station *s)
 {
     ssw_forward *f = s->f;
     const ssw_model_hparams *h = s->h;
-    norm(s, SSW_MODEL_FFN_NORM, f->normed);
+    norm(s, SSW_MODEL_FFN_NORM);
     product(s, SSW_MODEL_ROUTER, SSW_MODEL_ROUTER_BIAS, f->routed);
     ssw_cpu_barrier(s->worker);
     ssw_cpu_route_args route = {.logits = f->routed,
@@ -194,10 +214,11 @@ static void experts(const station *s)
                                 .n_used = h->n_experts_used,
                                 .kind = SSW_CPU_ROUTE_TOPK_SOFTMAX,
                                 .scale = 1,
-                                .chosen = f->chosen,
-                                .weights = f->expert_weights};
+                                .chosen = s->rows->chosen,
+                                .weights = s->rows->expert_weights,
+                                .alone = s->is_alone};
     ssw_cpu_route(s->worker, &route);
-    ssw_cpu_barrier(s->worker);
+    meet(s);
     ssw_cpu_moe_args moe = {.gate = matrix(s, SSW_MODEL_GATE_EXPS),
                             .up = matrix(s, SSW_MODEL_UP_EXPS),
                             .down = matrix(s, SSW_MODEL_DOWN_EXPS),
@@ -207,11 +228,11 @@ static void experts(const station *s)
                             .glu = SSW_CPU_GLU_SILU_CLAMPED,
                             .glu_alpha = h->activation_alpha,
                             .glu_limit = h->activation_limit,
-                            .x = {f->normed, h->n_embd, f->normed_q8},
+                            .x = {s->rows->normed, h->n_embd, s->rows->normed_q8},
                             .n = s->n_rows,
                             .n_used = h->n_experts_used,
-                            .chosen = f->chosen,
-                            .weights = f->expert_weights,
+                            .chosen = s->rows->chosen,
+                            .weights = s->rows->expert_weights,
                             .out = f->x,
                             .out_stride = h->n_embd,
                             .accumulate = true,
@@ -225,11 +246,11 @@ static void write_run(const station *s, const ssw_logits_run *run)
     ssw_forward *f = s->f;
     const ssw_pass_logits *entries = s->pass->logits + run->first;
     size_t embd = (size_t)s->h->n_embd, n_vocab = (size_t)s->h->n_vocab, row = (size_t)entries[0].output;
-    uint8_t *q8 = f->normed_q8;
+    uint8_t *q8 = s->rows->normed_q8;
     if (q8)
         q8 += row * ssw_cpu_q8_row_bytes(s->h->n_embd);
     ssw_cpu_matmul_args args = {.w = matrix(s, SSW_MODEL_OUTPUT),
-                                .x = {f->hidden + row * embd, (int64_t)embd, q8},
+                                .x = {s->rows->normed + row * embd, (int64_t)embd, q8},
                                 .n = run->n,
                                 .out = run->is_direct ? entries[0].logits : f->logits,
                                 .out_stride = (int64_t)n_vocab};
@@ -250,8 +271,8 @@ void ssw_forward_work(void *context, int worker, int n_workers)
                  .pass = f->pass,
                  .worker = ssw_cpu_team_worker(f->team, worker),
                  .index = worker,
-                 .n_workers = n_workers,
-                 .n_rows = f->pass->n_rows};
+                 .n_workers = n_workers};
+    set_rows(&s, f->pass->n_rows);
     embed(&s);
     for (s.layer = 0; s.layer < f->h->n_layers; s.layer++) {
         if (!attention(&s))
@@ -259,7 +280,7 @@ void ssw_forward_work(void *context, int worker, int n_workers)
         experts(&s);
     }
     s.layer = -1;
-    norm(&s, SSW_MODEL_OUTPUT_NORM, f->hidden);
+    norm(&s, SSW_MODEL_OUTPUT_NORM);
     for (int32_t i = 0; i < f->n_runs; i++)
         write_run(&s, &f->runs[i]);
 }

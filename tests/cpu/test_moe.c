@@ -216,7 +216,7 @@ static void routes_as_written_out_by_hand(void **state)
     cpu_case c;
     assert_true(cpu_case_open(&c, SSW_CPU_ISA_GENERIC, 2));
     ssw_cpu_route_args args = {&logits[0][0], 5, 2,      5,      3, SSW_CPU_ROUTE_TOPK_SOFTMAX,
-                               false,         1, chosen, weights};
+                               false,         1, chosen, weights, false};
     const int32_t want[6] = {2, 3, 0, 0, 1, 2};
     cpu_case_run(&c, route_op, &args);
     assert_memory_equal(chosen, want, sizeof want);

@@ -19,7 +19,7 @@ static void check_norm(cpu_case *c, int64_t cols, int64_t n, bool subtract_mean,
     uint64_t q8_bytes = ssw_cpu_q8_row_bytes(cols) * (uint64_t)n;
     ssw_q8_block *q8 = q8_bytes ? ssw_cpu_memory_alloc(q8_bytes) : NULL;
     ssw_cpu_norm_args args = {x,     cols,          n,   cols, weight, with_bias ? bias : NULL,
-                              1e-5f, subtract_mean, out, cols, q8};
+                              1e-5f, subtract_mean, out, cols, q8, false};
     cpu_case_run(c, norm_op, &args);
     for (int64_t t = 0; t < n; t++) {
         double mean = 0, squares = 0;
