@@ -99,9 +99,11 @@ static void write_title(ssw_composer *composer)
     ssw_page_add(page, SSW_PAGE_TITLE);
     ssw_page_print(page, SSW_PAGE_PLAIN, "%.200s", manifest->model.name ? manifest->model.name : "model");
     ssw_page_write(page, SSW_PAGE_PLAIN, ": ");
-    for (size_t arm = 0; arm < manifest->n_arms; arm++)
-        ssw_page_print(page, SSW_PAGE_PLAIN, "%s%s", arm ? " against " : "",
-                       ssw_compose_arm_name(composer, manifest->n_arms - 1 - arm));
+    for (size_t arm = 1; arm < manifest->n_arms; arm++)
+        ssw_page_print(page, SSW_PAGE_PLAIN, "%s%s", arm > 1 ? " and " : "",
+                       ssw_compose_arm_name(composer, arm));
+    ssw_page_print(page, SSW_PAGE_PLAIN, "%s%s", manifest->n_arms > 1 ? " against " : "",
+                   ssw_compose_arm_name(composer, 0));
     ssw_page_add(page, SSW_PAGE_PARAGRAPH);
     ssw_page_print(page, SSW_PAGE_FAINT, "%.40s · %.80s · %zu prompts × %zu runs × %zu arms · ",
                    manifest->created_utc ? manifest->created_utc : "undated",

@@ -128,8 +128,8 @@ static void write_outliers(ssw_composer *composer)
         ssw_figure figure = ssw_compose_plain(outlier->value, ssw_metric_describe(outlier->metric)->unit,
                                               ssw_metric_describe(outlier->metric)->formula, 1);
         ssw_page_write_figure(composer->page, SSW_PAGE_PLAIN,
-                              ssw_figures_put(composer->figures, &figure, "outlier.%s.%.80s",
-                                              ssw_metric_describe(outlier->metric)->key, outlier->sample_id),
+                              ssw_figures_put(composer->figures, &figure, "outlier.%zu.%s", i,
+                                              ssw_metric_describe(outlier->metric)->key),
                               ssw_number_format(value, outlier->value, decimals));
         ssw_page_print(composer->page, SSW_PAGE_PLAIN, " (median %s)",
                        ssw_number_format(expected, outlier->expected, decimals));

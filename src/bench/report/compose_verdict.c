@@ -54,14 +54,26 @@ static void write_effect(ssw_composer *composer, size_t arm, ssw_metric metric)
     write_ratio(composer, arm, metric);
 }
 
+static const ssw_figure *add_reduction(ssw_composer *composer, size_t arm, ssw_memory memory)
+{
+    const ssw_ratio *ratio =
+        &composer->analysis->arms[arm].memory_comparisons[memory][SSW_PHASE_LOADED].ratio;
+    ssw_figure figure = ssw_compose_plain(ssw_stats_reduction_percent(ratio->ratio), "%",
+                                          "(1 − ratio) · 100, ratio over blocks", ratio->n);
+    return ssw_figures_put(composer->figures, &figure, "memory.%s.loaded.%s.reduction_percent",
+                           ssw_memory_key(memory), ssw_compose_arm_name(composer, arm));
+}
+
 static void write_memory_effect(ssw_composer *composer, size_t arm, ssw_memory memory)
 {
     const ssw_analysis *analysis = composer->analysis;
     const ssw_ratio *ratio = &analysis->arms[arm].memory_comparisons[memory][SSW_PHASE_LOADED].ratio;
     ssw_number_text change, first, second;
+    double percent = ssw_stats_reduction_percent(ratio->ratio);
     ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s after load ", ssw_memory_name(memory));
-    ssw_page_write(composer->page, SSW_PAGE_STRONG,
-                   ssw_number_format_change(change, ratio->ratio, "higher", "lower"));
+    snprintf(change, sizeof change, "%.40s %% %s", ssw_number_format(first, fabs(percent), 1),
+             percent < 0 ? "higher" : "lower");
+    ssw_page_write_figure(composer->page, SSW_PAGE_STRONG, add_reduction(composer, arm, memory), change);
     write(composer, " (");
     ssw_page_write_figure(
         composer->page, SSW_PAGE_PLAIN, ssw_compose_memory_mean(composer, 0, memory, SSW_PHASE_LOADED),
@@ -296,11 +308,7 @@ static void add_memory_tile(ssw_composer *composer, size_t arm)
     }
     ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
     double reduction = ssw_stats_reduction_percent(comparison->ratio.ratio);
-    ssw_figure figure =
-        ssw_compose_plain(reduction, "%", "(1 − ratio) · 100, ratio over blocks", comparison->ratio.n);
-    ssw_page_write_figure(composer->page, SSW_PAGE_PLAIN,
-                          ssw_figures_put(composer->figures, &figure, "memory.%s.loaded.%s.reduction_percent",
-                                          ssw_memory_key(memory), ssw_compose_arm_name(composer, arm)),
+    ssw_page_write_figure(composer->page, SSW_PAGE_PLAIN, add_reduction(composer, arm, memory),
                           ssw_number_format(text, fabs(reduction), 1));
     ssw_page_print(composer->page, SSW_PAGE_PLAIN, " %% %s; %zu pairs of server starts",
                    reduction < 0 ? "more" : "less", comparison->ratio.n);

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DECIMALS_MAX = 9, GROUP_FROM_DIGITS = 5 };
+enum { DECIMALS_MAX = 9, GROUP_FROM_DIGITS = 4 };
 
 static int digits_before_point(double value)
 {

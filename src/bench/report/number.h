@@ -10,7 +10,7 @@ typedef char ssw_number_text[SSW_NUMBER_TEXT_MAX];
  * one (NAN, 0 or negative) as many as show four significant digits of the value. */
 int ssw_number_decimals(double value, double uncertainty);
 
-/* "12,666", "41.30", "−3.2"; thousands are grouped from five digits on; NAN is "–", infinity "∞". */
+/* "12,666", "41.30", "−3.2"; thousands are grouped; NAN is "–", infinity "∞". */
 const char *ssw_number_format(ssw_number_text text, double value, int decimals);
 
 /* "217.3 ± 4.1" (σ); without σ only the value. */

@@ -62,10 +62,42 @@ void ssw_page_cell_add(ssw_page *page, bool number, ssw_page_tone tone)
     page->last->last = cell;
 }
 
+/* Bytes of the UTF-8 character at text, 0 when there is none: a cut text may end inside one. */
+static size_t character_bytes(const unsigned char *text)
+{
+    static const unsigned char least_second[] = {[0xe0 - 0xe0] = 0xa0, [0xf0 - 0xe0] = 0x90};
+    size_t n = *text < 0x80                    ? 1
+               : *text >= 0xc2 && *text < 0xe0 ? 2
+               : (*text & 0xf0) == 0xe0        ? 3
+               : *text >= 0xf0 && *text < 0xf5 ? 4
+                                               : 0;
+    for (size_t i = 1; i < n; i++) {
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    bool overlong = n > 2 && *text - 0xe0u < sizeof least_second && text[1] < least_second[*text - 0xe0u];
+    bool surrogate = *text == 0xed && text[1] > 0x9f, too_high = *text == 0xf4 && text[1] > 0x8f;
+    return overlong || surrogate || too_high ? 0 : n;
+}
+
+/* A copy in which what is not UTF-8 is a question mark. */
+static const char *copy_valid(ssw_page *page, const char *text)
+{
+    size_t n_bytes = strlen(text);
+    char *copy = ssw_arena_copy_text(page->arena, text, n_bytes);
+    for (size_t i = 0; copy && i < n_bytes;) {
+        size_t n = character_bytes((const unsigned char *)copy + i);
+        if (n == 0)
+            copy[i] = '?';
+        i += n ? n : 1;
+    }
+    return copy;
+}
+
 void ssw_page_write_figure(ssw_page *page, ssw_page_style style, const ssw_figure *figure, const char *text)
 {
     ssw_page_run *run = allocate(page, sizeof *run);
-    const char *copy = ssw_arena_copy_text(page->arena, text, strlen(text));
+    const char *copy = copy_valid(page, text);
     if (!run || !copy || !page->last || !page->last->last) {
         page->failed = true;
         return;

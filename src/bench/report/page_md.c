@@ -93,10 +93,12 @@ static void put_table(ssw_strbuf *out, const ssw_page_block *block)
 
 static void put_items(ssw_strbuf *out, const ssw_page_block *block, const char *mark)
 {
+    bool first = true;
     for (const ssw_page_cell *cell = block->first; cell; cell = cell->next) {
         if (!cell->first)
             continue;
-        put(out, cell != block->first && *mark == '>' ? ">\n> " : mark);
+        put(out, !first && *mark == '>' ? ">\n> " : mark);
+        first = false;
         put_runs(out, cell, false);
         put(out, "\n");
     }

@@ -1,0 +1,193 @@
+#!/usr/bin/env python3
+"""check_report FOLDER: checks a run's report against its evidence by other means than the program's own.
+
+- every metric's mean, σ and interval, every ratio and memory figure is computed again from samples.jsonl and
+  telemetry.jsonl with Python's statistics module and compared with figures.json (1 part in 10^9);
+- report.html is well-formed, has no script, handler or reference to anything outside, and each number marked there
+  stands in figures.json with the same value;
+- what came from outside stands in the page as text, never as markup.
+"""
+import html.parser
+import json
+import math
+import pathlib
+import re
+import statistics
+import sys
+import xml.etree.ElementTree
+
+# R: qt(.975, 1:11); then 23, 35
+T = dict(zip(range(1, 12), [12.7062047361747, 4.30265272974946, 3.18244630528371, 2.77644510519779, 2.57058183563631,
+                            2.44691185114497, 2.36462425159278, 2.30600413520417, 2.2621571627982, 2.22813885198627,
+                            2.20098516009164]))
+faults = []
+
+
+def near(what, ours, theirs):
+    if not math.isclose(ours, theirs, rel_tol=1e-9, abs_tol=1e-12):
+        faults.append(f"{what}: computed {ours!r}, figures.json says {theirs!r}")
+
+
+def check(figures, key, values):
+    if not values:
+        if key in figures:
+            faults.append(f"{key}: printed, but there are no values")
+        return
+    figure = figures.get(key)
+    if figure is None:
+        faults.append(f"{key} is missing")
+        return
+    near(key, statistics.fmean(values), figure["value"])
+    if figure["n"] != len(values):
+        faults.append(f"{key}: N is {figure['n']}, not {len(values)}")
+    if len(values) - 1 in T:
+        sd = statistics.stdev(values)
+        half = T[len(values) - 1] * sd / math.sqrt(len(values))
+        if not math.isclose(sd, figure["sd"], rel_tol=1e-6, abs_tol=1e-9):
+            faults.append(f"{key}: sd {sd!r}, not {figure['sd']!r}")
+        if not math.isclose(statistics.fmean(values) + half, figure["ci_high"], rel_tol=1e-6, abs_tol=1e-9):
+            faults.append(f"{key}: interval up to {statistics.fmean(values) + half!r}, not {figure['ci_high']!r}")
+
+
+def metrics(sample, tokens):
+    send = sample["send_ns"]
+    frames = sample["frames"]
+    choice = [f["t_ns"] - send for f in frames if f["kind"] in ("role", "content", "reasoning", "tool", "finish", "empty")]
+    text = [f["t_ns"] - send for f in frames if f["kind"] in ("content", "reasoning", "tool")]
+    out = {}
+    if choice:
+        out["ttfr"] = choice[0] / 1e6
+    if tokens is not None:
+        out["tokens"] = float(tokens)
+    if not text:
+        return out
+    first, last = text[0], text[-1]
+    out["ttft"], out["e2e"] = first / 1e6, last / 1e6
+    if tokens:
+        out["tps"] = tokens / (last / 1e9)
+        out["tokens_per_chunk"] = tokens / len(text)
+    if tokens and tokens > 1 and last > first:
+        out["decode_rate"] = (tokens - 1) / ((last - first) / 1e9)
+        out["itl"] = (last - first) / 1e6 / (tokens - 1)
+    if sample["usage"]:
+        out["prefill_rate"] = sample["usage"]["prompt_tokens"] / (first / 1e9)
+    gaps = [(b - a) / 1e6 for a, b in zip(text, text[1:])]
+    if gaps:
+        out["chunk_gap"], out["chunk_gap_max"] = statistics.median(gaps), max(gaps)
+    return out
+
+
+def check_figures(folder, manifest, figures):
+    lines = [json.loads(line) for line in (folder / "samples.jsonl").open(encoding="utf-8")]
+    counts = {c["id"]: c["tokens"] for c in map(json.loads, (folder / "tokens.jsonl").open(encoding="utf-8"))}
+    values = {}
+    for s in lines:
+        if s["kind"] == "sample" and s["phase"] == "measure" and not s["error"]:
+            tokens = counts.get(s["id"])
+            if tokens is None:
+                tokens = s["usage"]["completion_tokens"]
+            values[s["arm"], s["prompt"], s["run"]] = metrics(s, tokens)
+    arms = [arm["name"] for arm in manifest["arms"]]
+    names = sorted({name for v in values.values() for name in v})
+    for name in names:
+        for arm in arms:
+            check(figures, f"{name}.{arm}.mean", [v[name] for (a, _, _), v in sorted(values.items()) if a == arm and name in v])
+        for arm in arms[1:]:
+            logs = [math.log(v[name] / values[arms[0], p, r][name]) for (a, p, r), v in sorted(values.items())
+                    if a == arm and v.get(name) and values.get((arms[0], p, r), {}).get(name)]
+            if logs:
+                near(f"{name}.{arm}.ratio", math.exp(statistics.fmean(logs)), figures[f"{name}.{arm}.ratio"]["value"])
+    for arm in arms:
+        loads = [(s["ready_ns"] - s["spawn_ns"]) / 1e6 for s in lines if s["kind"] == "server_ready" and s["arm"] == arm]
+        check(figures, f"load_time.{arm}.mean", loads)
+    return len(names) * len(arms)
+
+
+def check_memory(folder, manifest, figures):
+    starts = {}
+    for reading in map(json.loads, (folder / "telemetry.jsonl").open(encoding="utf-8")):
+        pss = [reading[k] for k in ("pss_anon_bytes", "pss_file_bytes", "pss_shmem_bytes")]
+        values = {"rss": reading["rss_bytes"], "vram": reading["vram_process_bytes"],
+                  "pss": sum(pss) if None not in pss else None}
+        for memory, value in values.items():
+            if value is not None:
+                key = (reading["arm"], memory, reading["phase"])
+                starts.setdefault(key, {}).setdefault((reading["block"], reading["position"]), []).append(value)
+    for arm in [a["name"] for a in manifest["arms"]]:
+        for memory in ("pss", "rss", "vram"):
+            for phase, pick in (("loaded", statistics.median), ("decode", max)):
+                readings = starts.get((arm, memory, phase), {})
+                check(figures, f"memory.{memory}.{phase}.{arm}.mean", [pick(v) for v in readings.values()])
+
+
+class Page(html.parser.HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.numbers, self.ids = [], set()
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        if tag in ("script", "iframe", "object", "embed", "link", "img", "a", "form", "input", "base"):
+            faults.append(f"report.html has <{tag}>")
+        for name, value in attributes.items():
+            if name.startswith("on"):
+                faults.append(f"report.html: handler {name}")
+            if name in ("href", "xlink:href", "src") and not (value or "").startswith("#"):
+                faults.append(f"report.html refers to {value!r}")
+        if "id" in attributes:
+            if attributes["id"] in self.ids:
+                faults.append(f"report.html: id {attributes['id']!r} twice")
+            self.ids.add(attributes["id"])
+        if tag == "data":
+            self.numbers.append((attributes["title"], float(attributes["value"])))
+
+
+def check_html(folder, figures):
+    text = (folder / "report" / "report.html").read_text(encoding="utf-8")
+    xml.etree.ElementTree.fromstring(text.replace("<!DOCTYPE html>", ""))
+    page = Page()
+    page.feed(text)
+    for key, value in page.numbers:
+        if key not in figures:
+            faults.append(f"report.html prints {key}, which figures.json lacks")
+        elif figures[key]["value"] != value:
+            faults.append(f"{key}: {value!r} in report.html, {figures[key]['value']!r} in figures.json")
+    printed = {key for key, _ in page.numbers}
+    for key in figures:
+        if key not in printed:
+            faults.append(f"figures.json has {key}, which report.html does not print")
+    if "url(" in text.split("</style>")[0] or "@import" in text:
+        faults.append("report.html: the style sheet refers to something")
+    return len(page.numbers)
+
+
+def check_md(folder):
+    width, fence = None, ""
+    for number, line in enumerate((folder / "report" / "report.md").read_text(encoding="utf-8").splitlines(), 1):
+        if fence or line.startswith("```"):  # a code block ends at a fence as long as its own
+            fence = "" if fence == line else fence or re.match("`+", line).group()
+            continue
+        if re.search(r"<(?!br>)", re.sub(r"(`+) ?.*? ?\1", "", line)):
+            faults.append(f"report.md:{number}: raw markup")
+        cells = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else None
+        if cells is not None and width is not None and cells != width:
+            faults.append(f"report.md:{number}: {cells - 1} cells in a table of {width - 1}")
+        width = cells
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1])
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    figures = json.loads((folder / "report" / "figures.json").read_text(encoding="utf-8"))["figures"]
+    checked = check_figures(folder, manifest, figures)
+    check_memory(folder, manifest, figures)
+    numbers = check_html(folder, figures)
+    check_md(folder)
+    for fault in faults[:20]:
+        print("FAULT:", fault)
+    print(f"check_report: {checked} groups computed again, {numbers} numbers on the page, {len(faults)} faults")
+    return 1 if faults or not numbers else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,192 @@
+#!/bin/sh
+# test_report.sh SEESAW CASE: report and verify on synthetic run folders.
+set -u
+seesaw=$1
+name=$2
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d "${TMPDIR:-/tmp}/seesaw-report-XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+run="$work/run"
+
+fail() {
+    echo "FAIL: $*" >&2
+    cat "$work"/*.out >&2 2>/dev/null
+    exit 1
+}
+
+make_evidence() {
+    python3 "$here/make_evidence.py" "$run" "$1" || fail "make_evidence $1"
+}
+
+make_report() {
+    "$seesaw" report "$run" "$@" >"$work/report.out" 2>&1 || fail "seesaw report"
+}
+
+# expect FILE TEXT: the file has it
+expect() {
+    grep -qF -- "$2" "$run/report/$1" || fail "$1 does not say: $2"
+}
+
+expect_not() {
+    grep -qF -- "$2" "$run/report/$1" && fail "$1 says: $2"
+    return 0
+}
+
+# verify STATUS TEXT ARGUMENTS...: ends so and says it
+verify() {
+    wanted=$1
+    text=$2
+    shift 2
+    "$seesaw" verify "$run" "$@" >"$work/verify.out" 2>&1
+    status=$?
+    [ "$status" -eq "$wanted" ] || fail "verify ended $status, not $wanted ($text)"
+    grep -qF -- "$text" "$work/verify.out" || fail "verify does not say: $text"
+}
+
+# change FILE AT: one byte becomes another
+change() {
+    python3 - "$1" "$2" <<'EOF' || fail "change $1"
+import sys
+with open(sys.argv[1], "r+b") as file:
+    data = bytearray(file.read())
+    at = int(sys.argv[2])
+    data[at] ^= 1
+    file.seek(0)
+    file.write(data)
+EOF
+}
+
+case $name in
+gpu)
+    make_evidence gpu
+    make_report
+    expect report.md 'VRAM of the server after load **71.1 % lower** (12,666 → 3,666 MiB); decode rate **3.0 times lower**'
+    expect report.md 'Proof that the experts moved: VRAM fell by 9,000 MiB'
+    expect report.md 'For reference only, not measured here'
+    expect_not report.md 'No GPU took part'
+    expect figures.json '"worth": "measured"'
+    for plot in memory ttft tps; do
+        head -c 8 "$run/report/plot-$plot.png" | grep -q PNG || fail "plot-$plot.png is no PNG"
+        xmllint --noout "$run/report/plot-$plot.svg" || fail "plot-$plot.svg"
+    done
+    ;;
+gpu-stuck)
+    make_evidence gpu-stuck
+    make_report
+    expect report.md 'Invalid: the experts did not move as the flag says.'
+    expect figures.json '"worth": "invalid"'
+    ;;
+cpu)
+    make_evidence cpu
+    make_report
+    expect report.md '**No GPU took part**'
+    expect report.md 'Host memory agrees: after load both arms hold the same within'
+    expect report.md '**no difference shown** in decode rate'
+    expect report.md 'VRAM was not measured: no NVML (libnvidia-ml.so.1 is not there).'
+    expect report.md "Tokens were not counted by us for every reply"
+    expect report.md 'decode rate: N = 12 shows '
+    ;;
+hostile)
+    make_evidence hostile
+    make_report
+    expect_not report.html '<script'
+    expect report.html '&lt;script&gt;alert(1)&lt;/script&gt;'
+    expect report.md 'without flagged samples the ratio is'
+    expect report.md '1 of 12 in offload'
+    ;;
+crash)
+    make_evidence crash
+    make_report
+    expect report.md '**The server of offload failed 1 times.**'
+    expect report.md '**Incomplete: 22 of 24 requests were measured.**'
+    expect figures.json '"worth": "server-failed"'
+    ;;
+sequential)
+    make_evidence sequential
+    make_report
+    expect report.md 'Sequential design: each server was started once'
+    expect report.md 'cannot be told apart from the arms'
+    expect_not report.md 'by block 1'
+    ;;
+three)
+    make_evidence three
+    make_report
+    expect report.md 'synthetic: offload and again against baseline'
+    expect report.md '`again` is the first arm again (A/A) against `baseline`'
+    expect_not report.md 'No A/A arm'
+    ;;
+no-gnuplot)
+    make_evidence cpu
+    make_report --gnuplot "$work/none"
+    expect report.md "The plots were not drawn: $work/none: No such file or directory."
+    expect_not report.html '<svg'
+    verify 0 'made again byte for byte'
+    make_report
+    verify 0 'drawings are gnuplot' --gnuplot "$work/none" # drawn by one that is not here any more
+    ;;
+into)
+    make_evidence cpu
+    printf '# Tables\n' >"$work/tables.md"
+    make_report --into "$work/tables.md" --section one --format md
+    [ ! -e "$run/report/report.html" ] || fail "--format md made report.html"
+    cp "$work/tables.md" "$work/first.md"
+    make_report --into "$work/tables.md" --section one
+    cmp "$work/first.md" "$work/tables.md" || fail "the same section twice is not the same file"
+    [ "$(grep -c 'seesaw:begin one' "$work/tables.md")" -eq 1 ] || fail "not one section"
+    grep -q '^## synthetic: offload against baseline' "$work/tables.md" || fail "no section title"
+    exit 0
+    ;;
+refused)
+    "$seesaw" report "$work" >"$work/a.out" 2>&1 && fail "a folder without evidence was accepted"
+    grep -q "manifest.json" "$work/a.out" || fail "the error does not name the file"
+    "$seesaw" report >"$work/b.out" 2>&1
+    [ $? -eq 2 ] || fail "no folder is not a usage error"
+    "$seesaw" report "$work" --format doc >"$work/c.out" 2>&1
+    [ $? -eq 2 ] || fail "--format doc is not a usage error"
+    make_evidence cpu
+    sed -i '5s/"run": 1/"run": "one"/' "$run/samples.jsonl"
+    "$seesaw" report "$run" >"$work/d.out" 2>&1 && fail "a damaged sample was accepted"
+    grep -q "samples.jsonl: line 5" "$work/d.out" || fail "the error does not name the line"
+    exit 0
+    ;;
+verify)
+    make_evidence cpu
+    verify 4 'figures.json is not there; `seesaw report'
+    make_report
+    verify 0 'made again byte for byte'
+    "$seesaw" verify "$run" --json | jq -e '.verified and (.checks | length == 5)' >/dev/null || fail "--json"
+    for file in manifest.json samples.jsonl tokens.jsonl telemetry.jsonl server-11436.log; do
+        cp "$run/$file" "$work/kept"
+        change "$run/$file" -9
+        verify 4 "$file has changed"
+        cp "$work/kept" "$run/$file"
+    done
+    verify 0 'made again byte for byte'
+    change "$run.model" 20
+    verify 4 'run.model is not the file that was measured'
+    change "$run.model" 20
+    mv "$run.model" "$work/moved"
+    verify 4 'run.model is not there; if the model moved, give --model PATH'
+    verify 0 'made again byte for byte' --model "$work/moved"
+    mv "$work/moved" "$run.model"
+    change "$run.server" 20
+    verify 4 'run.server is not the file that was measured'
+    change "$run.server" 20
+    for file in report.md report.html figures.json plot-ttft.svg; do
+        cp "$run/report/$file" "$work/kept"
+        change "$run/report/$file" 1500
+        verify 4 "run/report/$file"
+        cp "$work/kept" "$run/report/$file"
+    done
+    sed -i '/samples/d' "$run/SHA256SUMS"
+    verify 4 'SHA256SUMS does not name samples.jsonl'
+    mv "$run/SHA256SUMS" "$work/sums"
+    verify 4 'the run was never completed'
+    exit 0
+    ;;
+*)
+    fail "no case $name"
+    ;;
+esac
+python3 "$here/check_report.py" "$run" >"$work/check.out" || fail "check_report"
+xmllint --noout "$run/report/report.html" || fail "report.html is not well-formed"
