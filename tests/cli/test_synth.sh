@@ -120,14 +120,15 @@ same "left behind when interrupted" bad.gguf "$(ls "$work")"
 "$seesaw" synth qwen3-30b-a3b "$work/a.gguf" --layers 1 --vocab 512 --seed 5 -t 1 >"$work/log" || fault "one thread"
 "$seesaw" synth qwen3-30b-a3b "$work/b.gguf" --layers 1 --vocab 512 --seed 5 -t 3 >"$work/log" || fault "three threads"
 cmp "$work/a.gguf" "$work/b.gguf" || fault "threads show in the file"
-hashed=$(XDG_CACHE_HOME="$work/cache" "$seesaw" inspect "$work/a.gguf" --sha256 --json | value files.0.sha256)
-same "sha256" "$(sha256sum "$work/a.gguf" | cut -d' ' -f1)" "$hashed"
-mkdir -p "$work/cache"
+cp "$(dirname "$0")/../fuzz/seeds/inspect/gpt-oss" "$work/small.gguf"
+mkdir "$work/cache"
 for _ in 1 2; do # computed, then remembered
-    hashed=$(XDG_CACHE_HOME="$work/cache" "$seesaw" inspect "$work/a.gguf" --sha256 --json | value files.0.sha256)
-    same "sha256 with a cache" "$(sha256sum "$work/b.gguf" | cut -d' ' -f1)" "$hashed"
+    hashed=$(XDG_CACHE_HOME="$work/cache" "$seesaw" inspect "$work/small.gguf" --sha256 --json | value files.0.sha256)
+    same "sha256" "$(sha256sum "$work/small.gguf" | cut -d' ' -f1)" "$hashed"
 done
 same "entries in the cache" 1 "$(ls "$work/cache/seesaw" | wc -l)"
+hashed=$(env -u XDG_CACHE_HOME -u HOME "$seesaw" inspect "$work/small.gguf" --sha256 --json | value files.0.sha256)
+same "sha256 without a place for a cache" "$(sha256sum "$work/small.gguf" | cut -d' ' -f1)" "$hashed"
 "$seesaw" inspect "$work/a.gguf" >"$work/log" || fault "inspect as a table"
 grep -q '^experts .*3  *' "$work/log" || fault "no experts in the table"
 grep -q '^--cpu-moe ' "$work/log" || fault "no --cpu-moe in the table"
