@@ -4,7 +4,7 @@
  * Files are mapped, never copied, and are taken as hostile: every length, count, type and offset is checked
  * against the file's size and a maximum below before it is used, all at open. Errors are one line and name
  * the file. Pointers handed out are borrowed from the handle. Immutable after open, so any thread may read.
- */
+ * A file that is cut short while it is open ends the program at the next read there, as every map does. */
 #ifndef SSW_GGUF_GGUF_H
 #define SSW_GGUF_GGUF_H
 
