@@ -16,7 +16,13 @@
 #define NAME(type) ssw_avx512_tile_##type
 #endif
 
-enum { ROWS = SSW_TILE_ROWS, BLOCK = SSW_QUANT_BLOCK, GROUPS = BLOCK / 4 };
+enum {
+    ROWS = SSW_TILE_ROWS,
+    BLOCK = SSW_QUANT_BLOCK,
+    PREFETCH_BYTES =
+        4096, /* ahead; the hardware's prefetchers stop at page ends. It may pass the matrix's end */
+    PREFETCH_TOKENS_MAX = 2 /* with more, arithmetic takes longer than reading */
+};
 
 typedef enum format { FORMAT_Q8_0, FORMAT_Q4_0, FORMAT_MXFP4 } format;
 
@@ -80,8 +86,12 @@ dot_block(format f, const uint8_t *quants, uint64_t band_bytes, const int n_band
         if (n_bands * n > 12)
             __asm__ volatile("" ::: "memory"); /* or gcc loads all lines at once, and spills */
 #pragma GCC unroll 2
-        for (int band = 0; band < n_bands; band++)
-            unpack_line(f, quants + (uint64_t)band * band_bytes + 64 * line, codebook, w[band]);
+        for (int band = 0; band < n_bands; band++) {
+            const uint8_t *at = quants + (uint64_t)band * band_bytes + 64 * line;
+            if (n <= PREFETCH_TOKENS_MAX)
+                _mm_prefetch((const char *)at + PREFETCH_BYTES, _MM_HINT_T0);
+            unpack_line(f, at, codebook, w[band]);
+        }
 #pragma GCC unroll 8
         for (int t = 0; t < n; t++) {
 #pragma GCC unroll 2
@@ -178,6 +188,9 @@ static inline __attribute__((always_inline)) void add_columns(element e, const s
         __m512 w[2][2];
 #pragma GCC unroll 2
         for (int band = 0; band < n_bands; band++) {
+            if (n <= PREFETCH_TOKENS_MAX)
+                _mm_prefetch((const char *)at + (uint64_t)band * tile->band_bytes + PREFETCH_BYTES,
+                             _MM_HINT_T0);
             w[band][0] = load_column(e, at + (uint64_t)band * tile->band_bytes);
             w[band][1] = load_column(e, at + (uint64_t)band * tile->band_bytes + column_bytes);
         }

@@ -151,10 +151,24 @@ static void check_shape(const shape *s)
         memset(scratch, 0xee, scratch_bytes);
         for (int64_t i = 0; i < s->n * s->n_embd; i++)
             out[i] = 2;
-        ssw_cpu_moe_args args = {&l.gate.m,   &l.up.m,       &l.down.m, l.gate_bias, l.up_bias,
-                                 l.down_bias, s->glu,        1.702f,    7,           {x, s->n_embd, q8},
-                                 s->n,        s->n_used,     chosen,    weights,     out,
-                                 s->n_embd,   s->n % 2 == 0, scratch};
+        ssw_cpu_moe_args args = {.gate = &l.gate.m,
+                                 .up = &l.up.m,
+                                 .down = &l.down.m,
+                                 .gate_bias = l.gate_bias,
+                                 .up_bias = l.up_bias,
+                                 .down_bias = l.down_bias,
+                                 .glu = s->glu,
+                                 .glu_alpha = 1.702f,
+                                 .glu_limit = 7,
+                                 .x = {x, s->n_embd, q8},
+                                 .n = s->n,
+                                 .n_used = s->n_used,
+                                 .chosen = chosen,
+                                 .weights = weights,
+                                 .out = out,
+                                 .out_stride = s->n_embd,
+                                 .accumulate = s->n % 2 == 0,
+                                 .scratch = scratch};
         cpu_case_run(&c, moe_op, &args);
         check_output(s, &l, &args, (ssw_cpu_isa)isa);
         if (s->n > 1 && !args.accumulate) { /* a token alone, bit for bit */
@@ -215,8 +229,15 @@ static void routes_as_written_out_by_hand(void **state)
     float weights[6];
     cpu_case c;
     assert_true(cpu_case_open(&c, SSW_CPU_ISA_GENERIC, 2));
-    ssw_cpu_route_args args = {&logits[0][0], 5, 2,      5,      3, SSW_CPU_ROUTE_TOPK_SOFTMAX,
-                               false,         1, chosen, weights, false};
+    ssw_cpu_route_args args = {.logits = &logits[0][0],
+                               .logits_stride = 5,
+                               .n = 2,
+                               .n_experts = 5,
+                               .n_used = 3,
+                               .kind = SSW_CPU_ROUTE_TOPK_SOFTMAX,
+                               .scale = 1,
+                               .chosen = chosen,
+                               .weights = weights};
     const int32_t want[6] = {2, 3, 0, 0, 1, 2};
     cpu_case_run(&c, route_op, &args);
     assert_memory_equal(chosen, want, sizeof want);

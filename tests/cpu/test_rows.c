@@ -18,8 +18,17 @@ static void check_norm(cpu_case *c, int64_t cols, int64_t n, bool subtract_mean,
     float *out = test_malloc((size_t)(n * cols) * 4);
     uint64_t q8_bytes = ssw_cpu_q8_row_bytes(cols) * (uint64_t)n;
     ssw_q8_block *q8 = q8_bytes ? ssw_cpu_memory_alloc(q8_bytes) : NULL;
-    ssw_cpu_norm_args args = {x,     cols,          n,   cols, weight, with_bias ? bias : NULL,
-                              1e-5f, subtract_mean, out, cols, q8, false};
+    ssw_cpu_norm_args args = {.x = x,
+                              .x_stride = cols,
+                              .n = n,
+                              .cols = cols,
+                              .weight = weight,
+                              .bias = with_bias ? bias : NULL,
+                              .eps = 1e-5f,
+                              .subtract_mean = subtract_mean,
+                              .out = out,
+                              .out_stride = cols,
+                              .out_q8 = q8};
     cpu_case_run(c, norm_op, &args);
     for (int64_t t = 0; t < n; t++) {
         double mean = 0, squares = 0;
