@@ -16,7 +16,7 @@
 #include "llama_ref.h"
 #include "seesaw/engine.h"
 
-enum { ROUNDS_MAX = 101, PREFILLS_MAX = 8, PROBE_MIB = 512, TOKENS_MAX = 1 << 16, PAUSE_MS = 30 };
+enum { ROUNDS_MAX = 101, PREFILLS_MAX = 8, PROBE_MIB = 512, TOKENS_MAX = 1 << 16, PAUSE_MS = 500 };
 
 typedef struct settings {
     const char *model_path;
@@ -99,7 +99,7 @@ static void reset(contest *c, bool is_seesaw)
     else if (ssw_session_truncate(c->session, 0, &err) != SSW_OK)
         stop("seesaw", &err);
     ssw_clock_sleep_until_ns(ssw_clock_now_ns() +
-                             PAUSE_MS * SSW_NS_PER_MS); /* the other's workers fall asleep */
+                             PAUSE_MS * SSW_NS_PER_MS); /* llama.cpp's idle threads spin for 0.1 s or more */
 }
 
 static double time_prefill(contest *c, bool is_seesaw, int n)

@@ -2,9 +2,10 @@
  * both. */
 #include "engine/engine_plan.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine/host_memory.h"
 
 #define MIB (1024.0 * 1024.0)
 
@@ -15,20 +16,6 @@ typedef struct plan {
     ssw_place_request request;
     ssw_forward_setup forward;
 } plan;
-
-/* Host memory that can be had without swapping; 0 (no limit known) where /proc does not say. */
-static uint64_t available_bytes(void)
-{
-    char line[256];
-    unsigned long long kib = 0;
-    FILE *file = fopen("/proc/meminfo", "r");
-    if (!file)
-        return 0;
-    while (fgets(line, sizeof line, file) && sscanf(line, "MemAvailable: %llu kB", &kib) != 1)
-        kib = 0;
-    fclose(file);
-    return kib * 1024;
-}
 
 static void list_items(const ssw_engine *engine, plan *p)
 {
@@ -85,7 +72,7 @@ static ssw_status place_all(const ssw_engine *engine, const ssw_engine_options *
                             ssw_error *err)
 {
     ssw_place_summary summary;
-    p->devices[SSW_PLACE_CPU] = (ssw_place_device){"CPU", available_bytes()};
+    p->devices[SSW_PLACE_CPU] = (ssw_place_device){"CPU", ssw_host_memory_available_bytes()};
     p->request = (ssw_place_request){.devices = p->devices,
                                      .n_devices = 1,
                                      .n_layers = engine->info.n_layers,

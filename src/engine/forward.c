@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine/forward_parts.h"
+#include "engine/host_memory.h"
 
 enum { ALIGNMENT_BYTES = 64 };
 
@@ -126,6 +127,7 @@ ssw_status ssw_forward_open(const ssw_forward_setup *setup, ssw_forward **out, s
                                (unsigned long long)f->n_bytes);
         goto cleanup;
     }
+    ssw_host_memory_touch(f->memory, f->n_bytes);
     c = (carver){f->memory, 0};
     carve_all(f, &c);
     init_rope(f);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "engine/host_memory.h"
+
 enum { ALIGNMENT_BYTES = 64 };
 
 void ssw_kvcache_plan(ssw_kvcache *cache, const ssw_model_hparams *hparams, const ssw_kvcache_shape *shape)
@@ -40,6 +42,7 @@ ssw_status ssw_kvcache_open(ssw_kvcache *cache, ssw_error *err)
         return ssw_error_set(err, SSW_ERR_NOMEM,
                              "no memory for a KV cache of %llu bytes; try a smaller --ctx-size",
                              (unsigned long long)cache->n_bytes);
+    ssw_host_memory_touch(cache->memory, cache->n_bytes);
     return SSW_OK;
 }
 

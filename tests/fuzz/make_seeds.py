@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""make_seeds.py FOLDER: writes the seeds of fuzz_gguf, fuzz_inspect, fuzz_tokenizer and fuzz_chat_parser below FOLDER.
+"""make_seeds.py FOLDER: writes the seeds of fuzz_gguf, fuzz_inspect, fuzz_model, fuzz_tokenizer and fuzz_chat_parser below FOLDER.
 
-The committed ones, tests/fuzz/seeds/{gguf,inspect,tokenizer,chat_parser}, were made by it.
+The committed ones, tests/fuzz/seeds/{gguf,inspect,model,tokenizer,chat_parser}, were made by it.
 """
 import pathlib
 import struct
@@ -79,6 +79,39 @@ def inspect_seeds():
         yield family, gguf(keys, tensors, bytes(304))
 
 
+def model_seeds():
+    """A whole gpt-oss model of one layer, everything zero; with and without YaRN."""
+    embd, vocab, head, q, kv, ff, experts = 8, 4, 4, 8, 4, 4, 2
+    numbers = {"block_count": 1, "embedding_length": embd, "context_length": 64, "attention.head_count": 2,
+               "attention.head_count_kv": 1, "attention.key_length": head, "attention.value_length": head,
+               "attention.sliding_window": 8, "expert_count": experts, "expert_used_count": 1,
+               "expert_feed_forward_length": ff}
+    keys = [key("general.architecture", 8, text("gpt-oss"))]
+    keys += [key(f"gpt-oss.{name}", 4, struct.pack("<I", value)) for name, value in numbers.items()]
+    keys += [key("gpt-oss.attention.layer_norm_rms_epsilon", 6, struct.pack("<f", 1e-5)),
+             key("gpt-oss.rope.freq_base", 6, struct.pack("<f", 150000))]
+    yarn = [key("gpt-oss.rope.scaling.type", 8, text("yarn")), key("gpt-oss.rope.scaling.factor", 6, struct.pack("<f", 32)),
+            key("gpt-oss.rope.scaling.original_context_length", 4, struct.pack("<I", 16))]
+    shapes = {"attn_norm.weight": [embd], "attn_q.weight": [embd, q], "attn_q.bias": [q], "attn_k.weight": [embd, kv],
+              "attn_k.bias": [kv], "attn_v.weight": [embd, kv], "attn_v.bias": [kv], "attn_output.weight": [q, embd],
+              "attn_output.bias": [embd], "attn_sinks.weight": [2], "post_attention_norm.weight": [embd],
+              "ffn_gate_inp.weight": [embd, experts], "ffn_gate_inp.bias": [experts],
+              "ffn_gate_exps.weight": [embd, ff, experts], "ffn_gate_exps.bias": [ff, experts],
+              "ffn_up_exps.weight": [embd, ff, experts], "ffn_up_exps.bias": [ff, experts],
+              "ffn_down_exps.weight": [ff, embd, experts], "ffn_down_exps.bias": [embd, experts]}
+    shapes = {"token_embd.weight": [embd, vocab], "output_norm.weight": [embd], "output.weight": [embd, vocab],
+              **{"blk.0." + name: dims for name, dims in shapes.items()}}
+    tensors, offset = [], 0
+    for name, dims in shapes.items():
+        tensors.append(tensor(name, dims, 0, offset))
+        n = 4
+        for dim in dims:
+            n *= dim
+        offset += n + -n % 32
+    yield "plain", gguf(keys, tensors, bytes(offset))
+    yield "yarn", gguf(keys + yarn, tensors, bytes(offset))
+
+
 TEXTS = {
     "prose": "Hello, it's a hell of a world: 12345 DON'T\n\n  stop\r\n",
     "emoji": "👩\u200d👩\u200d👧 👍🏽 e\u0301 中文 العربية",
@@ -106,7 +139,7 @@ def chat_seeds():
 
 def main():
     out = pathlib.Path(sys.argv[1])
-    kinds = {"gguf": gguf_seeds(), "inspect": inspect_seeds(), "tokenizer": TEXTS.items(), "chat_parser": chat_seeds()}
+    kinds = {"gguf": gguf_seeds(), "inspect": inspect_seeds(), "model": model_seeds(), "tokenizer": TEXTS.items(), "chat_parser": chat_seeds()}
     for kind, seeds in kinds.items():
         (out / kind).mkdir(parents=True, exist_ok=True)
         for name, data in seeds:

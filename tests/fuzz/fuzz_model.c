@@ -1,0 +1,47 @@
+/* A hostile model: whatever src/model accepts must have the shapes that the layer code will rely on, and the
+ * refusals must be one line that begins with the file. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/model.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
+
+static void require(int condition)
+{
+    if (!condition)
+        abort();
+}
+
+static void check(const ssw_model *model)
+{
+    const ssw_model_hparams *h = &model->hparams;
+    require(h->n_heads % h->n_heads_kv == 0 && h->head_dim % 2 == 0 && h->rope.n_dims <= h->head_dim);
+    require(h->n_experts_used >= 1 && h->n_experts_used <= h->n_experts && h->rope.factor >= 1);
+    for (int32_t layer = 0; layer < h->n_layers; layer++) {
+        const ssw_gguf_tensor *gate = ssw_model_tensor(model, layer, SSW_MODEL_GATE_EXPS);
+        const ssw_gguf_tensor *down = ssw_model_tensor(model, layer, SSW_MODEL_DOWN_EXPS);
+        const ssw_gguf_tensor *sinks = ssw_model_tensor(model, layer, SSW_MODEL_ATTN_SINKS);
+        require(gate && down && sinks && gate->dims[1] == down->dims[0] && gate->dims[2] == down->dims[2]);
+        require(gate->dims[0] == (uint64_t)h->n_embd && gate->dims[2] == (uint64_t)h->n_experts);
+        require(sinks->n_bytes == (uint64_t)h->n_heads * sizeof(float));
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
+{
+    ssw_error err = {0};
+    ssw_gguf *gguf;
+    ssw_model model;
+    if (ssw_gguf_open_memory("input", bytes, n_bytes, &gguf, &err) != SSW_OK)
+        return 0;
+    if (ssw_model_open(gguf, &model, &err) == SSW_OK) {
+        check(&model);
+        ssw_model_deinit(&model);
+    } else {
+        require(strncmp(err.message, "input: ", 7) == 0 && !strchr(err.message, '\n'));
+    }
+    ssw_gguf_close(gguf);
+    return 0;
+}
