@@ -6,7 +6,7 @@
 
 #include "place/place.h"
 
-enum { KV_ROWS_MULTIPLE = 16 };
+enum { KV_ROWS_MULTIPLE = 64 };
 
 uint64_t ssw_forecast_layer_kv_bytes(const ssw_model_facts *f, int32_t layer, int32_t ctx_size)
 {

@@ -103,8 +103,8 @@ static void test_numbers_by_hand(void **state)
     assert_int_equal(f.forecast->arms[1].host_bytes_per_token, expert_bytes / 12);
     assert_true(fabs(f.forecast->arms[3].ceiling_tokens_per_s - 1e9 / ((double)expert_bytes / 4)) < 1e-6);
     assert_true(f.forecast->arms[0].ceiling_tokens_per_s == 0); /* nothing is read from host memory */
-    /* 100 positions rounded up to 112, 1 key-value head of 128 keys and 128 values, 2 bytes each, 3 layers */
-    assert_int_equal(f.forecast->kv_bytes, 112 * (128 + 128) * 2 * 3);
+    /* 100 positions rounded up to 128, 1 key-value head of 128 keys and 128 values, 2 bytes each, 3 layers */
+    assert_int_equal(f.forecast->kv_bytes, 128 * (128 + 128) * 2 * 3);
     release(&f);
 }
 
