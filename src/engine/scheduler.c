@@ -113,7 +113,9 @@ static void start_job(ssw_scheduler *scheduler, ssw_job *job)
     /* Refused when a sliding window has moved past the prefix; the session is empty then. */
     if (ssw_session_truncate(s->session, n_keep, &err) != SSW_OK)
         n_keep = ssw_session_length(s->session) == 0 ? 0 : -1;
-    if (n_keep < 0) {
+    if (n_keep < 0) { /* what it holds is not known: the next job starts it anew */
+        atomic_fetch_sub(&scheduler->kv_tokens_used, s->n_cached);
+        s->n_cached = 0;
         finish_slot(scheduler, s, SSW_FINISH_ERROR, &err);
         return;
     }

