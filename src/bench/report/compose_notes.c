@@ -137,6 +137,35 @@ static void write_outliers(ssw_composer *composer)
     ssw_page_write(composer->page, SSW_PAGE_PLAIN, analysis->n_outliers > LISTED_MAX ? "; ..." : ".");
 }
 
+/* A server, or a busy machine, may hand over many tokens at once; then first and last frame say little about
+ * decoding. */
+static void write_bursts(ssw_composer *composer)
+{
+    static const double share_max =
+        0.5; /* of ITL; tokens that come one by one have a median gap near their ITL */
+    const ssw_analysis *analysis = composer->analysis;
+    for (size_t arm = 0; arm < analysis->n_arms; arm++) {
+        const ssw_summary *gap = &analysis->arms[arm].metrics[SSW_METRIC_CHUNK_GAP];
+        const ssw_summary *itl = &analysis->arms[arm].metrics[SSW_METRIC_ITL];
+        ssw_number_text text;
+        if (!(gap->mean < share_max * itl->mean))
+            continue;
+        ssw_page_cell_add(composer->page, false, SSW_PAGE_BAD);
+        ssw_page_print(composer->page, SSW_PAGE_PLAIN,
+                       "Frames of %s came in bursts: the median gap between them is ",
+                       ssw_compose_arm_name(composer, arm));
+        ssw_page_write_figure(composer->page, SSW_PAGE_PLAIN,
+                              ssw_compose_mean(composer, arm, SSW_METRIC_CHUNK_GAP),
+                              ssw_number_format(text, gap->mean, 2));
+        ssw_page_write(composer->page, SSW_PAGE_PLAIN, " ms, but a token takes ");
+        ssw_page_write_figure(composer->page, SSW_PAGE_PLAIN, ssw_compose_mean(composer, arm, SSW_METRIC_ITL),
+                              ssw_number_format(text, itl->mean, 2));
+        ssw_page_write(
+            composer->page, SSW_PAGE_PLAIN,
+            " ms. TTFT, ITL and decode rate then hold the burst's size too; TPS and E2E are safer.");
+    }
+}
+
 static void write_token_agreement(ssw_composer *composer)
 {
     const ssw_analysis *analysis = composer->analysis;
@@ -171,6 +200,7 @@ void ssw_compose_validity(ssw_composer *composer)
         write_clean(composer, arm, SSW_METRIC_TTFT);
     }
     write_token_agreement(composer);
+    write_bursts(composer);
     for (size_t arm = 1; arm < analysis->n_arms; arm++) {
         write_order(composer, arm, SSW_METRIC_DECODE_RATE);
         write_order(composer, arm, SSW_METRIC_TTFT);
