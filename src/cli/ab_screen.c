@@ -150,7 +150,9 @@ static void draw_table(ssw_ab_screen *screen)
     append_rows(screen, code(screen, BOLD), code(screen, PLAIN), &text);
     append_bar(screen, &text);
     erase_table(screen);
-    fputs(ssw_strbuf_text(&text), screen->out);
+    /* lines longer than the terminal is wide are cut, not wrapped: the table's height must be known to erase
+     * it */
+    fprintf(screen->out, "\033[?7l%s\033[?7h", ssw_strbuf_text(&text));
     for (const char *c = ssw_strbuf_text(&text); *c; c++)
         screen->n_drawn += *c == '\n';
     fflush(screen->out);

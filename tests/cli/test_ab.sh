@@ -1,8 +1,9 @@
 #!/bin/sh
-# test_ab.sh SEESAW FAKE_SERVER CASE: `seesaw ab` against the known-answer server, from the outside. Each case is a test of its own.
+# test_ab.sh SEESAW FAKE_SERVER CASE [FAKE_NVML]: `seesaw ab` against the known-answer server, from the outside. Each case is a test of its own.
 set -u
 seesaw=$1
 fake=$2
+fake_nvml=${4:-}
 work=$(mktemp -d "${TMPDIR:-/tmp}/seesaw-ab-XXXXXX") || exit 1
 port=$((20000 + ($$ * 4) % 12000))
 child=""
@@ -82,6 +83,34 @@ case_complete() {
     grep -q "$(printf '\033')" "$work/complete.out" && fail "escape codes without a terminal"
     ls "$dir"/.reserve >/dev/null 2>&1 && fail "the reserve is left behind"
     expect_no_server
+}
+
+# A library in NVML's place: the GPU is in the manifest, its memory in the telemetry.
+case_nvml() {
+    export SEESAW_NVML="$fake_nvml"
+    ab nvml.out -m fake_server --runs 1 --arm "a=--ttft-ms 50" --arm "b=-t 4 --ttft-ms 50 --x"
+    expect_status 0 "a run with NVML"
+    dir=$(run_dir)
+    grep -q '"name": "Fake GPU 1"' "$dir/manifest.json" || fail "the GPU is not in the manifest"
+    grep -q '"nvml": "12.570.0"' "$dir/manifest.json" || fail "NVML's version is not in the manifest"
+    grep -q '"vram_device_bytes":241172480' "$dir/telemetry.jsonl" || fail "no memory of the devices"
+    grep -q '"vram_source":"nvml-device"' "$dir/telemetry.jsonl" || fail "the source is not named"
+    grep -q '"flags":\["short","throttled"\]\|"flags":\["throttled"\]' "$dir/samples.jsonl" || fail "throttling is not flagged"
+    grep -q '"treatment": "adds: -t 4 --x"' "$dir/manifest.json" || fail "the treatment: $(grep treatment "$dir/manifest.json")"
+    grep -q 'GPU       Fake GPU 0, NVML 12.570.0' "$work/nvml.out" || fail "the GPU is not shown"
+}
+
+# On a terminal there are a table and cursor movement; in the log there are none. script(1) gives a terminal.
+case_terminal() {
+    command -v script >/dev/null || { echo "skipped: no script(1)"; exit 77; }
+    TERM=xterm script -qec "$seesaw ab --out $work/runs --server $fake --port $port --pause 0 -m fake_server --no-report \
+        --prompts $work/prompts --runs 1 --max-tokens 6 --arm a=--itl-ms=1 --arm b=" /dev/null >"$work/term.out" 2>&1 </dev/null
+    status=$?
+    expect_status 0 "a run on a terminal"
+    grep -q "$(printf '\033\[4A')" "$work/term.out" || fail "no live table"
+    dir=$(run_dir)
+    grep -q "$(printf '\033')" "$dir/$(basename "$dir").log" && fail "escape codes in the log"
+    return 0
 }
 
 case_sequential() {

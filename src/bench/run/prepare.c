@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/strbuf.h"
 #include "base/file_hash.h"
+#include "base/strbuf.h"
 #include "bench/evidence/token_count.h"
 #include "bench/run/machine.h"
 #include "bench/run/version_probe.h"
@@ -224,44 +224,72 @@ static ssw_status build_env(const ssw_prepare_options *options, ssw_manifest *ma
     return SSW_OK;
 }
 
-/* Words of a that are not (that often) in b, with a blank before each. */
-static bool append_missing(ssw_strbuf *out, const char *const *a, size_t n_a, const char *const *b,
+/* Texts of a that are not (that often) in b, with a blank before each. */
+static void append_missing(ssw_strbuf *out, const char *const *a, size_t n_a, const char *const *b,
                            size_t n_b)
 {
-    bool any = false;
     for (size_t i = 0; i < n_a; i++) {
         size_t in_a = 0, in_b = 0;
         for (size_t k = 0; k <= i; k++)
             in_a += strcmp(a[k], a[i]) == 0;
         for (size_t k = 0; k < n_b; k++)
             in_b += strcmp(b[k], a[i]) == 0;
-        if (in_a > in_b) {
+        if (in_a > in_b)
             ssw_strbuf_append_format(out, " %s", a[i]);
-            any = true;
-        }
     }
-    return any;
 }
 
-/* "adds: --cpu-moe; lacks: -t 4": the arm's own words against those of the first. */
+typedef struct word_groups { /* an arm's variables and options, each option with its values: "-t 4" */
+    size_t n;
+    const char *texts[SSW_PLAN_ARM_WORDS_MAX];
+} word_groups;
+
+/* A word that does not begin with '-' (or is a negative number) belongs to the option before it. */
+static bool is_value(const char *word)
+{
+    return word[0] != '-' || (word[1] >= '0' && word[1] <= '9');
+}
+
+static bool group_words(ssw_manifest *manifest, const ssw_plan_arm *arm, word_groups *out)
+{
+    out->n = 0;
+    for (size_t i = 0; i < arm->n_env; i++)
+        out->texts[out->n++] = arm->env[i];
+    for (size_t i = 0; i < arm->n_args;) {
+        ssw_strbuf text;
+        ssw_strbuf_init(&text, TREATMENT_BYTES_MAX);
+        ssw_strbuf_append_text(&text, arm->args[i++]);
+        while (i < arm->n_args && is_value(arm->args[i]))
+            ssw_strbuf_append_format(&text, " %s", arm->args[i++]);
+        const char *kept = text.failed ? NULL : keep(manifest, ssw_strbuf_text(&text));
+        ssw_strbuf_deinit(&text);
+        if (!kept)
+            return false;
+        out->texts[out->n++] = kept;
+    }
+    return true;
+}
+
+/* "adds: --cpu-moe; lacks: -t 4": the arm's own options against those of the first. */
 static const char *describe_treatment(ssw_manifest *manifest, size_t index)
 {
-    const ssw_plan_arm *first = &manifest->plan.arms[0], *arm = &manifest->plan.arms[index];
+    word_groups first, own;
     ssw_strbuf adds, lacks, text;
+    if (!group_words(manifest, &manifest->plan.arms[0], &first) ||
+        !group_words(manifest, &manifest->plan.arms[index], &own))
+        return NULL;
     ssw_strbuf_init(&adds, TREATMENT_BYTES_MAX);
     ssw_strbuf_init(&lacks, TREATMENT_BYTES_MAX);
     ssw_strbuf_init(&text, 2 * TREATMENT_BYTES_MAX);
-    append_missing(&adds, arm->env, arm->n_env, first->env, first->n_env);
-    append_missing(&adds, arm->args, arm->n_args, first->args, first->n_args);
-    append_missing(&lacks, first->env, first->n_env, arm->env, arm->n_env);
-    append_missing(&lacks, first->args, first->n_args, arm->args, arm->n_args);
+    append_missing(&adds, own.texts, own.n, first.texts, first.n);
+    append_missing(&lacks, first.texts, first.n, own.texts, own.n);
     if (index == 0)
         ssw_strbuf_append_text(&text, "(first arm)");
     else if (adds.n_bytes == 0 && lacks.n_bytes == 0)
         ssw_strbuf_append_text(&text, "(the same as the first arm)");
-    if (index && adds.n_bytes)
+    if (adds.n_bytes)
         ssw_strbuf_append_format(&text, "adds:%s", ssw_strbuf_text(&adds));
-    if (index && lacks.n_bytes)
+    if (lacks.n_bytes)
         ssw_strbuf_append_format(&text, "%slacks:%s", adds.n_bytes ? "; " : "", ssw_strbuf_text(&lacks));
     const char *kept = keep(manifest, ssw_strbuf_text(&text));
     ssw_strbuf_deinit(&adds);
