@@ -148,4 +148,19 @@ say $? "and is named" "$message"
 stop_server
 same "SIGTERM ends it with 0" "0" "$?"
 
+# while the model loads: a FIFO that nobody writes to is never read to its end
+mkfifo "$server_dir/slow.gguf"
+: >"$server_dir/out"
+"$1" serve -m "$server_dir/slow.gguf" --port 0 >"$server_dir/out" 2>"$server_log" </dev/null &
+server_pid=$!
+tries=0
+until url=$(sed -n 's/^listening on //p' "$server_dir/out") && [ -n "$url" ] || [ $tries -gt 200 ]; do
+    tries=$((tries + 1))
+    sleep 0.05
+done
+ask "health while loading" 503 '{"status":"loading model"}' /health
+ask "a request while loading" 503 'unavailable_error' /v1/completions -d '{"prompt":"x"}'
+stop_server
+same "SIGTERM while loading ends it with 0" "0" "$?"
+
 [ "$failures" -eq 0 ]
