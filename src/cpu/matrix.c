@@ -88,19 +88,48 @@ static uint64_t scale_offset(const geometry *g, int64_t n_blocks, int64_t b, int
            (uint64_t)(b * ROWS + r) * (uint64_t)g->scale_bytes;
 }
 
+/* The four-byte groups of one row's block, 16 groups apart. */
+static void copy_groups(uint8_t *out, const uint8_t *quants, int n_groups)
+{
+    for (int i = 0; i < n_groups; i++)
+        memcpy(out + i * ROWS * 4, quants + i * 4, 4);
+}
+
+static void fill_quantised(const geometry *g, int64_t n_blocks, uint8_t *band, int r, const uint8_t *row)
+{
+    uint8_t *quants = band + quant_offset(g, 0, r, 4, 0), *scales = band + scale_offset(g, n_blocks, 0, r);
+    for (int64_t b = 0; b < n_blocks; b++) {
+        if (g->scale_bytes == 1) /* sizes known to the compiler: loading waits for this loop */
+            memcpy(scales, row, 1);
+        else
+            memcpy(scales, row, 2);
+        if (g->quant_bytes == 16)
+            copy_groups(quants, row + g->scale_bytes, 4);
+        else
+            copy_groups(quants, row + g->scale_bytes, 8);
+        quants += ROWS * g->quant_bytes;
+        scales += ROWS * g->scale_bytes;
+        row += g->scale_bytes + g->quant_bytes;
+    }
+}
+
+static void fill_floats(const geometry *g, int64_t cols, uint8_t *band, int r, const uint8_t *row)
+{
+    for (int64_t c = 0; c < cols; c++) {
+        if (g->quant_bytes == 4)
+            memcpy(band + (c * ROWS + r) * 4, row + c * 4, 4);
+        else
+            memcpy(band + (c * ROWS + r) * 2, row + c * 2, 2);
+    }
+}
+
 static void fill_row(const ssw_cpu_matrix *m, uint8_t *band, int r, const uint8_t *file_row)
 {
     geometry g = geometry_of(m->dtype);
-    int64_t n_blocks = m->cols / g.n_columns;
-    int unit_bytes = g.n_columns == 1 ? g.quant_bytes : 4;
-    for (int64_t b = 0; b < n_blocks; b++) {
-        const uint8_t *block = file_row + b * (g.scale_bytes + g.quant_bytes);
-        if (g.scale_bytes > 0)
-            memcpy(band + scale_offset(&g, n_blocks, b, r), block, (size_t)g.scale_bytes);
-        for (int i = 0; i < g.quant_bytes / unit_bytes; i++)
-            memcpy(band + quant_offset(&g, b, r, unit_bytes, i), block + g.scale_bytes + i * unit_bytes,
-                   (size_t)unit_bytes);
-    }
+    if (g.n_columns == 1)
+        fill_floats(&g, m->cols, band, r, file_row);
+    else
+        fill_quantised(&g, m->cols / g.n_columns, band, r, file_row);
 }
 
 void ssw_cpu_matrix_fill(ssw_cpu_matrix *matrix, const void *file_data, int worker, int n_workers)
