@@ -492,6 +492,17 @@ static ssw_status read_manifest(ssw_manifest *manifest, const json_t *object, ss
     return status;
 }
 
+ssw_status ssw_manifest_parse(ssw_manifest *manifest, const char *text, size_t n_bytes, ssw_error *err)
+{
+    json_error_t where;
+    json_t *object = json_loadb(text, n_bytes, JSON_REJECT_DUPLICATES, &where);
+    if (!object)
+        return ssw_error_set(err, SSW_ERR_FORMAT, "line %d: %s", where.line, where.text);
+    ssw_status status = read_manifest(manifest, object, err);
+    json_decref(object);
+    return status;
+}
+
 ssw_status ssw_manifest_read(ssw_manifest *manifest, const char *dir, ssw_error *err)
 {
     char path[PATH_BYTES_MAX];
@@ -502,13 +513,8 @@ ssw_status ssw_manifest_read(ssw_manifest *manifest, const char *dir, ssw_error 
     ssw_status status = ssw_text_file_read(path, SSW_MANIFEST_BYTES_MAX, &text, &n_bytes, err);
     if (status)
         return status;
-    json_error_t where;
-    json_t *object = json_loadb(text, n_bytes, JSON_REJECT_DUPLICATES, &where);
-    if (!object)
-        status = ssw_error_set(err, SSW_ERR_FORMAT, "%s: line %d: %s", path, where.line, where.text);
-    else if ((status = read_manifest(manifest, object, err)))
+    if ((status = ssw_manifest_parse(manifest, text, n_bytes, err)))
         ssw_error_prefix(err, "%s", path);
-    json_decref(object);
     free(text);
     return status;
 }

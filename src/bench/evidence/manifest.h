@@ -98,7 +98,10 @@ int ssw_manifest_find_prompt(const ssw_manifest *manifest, const char *id);
 /* Writes DIR/manifest.json, which must not exist yet. */
 ssw_status ssw_manifest_write(const ssw_manifest *manifest, const char *dir, ssw_error *err);
 
-/* Reads DIR/manifest.json into an initialised manifest and checks the schema. */
+/* From the file's text into an initialised manifest; checks the schema. */
+ssw_status ssw_manifest_parse(ssw_manifest *manifest, const char *text, size_t n_bytes, ssw_error *err);
+
+/* The same from DIR/manifest.json; errors name the file. */
 ssw_status ssw_manifest_read(ssw_manifest *manifest, const char *dir, ssw_error *err);
 
 #endif
