@@ -3,6 +3,8 @@
 
 #include "serve/wire_text.h"
 
+#define PLACE "place" /* where a token's text begins in the content; taken out before the entry is given */
+
 ssw_status ssw_text_stream_init(ssw_text_stream *stream, const ssw_tokenizer *tokenizer, const ssw_chat *chat,
                                 const ssw_generation_request *request, ssw_error *err)
 {
@@ -62,6 +64,7 @@ static void note_logprobs(ssw_text_stream *stream, const ssw_queued_token *token
         json_array_append_new(top,
                               describe_token(stream->tokenizer, token->top[i].token, token->top[i].logprob));
     json_object_set_new(entry, "top_logprobs", top);
+    json_object_set_new(entry, PLACE, json_integer(stream->n_before_filter));
     json_array_append_new(stream->undecided, entry);
 }
 
@@ -78,6 +81,16 @@ static void sort_logprobs(ssw_text_stream *stream, const ssw_queued_token *token
     json_array_clear(stream->undecided);
 }
 
+static bool filter_content(ssw_text_stream *stream)
+{
+    size_t n_before = stream->content.n_bytes;
+    bool has_stopped = ssw_stop_filter_push(&stream->filter, ssw_strbuf_text(&stream->raw),
+                                            stream->raw.n_bytes, &stream->content);
+    stream->n_before_filter += (int64_t)stream->raw.n_bytes;
+    stream->n_given += (int64_t)(stream->content.n_bytes - n_before);
+    return has_stopped;
+}
+
 bool ssw_text_stream_push(ssw_text_stream *stream, const ssw_queued_token *token)
 {
     ssw_strbuf_clear(&stream->raw);
@@ -87,8 +100,7 @@ bool ssw_text_stream_push(ssw_text_stream *stream, const ssw_queued_token *token
         ssw_detokenizer_push(&stream->detokenizer, token->token, &stream->raw);
     if (stream->wants_logprobs)
         sort_logprobs(stream, token, stream->raw.n_bytes > 0);
-    return ssw_stop_filter_push(&stream->filter, ssw_strbuf_text(&stream->raw), stream->raw.n_bytes,
-                                &stream->content);
+    return filter_content(stream);
 }
 
 void ssw_text_stream_flush(ssw_text_stream *stream)
@@ -98,16 +110,27 @@ void ssw_text_stream_flush(ssw_text_stream *stream)
         ssw_chat_parser_flush(stream->parser, &stream->raw, &stream->reasoning);
     else
         ssw_detokenizer_flush(&stream->detokenizer, &stream->raw);
-    if (!ssw_stop_filter_push(&stream->filter, ssw_strbuf_text(&stream->raw), stream->raw.n_bytes,
-                              &stream->content))
-        ssw_stop_filter_flush(&stream->filter, &stream->content);
+    if (filter_content(stream))
+        return;
+    ssw_stop_filter_flush(&stream->filter, &stream->content);
+    stream->n_given = INT64_MAX; /* nothing is held back any more */
 }
 
 json_t *ssw_text_stream_take_logprobs(ssw_text_stream *stream)
 {
     if (!stream->wants_logprobs)
         return NULL;
-    json_t *taken = stream->logprobs;
-    stream->logprobs = json_array();
+    json_t *taken = json_array(), *kept = json_array();
+    size_t i;
+    json_t *entry;
+    json_array_foreach(stream->logprobs, i, entry)
+    {
+        bool is_given = json_integer_value(json_object_get(entry, PLACE)) < stream->n_given;
+        if (is_given)
+            json_object_del(entry, PLACE);
+        json_array_append(is_given ? taken : kept, entry);
+    }
+    json_decref(stream->logprobs);
+    stream->logprobs = kept;
     return taken;
 }

@@ -22,9 +22,11 @@ typedef struct ssw_text_stream {
     ssw_stop_filter filter;
     bool wants_logprobs;
     int32_t n_top;
-    json_t *undecided; /* logprobs of tokens that gave no text yet */
-    json_t *logprobs;  /* of `content`, or of text that the filter holds back */
-    ssw_strbuf raw;    /* content before the filter */
+    json_t *undecided; /* logprobs of tokens that gave no text yet, with the place in the content where they
+                          begin */
+    json_t *logprobs;  /* of the content, that which the filter holds back too */
+    int64_t n_before_filter, n_given; /* bytes of content so far */
+    ssw_strbuf raw;                   /* content before the filter */
     /* what the last push or flush gave; the caller clears them */
     ssw_strbuf content;
     ssw_strbuf reasoning;

@@ -88,6 +88,17 @@ const tests = {
     const cut = await client.chat.completions.create({ ...ask, stop: [stop] });
     assert.equal(cut.choices[0].message.content, text.slice(0, text.indexOf(stop)));
     assert.equal(cut.choices[0].finish_reason, 'stop');
+    for (const stream of [false, true]) { // logprobs end with the token that the content ends in
+      let content = '', tokens = [];
+      const answer = await client.chat.completions.create({ ...ask, stop: [stop], logprobs: true, stream });
+      for await (const part of stream ? answer : [answer]) {
+        content += (part.choices[0]?.delta ?? part.choices[0]?.message)?.content ?? '';
+        tokens.push(...(part.choices[0]?.logprobs?.content ?? []).map((entry) => entry.token));
+      }
+      assert.equal(content, text.slice(0, text.indexOf(stop)));
+      assert.ok(tokens.join('').startsWith(content));
+      assert.ok(tokens.slice(0, -1).join('').length < content.length);
+    }
   },
 
   async 'embeddings, as the client asks for them and as floats'() {
