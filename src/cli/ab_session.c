@@ -22,8 +22,8 @@
 #include "bench/run/recount.h"
 #include "bench/run/runner.h"
 #include "cli/ab_screen.h"
-#include "cli/cache_dir.h"
 #include "cli/build_commit.h"
+#include "cli/cache_dir.h"
 #include "cli/commands.h"
 #ifdef SSW_HAVE_REPORT
 #include "bench/report/report.h"

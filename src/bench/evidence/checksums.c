@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/strbuf.h"
 #include "base/sha256.h"
+#include "base/strbuf.h"
 #include "bench/evidence/text_file.h"
 
 enum { PATH_BYTES_MAX = 4096 + 300, TEXT_BYTES_MAX = 1 << 20 };

@@ -9,8 +9,8 @@
 
 #include <stdbool.h>
 
-#include "bench/evidence/sample.h"
 #include "base/sha256.h"
+#include "bench/evidence/sample.h"
 
 /* <|channel|>analysis<|message|> ... <|end|><|start|>assistant<|channel|>final<|message|> ... <|return|> is
  * 10 tokens; some more for a text that the model did not write in its tokenizer's own way. */
