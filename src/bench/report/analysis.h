@@ -124,6 +124,10 @@ const char *ssw_memory_phase_key(int phase);    /* "loaded", "peak" */
  * was. */
 ssw_memory ssw_analysis_headline_memory(const ssw_analysis *analysis);
 
+/* Without a GPU: host memory differs by at most SSW_OFFLOAD_TOLERANCE of the experts' bytes, or its interval
+ * holds 0 and stays below half of them. saved: of the arm that adds --cpu-moe. */
+bool ssw_analysis_says_nothing_moved(const ssw_analysis *analysis, const ssw_summary *saved);
+
 /* The parts, in the order in which open calls them. */
 ssw_status ssw_analysis_compare(ssw_analysis *analysis, ssw_error *err);
 ssw_status ssw_analysis_measure_memory(ssw_analysis *analysis, ssw_error *err);

@@ -159,3 +159,14 @@ void ssw_analysis_prove_offload(ssw_analysis *analysis)
     else
         analysis->proof = SSW_OFFLOAD_DISAGREES;
 }
+
+bool ssw_analysis_says_nothing_moved(const ssw_analysis *analysis, const ssw_summary *saved)
+{
+    double experts = (double)analysis->evidence->manifest.model.expert_bytes;
+    if (saved->n == 0)
+        return false;
+    if (fabs(saved->mean) <= SSW_OFFLOAD_TOLERANCE * experts)
+        return true;
+    return saved->ci_low <= 0 && saved->ci_high >= 0 && saved->ci_high < experts / 2 &&
+           saved->ci_low > -experts / 2;
+}

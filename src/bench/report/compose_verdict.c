@@ -11,22 +11,39 @@ static void write(ssw_composer *composer, const char *text)
     ssw_page_write(composer->page, SSW_PAGE_PLAIN, text);
 }
 
-static void write_interval(ssw_composer *composer, const ssw_ratio *ratio)
+static bool leaves_one(const ssw_ratio *ratio)
 {
+    return ratio->ci_low > 1 || ratio->ci_high < 1;
+}
+
+/* The interval over pairs; where that alone would claim a difference, also what stands against it. */
+static void write_interval(ssw_composer *composer, const ssw_comparison *comparison)
+{
+    const ssw_ratio *pairs = &comparison->by_pair, *blocks = &comparison->by_block;
     ssw_number_text interval;
-    ssw_page_print(composer->page, SSW_PAGE_PLAIN, ", 95 %% interval %s, %zu pairs)",
-                   ssw_number_format_interval(interval, ratio->ci_low, ratio->ci_high), ratio->n);
+    ssw_page_print(composer->page, SSW_PAGE_PLAIN, ", 95 %% interval %s, %zu pairs",
+                   ssw_number_format_interval(interval, pairs->ci_low, pairs->ci_high), pairs->n);
+    if (comparison->verdict == SSW_VERDICT_NOT_SHOWN && leaves_one(pairs)) {
+        if (blocks->n >= 2 && !leaves_one(blocks))
+            ssw_page_print(composer->page, SSW_PAGE_PLAIN,
+                           ", but %s over the %zu blocks: server starts differ",
+                           ssw_number_format_interval(interval, blocks->ci_low, blocks->ci_high), blocks->n);
+        else
+            write(composer, ", but inside what the A/A arm shows");
+    }
+    write(composer, ")");
 }
 
 static void write_ratio(ssw_composer *composer, size_t arm, ssw_metric metric)
 {
-    const ssw_ratio *ratio = &composer->analysis->arms[arm].comparisons[metric].by_pair;
+    const ssw_comparison *comparison = &composer->analysis->arms[arm].comparisons[metric];
+    const ssw_ratio *ratio = &comparison->by_pair;
     ssw_number_text text;
     int decimals = ssw_number_decimals(ratio->ratio, (ratio->ci_high - ratio->ci_low) / 2);
     write(composer, " (ratio ");
     ssw_page_write_figure(composer->page, SSW_PAGE_PLAIN, ssw_compose_ratio(composer, arm, metric),
                           ssw_number_format(text, ratio->ratio, decimals));
-    write_interval(composer, ratio);
+    write_interval(composer, comparison);
 }
 
 /* "decode rate 30.6 % lower (ratio ...)", or why nothing can be said. */
@@ -118,12 +135,14 @@ static void write_limits(ssw_composer *composer, size_t arm)
             continue;
         const ssw_metric_traits *traits = ssw_metric_describe(metrics[i]);
         double at_best = (comparison->detectable - 1) * 100;
-        double allowed = (ssw_stats_largest_allowed(&comparison->by_pair) - 1) * 100;
+        double by_pair = ssw_stats_largest_allowed(&comparison->by_pair);
+        double allowed = (fmax(by_pair, ssw_stats_largest_allowed(&comparison->by_block)) - 1) * 100;
         ssw_number_text first, second;
         ssw_figure smallest = ssw_compose_plain(
             at_best, "%", "smallest true change that 80 runs of 100 would show", comparison->by_pair.n);
         ssw_figure largest = ssw_compose_plain(
-            allowed, "%", "farther end of the ratio's 95 % interval from 1", comparison->by_pair.n);
+            allowed, "%", "farther end from 1 of the ratio's 95 % intervals, by pair and by block",
+            comparison->by_pair.n);
         const char *arm_name = ssw_compose_arm_name(composer, arm);
         const ssw_figure *figure =
             ssw_figures_put(composer->figures, &smallest, "%s.%s.detectable_percent", traits->key, arm_name);
@@ -167,15 +186,19 @@ static void write_no_gpu(ssw_composer *composer)
     }
     const ssw_summary *saved =
         &analysis->arms[analysis->proof_arm].memory_comparisons[memory][SSW_PHASE_LOADED].saved;
-    bool nothing_moved = saved->n > 0 && fabs(saved->mean) <= SSW_OFFLOAD_TOLERANCE * experts;
-    write(composer, nothing_moved ? "Host memory agrees: after load both arms hold the same within "
-                                  : "Yet after load the arms' host memory differs by ");
-    write_bytes(composer, fabs(saved->mean), "offload.host_difference",
-                "mean over blocks of |host memory of the first arm − of the other|, after load", saved->n);
+    bool agrees = ssw_analysis_says_nothing_moved(analysis, saved);
+    ssw_number_text text;
+    write(composer, agrees ? "Host memory agrees: after load it differs by "
+                           : "Yet after load the arms' host memory differs by ");
+    write_bytes(composer, saved->mean, "offload.host_difference",
+                "mean over blocks of host memory of the first arm − of the other, after load", saved->n);
+    if (saved->n > 1)
+        ssw_page_print(composer->page, SSW_PAGE_PLAIN, " %s",
+                       ssw_number_format_interval(text, saved->ci_low / 1048576, saved->ci_high / 1048576));
     write(composer, "; the expert tensors are ");
     write_bytes(composer, experts, "model.expert_bytes", "sum over the GGUF's expert tensors", 1);
-    write(composer, nothing_moved ? ". Differences below are noise, or the flag's own cost, not offload."
-                                  : ". This run does not explain it.");
+    write(composer, agrees ? ". Differences below are noise, or the flag's own cost, not offload."
+                           : ". This run does not explain it.");
 }
 
 static void write_proof(ssw_composer *composer)
