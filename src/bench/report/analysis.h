@@ -128,6 +128,13 @@ ssw_memory ssw_analysis_headline_memory(const ssw_analysis *analysis);
  * holds 0 and stays below half of them. saved: of the arm that adds --cpu-moe. */
 bool ssw_analysis_says_nothing_moved(const ssw_analysis *analysis, const ssw_summary *saved);
 
+/* The arm's text frames came many at once: the mean of their median gaps is below half the mean ITL. */
+bool ssw_analysis_has_bursts(const ssw_analysis *analysis, size_t arm);
+
+/* The rate that a headline speaks of: the decode rate, or TPS where frames of some arm came in bursts, since
+ * then the first and the last frame say little about decoding. */
+ssw_metric ssw_analysis_headline_rate(const ssw_analysis *analysis);
+
 /* The parts, in the order in which open calls them. */
 ssw_status ssw_analysis_compare(ssw_analysis *analysis, ssw_error *err);
 ssw_status ssw_analysis_measure_memory(ssw_analysis *analysis, ssw_error *err);

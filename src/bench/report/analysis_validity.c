@@ -170,3 +170,19 @@ bool ssw_analysis_says_nothing_moved(const ssw_analysis *analysis, const ssw_sum
     return saved->ci_low <= 0 && saved->ci_high >= 0 && saved->ci_high < experts / 2 &&
            saved->ci_low > -experts / 2;
 }
+
+bool ssw_analysis_has_bursts(const ssw_analysis *analysis, size_t arm)
+{
+    const double share_max = 0.5; /* tokens that come one by one have a median gap near their ITL */
+    const ssw_summary *metrics = analysis->arms[arm].metrics;
+    return metrics[SSW_METRIC_CHUNK_GAP].mean < share_max * metrics[SSW_METRIC_ITL].mean; /* false for NAN */
+}
+
+ssw_metric ssw_analysis_headline_rate(const ssw_analysis *analysis)
+{
+    for (size_t arm = 0; arm < analysis->n_arms; arm++) {
+        if (ssw_analysis_has_bursts(analysis, arm))
+            return SSW_METRIC_TPS;
+    }
+    return SSW_METRIC_DECODE_RATE;
+}

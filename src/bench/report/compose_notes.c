@@ -141,14 +141,12 @@ static void write_outliers(ssw_composer *composer)
  * decoding. */
 static void write_bursts(ssw_composer *composer)
 {
-    static const double share_max =
-        0.5; /* of ITL; tokens that come one by one have a median gap near their ITL */
     const ssw_analysis *analysis = composer->analysis;
     for (size_t arm = 0; arm < analysis->n_arms; arm++) {
         const ssw_summary *gap = &analysis->arms[arm].metrics[SSW_METRIC_CHUNK_GAP];
         const ssw_summary *itl = &analysis->arms[arm].metrics[SSW_METRIC_ITL];
         ssw_number_text text;
-        if (!(gap->mean < share_max * itl->mean))
+        if (!ssw_analysis_has_bursts(analysis, arm))
             continue;
         ssw_page_cell_add(composer->page, false, SSW_PAGE_BAD);
         ssw_page_print(composer->page, SSW_PAGE_PLAIN,
@@ -160,9 +158,9 @@ static void write_bursts(ssw_composer *composer)
         ssw_page_write(composer->page, SSW_PAGE_PLAIN, " ms, but a token takes ");
         ssw_page_write_figure(composer->page, SSW_PAGE_PLAIN, ssw_compose_mean(composer, arm, SSW_METRIC_ITL),
                               ssw_number_format(text, itl->mean, 2));
-        ssw_page_write(
-            composer->page, SSW_PAGE_PLAIN,
-            " ms. TTFT, ITL and decode rate then hold the burst's size too; TPS and E2E are safer.");
+        ssw_page_write(composer->page, SSW_PAGE_PLAIN,
+                       " ms. TTFT, ITL and decode rate then hold the burst's size too; the verdict speaks of "
+                       "TPS instead.");
     }
 }
 

@@ -119,7 +119,7 @@ static void write_arm_sentence(ssw_composer *composer, size_t arm)
         write_memory_effect(composer, arm, SSW_MEMORY_VRAM);
         write(composer, "; ");
     }
-    write_effect(composer, arm, SSW_METRIC_DECODE_RATE);
+    write_effect(composer, arm, ssw_analysis_headline_rate(analysis));
     write(composer, "; ");
     write_effect(composer, arm, SSW_METRIC_TTFT);
     write(composer, ".");
@@ -128,7 +128,7 @@ static void write_arm_sentence(ssw_composer *composer, size_t arm)
 /* What a run of this size can show at best; only where something was not shown. */
 static void write_limits(ssw_composer *composer, size_t arm)
 {
-    static const ssw_metric metrics[] = {SSW_METRIC_DECODE_RATE, SSW_METRIC_TTFT};
+    const ssw_metric metrics[] = {ssw_analysis_headline_rate(composer->analysis), SSW_METRIC_TTFT};
     for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++) {
         const ssw_comparison *comparison = &composer->analysis->arms[arm].comparisons[metrics[i]];
         if (comparison->verdict != SSW_VERDICT_NOT_SHOWN)
@@ -251,13 +251,14 @@ static void write_failures(ssw_composer *composer)
 /* One arm: no comparison, only what it did. */
 static void write_single(ssw_composer *composer)
 {
-    const ssw_summary *rate = &composer->analysis->arms[0].metrics[SSW_METRIC_DECODE_RATE];
+    const ssw_metric metric = ssw_analysis_headline_rate(composer->analysis);
+    const ssw_summary *rate = &composer->analysis->arms[0].metrics[metric];
     ssw_number_text text;
     ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
     ssw_page_write(composer->page, SSW_PAGE_CODE, ssw_compose_arm_name(composer, 0));
-    write(composer, " alone, nothing to compare with: decode rate ");
-    ssw_page_write_figure(composer->page, SSW_PAGE_PLAIN,
-                          ssw_compose_mean(composer, 0, SSW_METRIC_DECODE_RATE),
+    write(composer, " alone, nothing to compare with: ");
+    ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s ", ssw_metric_describe(metric)->name);
+    ssw_page_write_figure(composer->page, SSW_PAGE_PLAIN, ssw_compose_mean(composer, 0, metric),
                           ssw_number_format_spread(text, rate->mean, rate->sd));
     ssw_page_print(composer->page, SSW_PAGE_PLAIN, " tokens/s (N = %zu).", rate->n);
 }

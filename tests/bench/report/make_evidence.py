@@ -9,6 +9,7 @@ numbers come from a fixed seed. Cases:
   hostile     names, prompts, replies and errors that try to be markup, and one flagged sample
   crash       a server that crashed, with requests missing
   sequential  the published form, one start of each server
+  bursts      as cpu, with eight tokens handed over at a time
   three       three arms, one of them the first again (A/A)
 """
 import hashlib
@@ -84,7 +85,7 @@ class Run:
         identifier = f"b{block}.p{position}.{name}." + (f"warmup.r{run}" if warmup else f"q{prompt + 1}.r{run}")
         frames = [{"t_ns": send + ttft - 1 * MS, "n_bytes": 80, "kind": "role"}]
         words = [HOSTILE + " "] + ["word "] * (n - 1) if self.hostile else ["word "] * n
-        frames += [{"t_ns": send + ttft + i * gap + self.random.randrange(0, 50_000), "n_bytes": 90, "kind": "content",
+        frames += [{"t_ns": send + ttft + (i - i % 8 if self.case == "bursts" else i) * gap + i % 8 * 1000 + self.random.randrange(1000), "n_bytes": 90, "kind": "content",
                     "text": words[i]} for i in range(n)]
         last = frames[-1]["t_ns"]
         frames += [{"t_ns": last + 10_000, "n_bytes": 70, "kind": "finish"}, {"t_ns": last + 20_000, "n_bytes": 99, "kind": "usage"},

@@ -86,6 +86,12 @@ cpu)
     expect report.md "Tokens were not counted by us for every reply"
     expect report.md 'decode rate: N = 12 shows '
     ;;
+bursts)
+    make_evidence bursts
+    make_report
+    expect report.md 'Frames of baseline came in bursts'
+    expect report.md '**no difference shown** in TPS'
+    ;;
 hostile)
     make_evidence hostile
     make_report
