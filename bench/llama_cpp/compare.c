@@ -12,11 +12,11 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/pool.h"
+#include "base/read_bandwidth.h"
 #include "llama_ref.h"
 #include "seesaw/engine.h"
 
-enum { ROUNDS_MAX = 101, PREFILLS_MAX = 8, PROBE_MIB = 512, TOKENS_MAX = 1 << 16, PAUSE_MS = 500 };
+enum { ROUNDS_MAX = 101, PREFILLS_MAX = 8, TOKENS_MAX = 1 << 16, PAUSE_MS = 500 };
 
 typedef struct settings {
     const char *model_path;
@@ -156,55 +156,14 @@ static double measure(contest *c, int n)
     return our_median;
 }
 
-/* ---- memory bandwidth ---- */
-
-typedef struct probe {
-    const uint64_t *words;
-    uint64_t n_words;
-    uint64_t sums[SSW_POOL_THREADS_MAX];
-} probe;
-
-static void read_all(void *context, int worker, int n_workers)
-{
-    probe *p = context;
-    uint64_t begin = p->n_words / (uint64_t)n_workers * (uint64_t)worker,
-             end = begin + p->n_words / (uint64_t)n_workers;
-    uint64_t a[32] = {0}, sum = 0;
-    for (uint64_t i = begin; i + 32 <= end; i += 32) {
-        for (int k = 0; k < 32; k++)
-            a[k] += p->words[i + (uint64_t)k];
-    }
-    for (int k = 0; k < 32; k++)
-        sum += a[k];
-    p->sums[worker] = sum;
-}
-
 static double probe_gb_per_s(int threads)
 {
-    ssw_pool *pool;
     ssw_error err;
-    ssw_pool_options options = {.n_threads = threads, .pin = true};
-    probe *p = calloc(1, sizeof *p);
-    size_t n_bytes = (size_t)PROBE_MIB << 20;
-    uint64_t *words = aligned_alloc(1 << 21, n_bytes);
-    double best = 0;
-    if (!p || !words || ssw_pool_open(&options, &pool, &err) != SSW_OK)
-        stop("probe", &(ssw_error){.message = "no memory or threads"});
-    memset(words, 1, n_bytes);
-    p->words = words;
-    p->n_words = n_bytes / sizeof *words;
-    for (int i = 0; i < 7; i++) {
-        int64_t start_ns = ssw_clock_now_ns();
-        ssw_pool_run(pool, read_all, p);
-        double rate = (double)n_bytes / (double)(ssw_clock_now_ns() - start_ns);
-        best = rate > best ? rate : best;
-    }
-    if (p->sums[0] == 42) /* keeps the sums alive */
-        printf("\n");
-    ssw_pool_close(pool);
-    free(words);
-    free(p);
-    return best;
+    ssw_read_bandwidth_options options = {.n_threads = threads};
+    ssw_read_bandwidth found;
+    if (ssw_read_bandwidth_measure(&options, &found, &err) != SSW_OK)
+        stop("memory reads", &err);
+    return found.best_bytes_per_s / 1e9;
 }
 
 /* Bytes of weights that one decoded token reads: all but the embedding, and of the experts those chosen. */
@@ -287,8 +246,8 @@ int main(int argc, char **argv)
         (void)measure(&c, s.prefills[i]);
     double probe_after = probe_gb_per_s(s.threads);
     double probed = probe_after > probe_before ? probe_after : probe_before;
-    printf("\nmemory reads %.1f GB/s (best of 14 passes over %d MiB); decode uses %.1f GB/s, %.0f %% of it\n",
-           probed, PROBE_MIB, decode * gb_per_token, 100 * decode * gb_per_token / probed);
+    printf("\nmemory reads %.1f GB/s before, %.1f GB/s after; decode uses %.1f GB/s, %.0f %% of the larger\n",
+           probe_before, probe_after, decode * gb_per_token, 100 * decode * gb_per_token / probed);
     ssw_engine_close(c.engine);
     ssw_llama_close(c.llama);
     free(c.logits);
