@@ -173,8 +173,8 @@ void ssw_plots_name(ssw_plots *plots)
     static const char *const captions[SSW_PLOTS_COUNT] = {
         "Memory after load. Circles: each server start; dot and bar: mean with its 95 % interval.",
         "Time to first token. Circles: each run; dot and bar: mean with its 95 % interval.",
-        "Tokens per second over the whole reply. Circles: each run; dot and bar: mean with its 95 % "
-        "interval."};
+        ("Tokens per second over the whole reply. Circles: each run; dot and bar: mean with its 95 % "
+         "interval.")};
     for (int i = 0; i < SSW_PLOTS_COUNT; i++) {
         plots->plots[i].name = names[i];
         plots->plots[i].caption = captions[i];
