@@ -22,7 +22,7 @@ demo: all
 test: deps-test
 	@tools/configure $(BUILD) --buildtype=release --prefix=$(PREFIX)
 	@ninja -C $(BUILD)
-	@tools/run_tests $(BUILD)
+	@tools/run_tests $(BUILD) --timeout-multiplier 4
 
 check:
 	@tools/check_includes

@@ -8,7 +8,7 @@
 
 #include "engine/sampler.h"
 
-enum { VOCAB_MAX = 3000, DRAWS = 5000 };
+enum { VOCAB_MAX = 1000, DRAWS = 4000 };
 
 static uint64_t test_random_state = 88172645463325252u;
 
