@@ -409,6 +409,14 @@ static void whole_answer_and_stop_strings(void **state)
     raw_exchange(port, CHAT, "{" HELLO ",\"temperature\":0,\"stream\":true,\"stop\":\" world. Th\"}", reply);
     join_deltas(raw_joined(reply), text, sizeof text);
     assert_string_equal(text, "One, two: h\xc3\xa9llo \xf0\x9f\x98\x80");
+    /* log-probabilities stream with their text and end with it */
+    raw_exchange(port, CHAT,
+                 "{" HELLO
+                 ",\"temperature\":0,\"stream\":true,\"logprobs\":true,\"top_logprobs\":2,\"stop\":\" END\"}",
+                 reply);
+    assert_non_null(strstr(raw_joined(reply), "\"top_logprobs\":[{"));
+    assert_null(strstr(raw_joined(reply), "\"token\":\" near"));
+    assert_null(strstr(raw_joined(reply), "\"place\""));
     raw_exchange(port, CHAT, "{" HELLO ",\"temperature\":0,\"max_tokens\":5}", reply);
     expect_status(reply, 200, "\"finish_reason\":\"length\"");
     expect_status(reply, 200, "\"completion_tokens\":5");
