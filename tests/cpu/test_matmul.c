@@ -9,6 +9,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "cpu/kernels.h"
+
 static const ssw_dtype types[] = {SSW_DTYPE_F32,  SSW_DTYPE_F16,  SSW_DTYPE_BF16,
                                   SSW_DTYPE_Q8_0, SSW_DTYPE_Q4_0, SSW_DTYPE_MXFP4};
 enum { N_TYPES = 6 };
@@ -151,6 +153,37 @@ static void batch_does_not_change_a_token(void **state)
     test_free(x);
 }
 
+/* The other tests run the variant that this processor has; both give the same bits. */
+static void vbmi_changes_no_bit(void **state)
+{
+#if defined(__x86_64__)
+    if (!ssw_cpu_isa_available(SSW_CPU_ISA_AVX512VNNI) || !__builtin_cpu_supports("avx512vbmi"))
+        skip();
+    for (int d = 4; d < N_TYPES; d++) {
+        cpu_weights w = cpu_weights_make(types[d], 32, 320, 1, 5);
+        _Alignas(64) float with[16][16] = {{0}}, without[16][16] = {{0}};
+        ssw_q8_block x[SSW_TILE_TOKENS][10];
+        float *values = cpu_case_floats(SSW_TILE_TOKENS * 320, 6);
+        ssw_tile tile = {.band = w.m.data, .band_bytes = w.m.band_bytes, .n_bands = 2, .cols = 320};
+        for (int t = 0; t < SSW_TILE_TOKENS; t++) {
+            ssw_kernels_generic()->quantize(values + t * 320, 320, x[t]);
+            tile.x[t] = x[t];
+        }
+        for (tile.n = 1; tile.n <= SSW_TILE_TOKENS; tile.n++) {
+            tile.out = with;
+            ssw_kernels_tile(ssw_kernels_avx512vnni(true), types[d])(&tile);
+            tile.out = without;
+            ssw_kernels_tile(ssw_kernels_avx512vnni(false), types[d])(&tile);
+            assert_memory_equal(with, without, sizeof with);
+        }
+        test_free(values);
+        cpu_weights_free(&w);
+    }
+#else
+    skip();
+#endif
+}
+
 static void rows_read_back_exactly(void **state)
 {
     for (int d = 0; d < N_TYPES; d++) {
@@ -199,11 +232,9 @@ static void large_memory_is_aligned(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_type_and_size),
-        cmocka_unit_test(float_types_take_any_width),
-        cmocka_unit_test(batch_does_not_change_a_token),
-        cmocka_unit_test(rows_read_back_exactly),
-        cmocka_unit_test(sizes_are_exact),
+        cmocka_unit_test(every_type_and_size),           cmocka_unit_test(float_types_take_any_width),
+        cmocka_unit_test(batch_does_not_change_a_token), cmocka_unit_test(vbmi_changes_no_bit),
+        cmocka_unit_test(rows_read_back_exactly),        cmocka_unit_test(sizes_are_exact),
         cmocka_unit_test(large_memory_is_aligned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
