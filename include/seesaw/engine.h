@@ -1,11 +1,13 @@
 /* seesaw's inference engine: the whole public face.
  *
- * An engine is one loaded model with its placement, its worker pool and room for n_parallel sequences. There are two
- * ways in, not to be mixed on one engine:
+ * An engine is one loaded model with its placement, its worker pool and room for n_parallel sequences. There
+ * are two ways in, not to be mixed on one engine:
  *   - sessions: evaluate tokens and read logits yourself (tests, perplexity, embeddings);
- *   - jobs: submit a prompt with sampling settings to the scheduler thread, get tokens by callback (the server).
+ *   - jobs: submit a prompt with sampling settings to the scheduler thread, get tokens by callback (the
+ * server).
  *
- * Shapes are written [outer][inner]. Unless said otherwise, functions may be called from one thread at a time. */
+ * Shapes are written [outer][inner]. Unless said otherwise, functions may be called from one thread at a
+ * time. */
 #ifndef SEESAW_ENGINE_H
 #define SEESAW_ENGINE_H
 
@@ -81,7 +83,8 @@ typedef struct ssw_engine_info {
 
 const ssw_engine_info *ssw_engine_describe(const ssw_engine *engine);
 const struct ssw_tokenizer *ssw_engine_tokenizer(const ssw_engine *engine);
-const struct ssw_chat *ssw_engine_chat(const ssw_engine *engine); /* NULL when the model has no known chat format */
+const struct ssw_chat *
+ssw_engine_chat(const ssw_engine *engine); /* NULL when the model has no known chat format */
 
 /* ---- sessions ---- */
 
@@ -89,8 +92,8 @@ const struct ssw_chat *ssw_engine_chat(const ssw_engine *engine); /* NULL when t
 ssw_status ssw_session_open(ssw_engine *engine, ssw_session **out, ssw_error *err);
 void ssw_session_close(ssw_session *session);
 int32_t ssw_session_length(const ssw_session *session); /* tokens in the cache */
-/* Forgets all but the first n tokens. With sliding-window layers this works only if the window's rows are still there:
- * otherwise SSW_ERR_UNSUPPORTED and the session is left empty. */
+/* Forgets all but the first n tokens. With sliding-window layers this works only if the window's rows are
+ * still there: otherwise SSW_ERR_UNSUPPORTED and the session is left empty. */
 ssw_status ssw_session_truncate(ssw_session *session, int32_t n, ssw_error *err);
 
 /* Work for one sequence within a step. */
@@ -100,20 +103,21 @@ typedef struct ssw_eval_item {
     int32_t n_tokens;
     float *logits;     /* out, or NULL: [n_vocab] for the last token */
     float *logits_all; /* out, or NULL: [n_tokens][n_vocab] */
-    float *hidden_sum; /* out, or NULL: [n_embd], sum over these tokens of the final normalised hidden state */
+    float
+        *hidden_sum; /* out, or NULL: [n_embd], sum over these tokens of the final normalised hidden state */
 } ssw_eval_item;
 
-/* Evaluates several sequences in one pass over the weights. Items must be of different sessions. On an error the
- * sessions' lengths are as before. Any n_tokens: longer than n_batch is split. */
+/* Evaluates several sequences in one pass over the weights. Items must be of different sessions. On an error
+ * the sessions' lengths are as before. Any n_tokens: longer than n_batch is split. */
 ssw_status ssw_engine_eval(ssw_engine *engine, const ssw_eval_item *items, int32_t n_items, ssw_error *err);
 
 /* ---- jobs ---- */
 
 typedef struct ssw_sampling {
-    float temperature; /* 0: greedy */
-    int32_t top_k;     /* 0: off */
-    float top_p;       /* 1: off */
-    float min_p;       /* 0: off */
+    float temperature;    /* 0: greedy */
+    int32_t top_k;        /* 0: off */
+    float top_p;          /* 1: off */
+    float min_p;          /* 0: off */
     float repeat_penalty; /* 1: off */
     int32_t repeat_last_n;
     uint64_t seed;
@@ -132,7 +136,12 @@ typedef struct ssw_job_request {
     ssw_sampling sampling;
 } ssw_job_request;
 
-typedef enum ssw_finish { SSW_FINISH_STOP, SSW_FINISH_LENGTH, SSW_FINISH_CANCELLED, SSW_FINISH_ERROR } ssw_finish;
+typedef enum ssw_finish {
+    SSW_FINISH_STOP,
+    SSW_FINISH_LENGTH,
+    SSW_FINISH_CANCELLED,
+    SSW_FINISH_ERROR
+} ssw_finish;
 
 typedef struct ssw_logprob {
     int32_t token;
@@ -162,13 +171,15 @@ typedef struct ssw_job_event {
     const ssw_error *error;  /* with SSW_FINISH_ERROR */
 } ssw_job_event;
 
-/* Called on the scheduler thread; must not block. Returning false cancels the job: the end event follows at once with
- * SSW_FINISH_STOP (the callback found a stop string). An end-of-generation token is not reported as a token. */
+/* Called on the scheduler thread; must not block. Returning false cancels the job: the end event follows at
+ * once with SSW_FINISH_STOP (the callback found a stop string). An end-of-generation token is not reported as
+ * a token. */
 typedef bool ssw_job_callback(void *context, const ssw_job_event *event);
 
 enum { SSW_ENGINE_QUEUE_MAX = 256 };
 
-/* Any thread. SSW_ERR_LIMIT when the queue is full or the prompt does not fit the context (the message says which). */
+/* Any thread. SSW_ERR_LIMIT when the queue is full or the prompt does not fit the context (the message says
+ * which). */
 ssw_status ssw_job_submit(ssw_engine *engine, const ssw_job_request *request, ssw_job_callback *callback,
                           void *context, ssw_job **out, ssw_error *err);
 void ssw_job_cancel(ssw_job *job); /* any thread; takes effect within one token */

@@ -1,6 +1,7 @@
 /* A log is a sink that the program hands down; libraries never choose where lines go.
  *
- * A NULL log, or one without a sink, is silent. Sinks may be called from any thread and must not block long. */
+ * A NULL log, or one without a sink, is silent. Sinks may be called from any thread and must not block long.
+ */
 #ifndef SSW_BASE_LOG_H
 #define SSW_BASE_LOG_H
 

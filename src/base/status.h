@@ -30,7 +30,8 @@ typedef struct ssw_error {
     char message[SSW_ERROR_MESSAGE_MAX]; /* one line, no trailing newline, truncated if it must be */
 } ssw_error;
 
-/* Formats a message into err (if not NULL) and returns status, so that `return ssw_error_set(...)` reads well. */
+/* Formats a message into err (if not NULL) and returns status, so that `return ssw_error_set(...)` reads
+ * well. */
 ssw_status ssw_error_set(ssw_error *err, ssw_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -1,7 +1,7 @@
 /* A growable byte string with a hard maximum, always NUL-terminated. Not thread-safe.
  *
- * A failed append (out of memory, or past max_bytes) sets `failed`, leaves the content as it was and makes all
- * later appends do nothing, so that a caller may append many times and check once. */
+ * A failed append (out of memory, or past max_bytes) sets `failed`, leaves the content as it was and makes
+ * all later appends do nothing, so that a caller may append many times and check once. */
 #ifndef SSW_BASE_STRBUF_H
 #define SSW_BASE_STRBUF_H
 

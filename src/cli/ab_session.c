@@ -17,6 +17,7 @@
 
 #include "base/strbuf.h"
 #include "bench/evidence/checksums.h"
+#include "bench/report/report.h"
 #include "bench/run/port_check.h"
 #include "bench/run/prepare.h"
 #include "bench/run/recount.h"
@@ -25,9 +26,6 @@
 #include "cli/build_commit.h"
 #include "cli/cache_dir.h"
 #include "cli/commands.h"
-#ifdef SSW_HAVE_REPORT
-#include "bench/report/report.h"
-#endif
 
 enum { DIR_BYTES_MAX = 3500, NAME_BYTES_MAX = 200, SUMMARY_BYTES_MAX = 1 << 16 };
 
@@ -244,10 +242,9 @@ static int exit_status(const session *s)
     return SSW_EXIT_FAILED;
 }
 
-/* The closing summary; the report's own figures where the report is built. */
+/* The closing summary, of the report's own figures. */
 static ssw_status show_summary(session *s, ssw_error *err)
 {
-#ifdef SSW_HAVE_REPORT
     ssw_strbuf text;
     ssw_report_worth worth = SSW_REPORT_MEASURED;
     ssw_strbuf_init(&text, SUMMARY_BYTES_MAX);
@@ -259,12 +256,6 @@ static ssw_status show_summary(session *s, ssw_error *err)
     }
     ssw_strbuf_deinit(&text);
     return status;
-#else
-    (void)err;
-    ssw_ab_screen_line(s->screen, "\n%d of %d requests measured, %d with a validity flag", s->result.n_done,
-                       s->result.n_total, s->result.n_flagged);
-    return SSW_OK;
-#endif
 }
 
 /* After a complete run: what is computed from the evidence, in the order that keeps SHA256SUMS true. */
@@ -286,13 +277,11 @@ static ssw_status finish_run(session *s, ssw_error *err)
     ssw_ab_screen_close_log(s->screen);
     if (!status)
         status = ssw_checksums_write(s->dir, err);
-#ifdef SSW_HAVE_REPORT
     if (!status && s->options->report) {
         status = ssw_report_write(s->dir, NULL, err);
         if (!status)
             ssw_ab_screen_line(s->screen, "report: %s/report/report.html", s->dir);
     }
-#endif
     return status;
 }
 
