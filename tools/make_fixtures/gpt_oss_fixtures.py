@@ -12,20 +12,17 @@ refused, since a tie may be broken either way.  tests/fixtures/gpt_oss/README.md
 import argparse
 import json
 import os
-import struct
-import sys
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "train_demo"))
+from fixture_files import TEXT, decoded, stored_rows, write_outputs
 import export_gguf
 import gguf_io
 import tokenizer as bpe
 from model import Config, Model, gguf_name, transformers_model
 
-ROWS = 8                 # the last positions whose outputs are stored
 MIN_MARGIN = 0.03        # smallest gap between the last chosen and the first rejected router logit
 
 # YaRN in force: the prompts are longer than the original context of 32.  With these numbers the
@@ -71,10 +68,6 @@ FIXTURES = [
             shape(2, 2, 8, 2, window=32)),
 ]
 
-TEXT = ("the quick brown fox jumps over the lazy dog and then the other fox returns to the house in the "
-        "morning with an answer to the question of the day. ") * 3
-
-
 def kind(fixture, name):
     if name.endswith(("_exps.weight",)):
         return fixture.experts
@@ -113,10 +106,6 @@ def build(fixture, seed):
         tensors[name] = (kind(fixture, name), draw(fixture, name, dims, rng))
     prompt = rng.integers(0, 290, fixture.tokens).tolist()
     return config, tensors, prompt
-
-
-def decoded(tensors):
-    return {n: gguf_io.decode(gguf_io.encode(x, k), k, x.shape) for n, (k, x) in tensors.items()}
 
 
 @torch.no_grad()
@@ -170,13 +159,9 @@ def make(fixture, out, vocabulary):
     difference = float((mine - logits).abs().max())
     assert difference < 2e-4, f"{fixture.name}: our PyTorch differs by {difference}"
     assert margin >= MIN_MARGIN, f"{fixture.name}: router margin {margin}"
-    rows = list(range(fixture.tokens - ROWS, fixture.tokens))
+    rows = stored_rows(fixture.tokens)
     assert float(logits[rows].std()) > 0.8
-    with open(os.path.join(out, fixture.name + ".bin"), "wb") as handle:
-        handle.write(b"SSWF" + struct.pack("<5I", 1, len(prompt), len(rows), config.n_vocab, config.n_embd))
-        handle.write(np.array(prompt, "<i4").tobytes() + np.array(rows, "<i4").tobytes())
-        handle.write(logits[rows].numpy().astype("<f4").tobytes())
-        handle.write(hidden[rows].numpy().astype("<f4").tobytes())
+    write_outputs(os.path.join(out, fixture.name + ".bin"), prompt, logits.numpy(), hidden.numpy())
     with open(os.path.join(out, fixture.name + ".json"), "w", encoding="utf-8") as handle:
         json.dump({"name": fixture.name, "what": fixture.what, "seed": fixture.seed,
                    "matrices": fixture.matrices, "experts": fixture.experts, "config": config.dict(),

@@ -20,6 +20,20 @@ CONTROL, NORMAL = 3, 1
 FILE_TYPE = {"F32": 0, "F16": 1, "Q4_0": 2, "Q8_0": 7, "BF16": 32, "MXFP4": 38}
 
 
+def vocabulary(writer, tokenizer, n_vocab):
+    writer.add("tokenizer.ggml.model", "str", "gpt2")
+    writer.add("tokenizer.ggml.pre", "str", "gpt-4o")
+    assert len(tokenizer.tokens) == n_vocab
+    writer.add("tokenizer.ggml.tokens", "[str]", tokenizer.tokens)
+    writer.add("tokenizer.ggml.token_type", "[i32]",
+               [CONTROL if t in tokenizer.special else NORMAL for t in tokenizer.tokens])
+    writer.add("tokenizer.ggml.merges", "[str]", [" ".join(m) for m in tokenizer.merges])
+    writer.add("tokenizer.ggml.bos_token_id", "u32", tokenizer.special["<|startoftext|>"])
+    writer.add("tokenizer.ggml.eos_token_id", "u32", tokenizer.special["<|return|>"])
+    writer.add("tokenizer.ggml.padding_token_id", "u32", tokenizer.special["<|endoftext|>"])
+    writer.add("tokenizer.ggml.add_bos_token", "bool", False)
+
+
 def metadata(writer, config, tokenizer, name, file_type, size_label=None, chat_template=CHAT_TEMPLATE,
              description=None):
     c, a = config, "gpt-oss."
@@ -52,17 +66,7 @@ def metadata(writer, config, tokenizer, name, file_type, size_label=None, chat_t
     writer.add(a + "attention.sliding_window", "u32", c.window)
     writer.add(a + "expert_feed_forward_length", "u32", c.n_ff)
     writer.add("general.quantization_version", "u32", 2)
-    writer.add("tokenizer.ggml.model", "str", "gpt2")
-    writer.add("tokenizer.ggml.pre", "str", "gpt-4o")
-    assert len(tokenizer.tokens) == c.n_vocab
-    writer.add("tokenizer.ggml.tokens", "[str]", tokenizer.tokens)
-    writer.add("tokenizer.ggml.token_type", "[i32]",
-               [CONTROL if t in tokenizer.special else NORMAL for t in tokenizer.tokens])
-    writer.add("tokenizer.ggml.merges", "[str]", [" ".join(m) for m in tokenizer.merges])
-    writer.add("tokenizer.ggml.bos_token_id", "u32", tokenizer.special["<|startoftext|>"])
-    writer.add("tokenizer.ggml.eos_token_id", "u32", tokenizer.special["<|return|>"])
-    writer.add("tokenizer.ggml.padding_token_id", "u32", tokenizer.special["<|endoftext|>"])
-    writer.add("tokenizer.ggml.add_bos_token", "bool", False)
+    vocabulary(writer, tokenizer, c.n_vocab)
     if chat_template:
         writer.add("tokenizer.chat_template", "str", chat_template)
 
