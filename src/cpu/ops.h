@@ -253,7 +253,11 @@ void ssw_cpu_attention(ssw_cpu_worker *worker, const ssw_cpu_attention_args *arg
 
 typedef enum ssw_cpu_route_kind {
     SSW_CPU_ROUTE_TOPK_SOFTMAX, /* the k largest logits, softmax over those (gpt-oss) */
-    SSW_CPU_ROUTE_SOFTMAX_TOPK  /* softmax over all, then the k largest (mixtral, deepseek, qwen3moe) */
+    SSW_CPU_ROUTE_SOFTMAX_TOPK, /* softmax over all, then the k largest (mixtral, deepseek, qwen3moe) */
+    /* SparseMixer-v2 at inference (arXiv:2409.12136; phimoe), one choice after the other: the largest logit m
+     * that is left, weighed by a softmax over those left with (m - logit) / max(|logit|, m) <= 2 jitter. The
+     * weights need not add up to 1. */
+    SSW_CPU_ROUTE_SPARSEMIXER
 } ssw_cpu_route_kind;
 
 typedef struct ssw_cpu_route_args {
@@ -262,6 +266,7 @@ typedef struct ssw_cpu_route_args {
     int32_t n_experts, n_used;
     ssw_cpu_route_kind kind;
     bool renormalise; /* SOFTMAX_TOPK: weights divided by their sum */
+    float jitter;     /* SPARSEMIXER: 0.01 in the published model */
     float scale;      /* of the weights; 1 as a rule */
     int32_t *chosen;  /* out [n][n_used], best first; of equals the lower number */
     float *weights;   /* out [n][n_used] */

@@ -34,6 +34,36 @@ static void weigh(const ssw_cpu_route_args *args, const float *logits, const int
         weights[j] *= scale;
 }
 
+static bool is_chosen(const int32_t *chosen, int n, int expert)
+{
+    for (int j = 0; j < n; j++) {
+        if (chosen[j] == expert)
+            return true;
+    }
+    return false;
+}
+
+/* The windows are computed in float, as the publisher's code does: which side of the edge a logit falls on
+ * must be the same. */
+static void mix_sparsely(const ssw_cpu_route_args *args, const float *logits, int32_t *chosen, float *weights)
+{
+    for (int j = 0; j < args->n_used; j++) {
+        int best = -1;
+        for (int e = 0; e < args->n_experts; e++) {
+            if (!is_chosen(chosen, j, e) && (best < 0 || logits[e] > logits[best]))
+                best = e;
+        }
+        float sum = 0;
+        for (int e = 0; e < args->n_experts; e++) {
+            float distance = (logits[best] - logits[e]) / fmaxf(fabsf(logits[e]), logits[best]);
+            if (!is_chosen(chosen, j, e) && !(distance > 2 * args->jitter))
+                sum += expf(logits[e] - logits[best]);
+        }
+        chosen[j] = best;
+        weights[j] = args->scale / sum;
+    }
+}
+
 void ssw_cpu_route(ssw_cpu_worker *worker, const ssw_cpu_route_args *args)
 {
     assert(args->n_used >= 1 && args->n_used <= args->n_experts && args->n_used <= SSW_CPU_EXPERTS_USED_MAX);
@@ -42,7 +72,12 @@ void ssw_cpu_route(ssw_cpu_worker *worker, const ssw_cpu_route_args *args)
     for (int64_t t = span.begin; t < span.end; t++) {
         const float *logits = args->logits + t * args->logits_stride;
         int32_t *chosen = args->chosen + t * args->n_used;
+        float *weights = args->weights + t * args->n_used;
+        if (args->kind == SSW_CPU_ROUTE_SPARSEMIXER) {
+            mix_sparsely(args, logits, chosen, weights);
+            continue;
+        }
         select_top(logits, args->n_experts, args->n_used, chosen);
-        weigh(args, logits, chosen, args->weights + t * args->n_used);
+        weigh(args, logits, chosen, weights);
     }
 }

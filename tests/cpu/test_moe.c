@@ -257,11 +257,44 @@ static void routes_as_written_out_by_hand(void **state)
     cpu_case_close(&c);
 }
 
+/* Windows of 2 per cent, worked out by hand: a positive and a negative row, and ties. */
+static void sparsemixer_as_written_out_by_hand(void **state)
+{
+    const float logits[3][5] = {
+        {9.9f, 5, 10, 9.75f, -10}, /* 10: only 9.9 within 0.2; then 9.9: 9.75 within 0.198 */
+        {-10.1f, -10, -10.5f, -30,
+         0} /* 0: 0/0 counts as within, the others are 1 away; then -10: 10.1, not 10.5 */,
+        {3, 3, 3, 1, 1}};
+    const int32_t want[6] = {2, 0, 4, 1, 0, 1};
+    const double want_weights[6] = {
+        1 / (1 + exp(-0.1)), 1 / (1 + exp(-0.15)), 1, 1 / (1 + exp(-0.1)), 1.0 / 3, 1.0 / 2};
+    int32_t chosen[6];
+    float weights[6];
+    cpu_case c;
+    assert_true(cpu_case_open(&c, SSW_CPU_ISA_GENERIC, 2));
+    ssw_cpu_route_args args = {.logits = &logits[0][0],
+                               .logits_stride = 5,
+                               .n = 3,
+                               .n_experts = 5,
+                               .n_used = 2,
+                               .kind = SSW_CPU_ROUTE_SPARSEMIXER,
+                               .jitter = 0.01f,
+                               .scale = 1,
+                               .chosen = chosen,
+                               .weights = weights};
+    cpu_case_run(&c, route_op, &args);
+    assert_memory_equal(chosen, want, sizeof want);
+    for (int i = 0; i < 6; i++)
+        assert_float_equal(weights[i], want_weights[i], 1e-6);
+    cpu_case_close(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(experts_of_every_shape),
         cmocka_unit_test(routes_as_written_out_by_hand),
+        cmocka_unit_test(sparsemixer_as_written_out_by_hand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
