@@ -36,14 +36,21 @@ enum {
     SSW_ENGINE_LAYERS_ALL = 1 << 20 /* n_cpu_moe: every layer */
 };
 
+/* What to compute where a foreign engine differs from the publisher's code; docs/CONFORMANCE.md lists the differences. */
+typedef enum ssw_engine_compat {
+    SSW_ENGINE_COMPAT_PUBLISHER,
+    SSW_ENGINE_COMPAT_LLAMA_CPP /* what llama.cpp computes, for comparisons with it */
+} ssw_engine_compat;
+
 typedef struct ssw_engine_options {
     const char *model_path;
-    int32_t ctx_size;   /* tokens per sequence; 0: the model's own, at most 8192 */
+    int32_t ctx_size;   /* tokens per sequence; 0: the model's own, at most 8192, and no longer than its short RoPE factors */
     int32_t n_parallel; /* sequences at once; 0: 1 */
     int32_t n_batch;    /* tokens per prefill step; 0: 512 */
     int32_t n_threads;  /* 0: one per physical core */
     int32_t n_cpu_moe;  /* keep the experts of the first N layers in host memory; 0: none */
     bool pin_threads;
+    ssw_engine_compat compat;
     bool use_reference_ops; /* the plain C operations only, to compare with */
     ssw_log log;
 } ssw_engine_options;

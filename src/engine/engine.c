@@ -27,15 +27,22 @@ static ssw_status check_range(const char *name, int64_t value, int64_t min, int6
                          (long long)min, (long long)max);
 }
 
+/* A model with long RoPE factors uses them for every token of a longer context: no longer than is needed. */
+static int32_t default_context(const ssw_model *model)
+{
+    int32_t ctx = model->hparams.ctx_train, original = model->hparams.rope.original_context;
+    if (ssw_model_tensor(model, -1, SSW_MODEL_ROPE_LONG) && ctx > original)
+        ctx = original;
+    return ctx < DEFAULT_CTX_MAX ? ctx : DEFAULT_CTX_MAX;
+}
+
 /* Sizes as asked for, or their defaults. */
 static ssw_status settle_sizes(ssw_engine *engine, const ssw_engine_options *o, ssw_error *err)
 {
     ssw_engine_info *info = &engine->info;
     int32_t ctx_train = engine->model.hparams.ctx_train;
     info->ctx_train = ctx_train;
-    info->ctx_size = o->ctx_size != 0              ? o->ctx_size
-                     : ctx_train < DEFAULT_CTX_MAX ? ctx_train
-                                                   : DEFAULT_CTX_MAX;
+    info->ctx_size = o->ctx_size != 0 ? o->ctx_size : default_context(&engine->model);
     info->n_parallel = o->n_parallel != 0 ? o->n_parallel : 1;
     info->n_batch = o->n_batch != 0 ? o->n_batch : DEFAULT_BATCH;
     ssw_status status = check_range("ctx_size", info->ctx_size, 1, SSW_MODEL_CTX_MAX, err);
@@ -68,14 +75,19 @@ static bool has_tokenizer(const ssw_gguf *gguf)
            !(kind.n_bytes == 8 && memcmp(kind.bytes, "no_vocab", 8) == 0);
 }
 
-static ssw_status open_file(ssw_engine *engine, const char *path, ssw_error *err)
+static ssw_status open_file(ssw_engine *engine, const ssw_engine_options *options, ssw_error *err)
 {
+    const char *path = options->model_path;
     ssw_status status = ssw_gguf_open(path, &engine->gguf, err);
     if (status != SSW_OK)
         return status;
     status = ssw_model_open(engine->gguf, &engine->model, err);
     if (status != SSW_OK)
         return status;
+    if (options->compat == SSW_ENGINE_COMPAT_LLAMA_CPP && ssw_model_follow_llama_cpp(&engine->model))
+        ssw_log_write(&engine->log, SSW_LOG_INFO,
+                      "computing what llama.cpp computes for %s, not what the publisher's code does",
+                      engine->model.arch_name);
     if (!has_tokenizer(engine->gguf)) {
         ssw_log_write(&engine->log, SSW_LOG_WARN, "%s has no tokenizer: only token ids can be evaluated",
                       path);
@@ -148,7 +160,7 @@ static void describe_model(ssw_engine *engine, const char *path)
 
 static ssw_status open_all(ssw_engine *engine, const ssw_engine_options *options, ssw_error *err)
 {
-    ssw_status status = open_file(engine, options->model_path, err);
+    ssw_status status = open_file(engine, options, err);
     if (status == SSW_OK)
         status = settle_sizes(engine, options, err);
     if (status == SSW_OK)

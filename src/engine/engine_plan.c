@@ -109,6 +109,7 @@ ssw_status ssw_engine_plan_and_load(ssw_engine *engine, const ssw_engine_options
                           .cache = &engine->cache,
                           .pool = engine->pool,
                           .isa = options->use_reference_ops ? SSW_CPU_ISA_REFERENCE : SSW_CPU_ISA_AUTO,
+                          .ctx_size = info->ctx_size,
                           .n_batch = info->n_batch,
                           .n_sequences = info->n_parallel}};
     ssw_kvcache_plan(&engine->cache, &engine->model.hparams,

@@ -6,6 +6,7 @@
 #include "engine/host_memory.h"
 
 enum { ALIGNMENT_BYTES = 64 };
+#define FREQ_DIVISOR_MAX 1e9f
 
 /* Hands out consecutive aligned pieces; with a NULL base it only counts. */
 typedef struct carver {
@@ -46,11 +47,21 @@ static ssw_forward_rows carve_rows(carver *c, const ssw_model_hparams *h, uint64
     return rows;
 }
 
+/* Routed experts, shared experts and a dense network use it in turn. */
+static uint64_t scratch_bytes(int32_t n_batch, const ssw_model_hparams *h)
+{
+    int32_t widest = h->n_ff_dense > h->n_ff_shared ? h->n_ff_dense : h->n_ff_shared;
+    uint64_t routed = ssw_cpu_moe_scratch_bytes(n_batch, h->n_experts_used, h->n_ff_expert, h->n_embd);
+    uint64_t other = ssw_cpu_moe_scratch_bytes(n_batch, 1, widest, h->n_embd);
+    return other > routed ? other : routed;
+}
+
 static void carve_all(ssw_forward *f, carver *c)
 {
-    static const ssw_model_slot reads_normed[] = {SSW_MODEL_OUTPUT, SSW_MODEL_ATTN_Q, SSW_MODEL_ATTN_K,
-                                                  SSW_MODEL_ATTN_V, SSW_MODEL_ROUTER, SSW_MODEL_GATE_EXPS,
-                                                  SSW_MODEL_UP_EXPS};
+    static const ssw_model_slot reads_normed[] = {
+        SSW_MODEL_OUTPUT, SSW_MODEL_ATTN_Q,      SSW_MODEL_ATTN_K,   SSW_MODEL_ATTN_V,
+        SSW_MODEL_ROUTER, SSW_MODEL_GATE_EXPS,   SSW_MODEL_UP_EXPS,  SSW_MODEL_FFN_GATE,
+        SSW_MODEL_FFN_UP, SSW_MODEL_GATE_SHARED, SSW_MODEL_UP_SHARED};
     static const ssw_model_slot reads_attended[] = {SSW_MODEL_ATTN_OUT};
     const ssw_forward_setup *s = &f->setup;
     const ssw_model_hparams *h = &s->model->hparams;
@@ -66,8 +77,9 @@ static void carve_all(ssw_forward *f, carver *c)
     f->routed = carve(c, n * (uint64_t)h->n_experts, sizeof(float));
     f->logits = carve(c, (uint64_t)s->n_sequences * (uint64_t)h->n_vocab, sizeof(float));
     f->runs = carve(c, n, sizeof *f->runs);
-    f->moe_scratch =
-        carve(c, 1, ssw_cpu_moe_scratch_bytes(s->n_batch, h->n_experts_used, h->n_ff_expert, h->n_embd));
+    f->first_expert = carve(c, n, sizeof(int32_t));
+    f->ones = carve(c, n, sizeof(float));
+    f->moe_scratch = carve(c, 1, scratch_bytes(s->n_batch, h));
     bool has_q8 = any_quantised(s, reads_normed, sizeof reads_normed / sizeof reads_normed[0]);
     uint64_t n_workers = (uint64_t)ssw_pool_threads(s->pool);
     f->rows = carve_rows(c, h, n, has_q8);
@@ -90,7 +102,14 @@ uint64_t ssw_forward_predict_bytes(const ssw_forward_setup *setup)
                                              setup->model->hparams.n_experts_used);
 }
 
-static void init_rope(ssw_forward *f)
+/* The model's divisors for this length of context; NULL when it has none. */
+static const float *freq_divisors(const ssw_forward_setup *setup)
+{
+    bool is_long = setup->ctx_size > setup->model->hparams.rope.original_context;
+    return ssw_weights_floats(setup->weights, -1, is_long ? SSW_MODEL_ROPE_LONG : SSW_MODEL_ROPE_SHORT);
+}
+
+static ssw_status init_rope(ssw_forward *f, ssw_error *err)
 {
     const ssw_model_rope *rope = &f->h->rope;
     ssw_cpu_rope_config config = {.n_rot = rope->n_dims,
@@ -99,8 +118,16 @@ static void init_rope(ssw_forward *f)
                                   .original_ctx = (float)rope->original_context,
                                   .beta_fast = rope->beta_fast,
                                   .beta_slow = rope->beta_slow,
-                                  .truncate = rope->round_range};
+                                  .truncate = rope->round_range,
+                                  .attention_factor = rope->magnitude,
+                                  .freq_divisors = freq_divisors(&f->setup)};
+    for (int32_t i = 0; config.freq_divisors && i < rope->n_dims / 2; i++) {
+        if (!(config.freq_divisors[i] > 0 && config.freq_divisors[i] < FREQ_DIVISOR_MAX))
+            return ssw_error_set(err, SSW_ERR_FORMAT, "factor %d of the RoPE frequencies is %g, expected > 0",
+                                 (int)i, (double)config.freq_divisors[i]);
+    }
     ssw_cpu_rope_init(&f->rope, &config);
+    return SSW_OK;
 }
 
 ssw_status ssw_forward_open(const ssw_forward_setup *setup, ssw_forward **out, ssw_error *err)
@@ -130,7 +157,11 @@ ssw_status ssw_forward_open(const ssw_forward_setup *setup, ssw_forward **out, s
     ssw_host_memory_touch(f->memory, f->n_bytes);
     c = (carver){f->memory, 0};
     carve_all(f, &c);
-    init_rope(f);
+    for (int32_t i = 0; i < setup->n_batch; i++)
+        f->ones[i] = 1;
+    status = init_rope(f, err);
+    if (status != SSW_OK)
+        goto cleanup;
     *out = f;
     f = NULL;
 cleanup:

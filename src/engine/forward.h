@@ -20,6 +20,7 @@ typedef struct ssw_forward_setup { /* borrowed, all of it */
     const ssw_kvcache *cache;
     ssw_pool *pool;
     ssw_cpu_isa isa;
+    int32_t ctx_size; /* of a sequence: which of a model's lists of RoPE factors */
     int32_t n_batch;
     int32_t n_sequences;
 } ssw_forward_setup;

@@ -45,6 +45,8 @@ struct ssw_forward {
     ssw_forward_rows *own; /* [n_workers], of SSW_FORWARD_FEW_ROWS rows each */
     float *logits;         /* [n_sequences][n_vocab] */
     void *attended_q8;     /* NULL when no quantised matrix reads it */
+    int32_t *first_expert; /* [T] zeros: the choice where there is but one */
+    float *ones;           /* [T] its weights */
     void *moe_scratch;
     ssw_logits_run *runs; /* [T] */
 

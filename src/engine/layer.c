@@ -9,6 +9,9 @@
 #include "engine/forward_parts.h"
 #include "quant/quant.h"
 
+#define SPARSEMIXER_JITTER                                                                                   \
+    0.01f /* router_jitter_noise of the published phimoe, which no key of a GGUF holds */
+
 /* A worker in a layer. */
 typedef struct station {
     ssw_forward *f;
@@ -67,13 +70,15 @@ static void embed(const station *s)
     ssw_cpu_barrier(s->worker);
 }
 
-static void norm(const station *s, ssw_model_slot weight)
+static void norm(const station *s, ssw_model_slot weight, ssw_model_slot bias)
 {
     ssw_cpu_norm_args args = {.x = s->f->x,
                               .x_stride = s->h->n_embd,
                               .n = s->n_rows,
                               .cols = s->h->n_embd,
                               .weight = floats(s, weight),
+                              .bias = floats(s, bias),
+                              .subtract_mean = s->h->norm == SSW_MODEL_NORM_LAYER,
                               .eps = s->h->norm_eps,
                               .out = s->rows->normed,
                               .out_stride = s->h->n_embd,
@@ -94,6 +99,27 @@ static void product(const station *s, ssw_model_slot weight, ssw_model_slot bias
                                 .out = out,
                                 .out_stride = w->rows};
     ssw_cpu_matmul(s->worker, &args);
+}
+
+/* RMSNorm of every head's query and key, in place. */
+static void norm_heads(const station *s)
+{
+    const ssw_model_hparams *h = s->h;
+    ssw_cpu_norm_args q = {.x = s->f->q,
+                           .x_stride = h->head_dim,
+                           .n = (int64_t)s->n_rows * h->n_heads,
+                           .cols = h->head_dim,
+                           .weight = floats(s, SSW_MODEL_ATTN_Q_NORM),
+                           .eps = h->norm_eps,
+                           .out = s->f->q,
+                           .out_stride = h->head_dim};
+    ssw_cpu_norm_args k = q;
+    k.x = k.out = s->f->k;
+    k.n = (int64_t)s->n_rows * h->n_heads_kv;
+    k.weight = floats(s, SSW_MODEL_ATTN_K_NORM);
+    ssw_cpu_norm(s->worker, &q);
+    ssw_cpu_norm(s->worker, &k);
+    ssw_cpu_barrier(s->worker);
 }
 
 /* All rows, or in the last layer the outputs only, at the indices that they have among all rows. */
@@ -144,11 +170,13 @@ static bool attention(station *s)
     int64_t q = (int64_t)h->n_heads * h->head_dim, kv = (int64_t)h->n_heads_kv * h->head_dim;
     bool is_last = s->layer == h->n_layers - 1 && s->pass->n_outputs < s->pass->n_rows;
     ssw_cpu_attention_item items[SSW_ENGINE_PARALLEL_MAX];
-    norm(s, SSW_MODEL_ATTN_NORM);
+    norm(s, SSW_MODEL_ATTN_NORM, SSW_MODEL_ATTN_NORM_BIAS);
     product(s, SSW_MODEL_ATTN_Q, SSW_MODEL_ATTN_Q_BIAS, f->q);
     product(s, SSW_MODEL_ATTN_K, SSW_MODEL_ATTN_K_BIAS, f->k);
     product(s, SSW_MODEL_ATTN_V, SSW_MODEL_ATTN_V_BIAS, f->v);
     ssw_cpu_barrier(s->worker);
+    if (floats(s, SSW_MODEL_ATTN_Q_NORM))
+        norm_heads(s);
     ssw_cpu_attention_args args = {.items = items,
                                    .n_items = attention_items(s, false, items),
                                    .n_heads = h->n_heads,
@@ -159,6 +187,7 @@ static bool attention(station *s)
                                    .sinks = floats(s, SSW_MODEL_ATTN_SINKS),
                                    .cos_sin = f->cos_sin,
                                    .n_pairs = h->rope.n_dims / 2,
+                                   .interleaved = h->rope.is_interleaved,
                                    .q = f->q,
                                    .k = f->k,
                                    .v = f->v,
@@ -200,45 +229,78 @@ static bool attention(station *s)
     return true;
 }
 
-static void experts(const station *s)
+/* x += what the experts make of the normalised rows. A network that every row uses is one expert that every
+ * row chooses with weight 1. */
+static void feed(const station *s, const ssw_model_slot slots[3], int32_t n_used, const int32_t *chosen,
+                 const float *weights)
 {
-    ssw_forward *f = s->f;
     const ssw_model_hparams *h = s->h;
-    norm(s, SSW_MODEL_FFN_NORM);
-    product(s, SSW_MODEL_ROUTER, SSW_MODEL_ROUTER_BIAS, f->routed);
-    ssw_cpu_barrier(s->worker);
-    ssw_cpu_route_args route = {.logits = f->routed,
-                                .logits_stride = h->n_experts,
-                                .n = s->n_rows,
-                                .n_experts = h->n_experts,
-                                .n_used = h->n_experts_used,
-                                .kind = SSW_CPU_ROUTE_TOPK_SOFTMAX,
-                                .scale = 1,
-                                .chosen = s->rows->chosen,
-                                .weights = s->rows->expert_weights,
-                                .alone = s->is_alone};
-    ssw_cpu_route(s->worker, &route);
-    meet(s);
-    ssw_cpu_moe_args moe = {.gate = matrix(s, SSW_MODEL_GATE_EXPS),
-                            .up = matrix(s, SSW_MODEL_UP_EXPS),
-                            .down = matrix(s, SSW_MODEL_DOWN_EXPS),
-                            .gate_bias = floats(s, SSW_MODEL_GATE_EXPS_BIAS),
-                            .up_bias = floats(s, SSW_MODEL_UP_EXPS_BIAS),
-                            .down_bias = floats(s, SSW_MODEL_DOWN_EXPS_BIAS),
-                            .glu = SSW_CPU_GLU_SILU_CLAMPED,
+    bool is_routed = slots[0] == SSW_MODEL_GATE_EXPS;
+    ssw_cpu_moe_args moe = {.gate = matrix(s, slots[0]),
+                            .up = matrix(s, slots[1]),
+                            .down = matrix(s, slots[2]),
+                            .gate_bias = is_routed ? floats(s, SSW_MODEL_GATE_EXPS_BIAS) : NULL,
+                            .up_bias = is_routed ? floats(s, SSW_MODEL_UP_EXPS_BIAS) : NULL,
+                            .down_bias = is_routed ? floats(s, SSW_MODEL_DOWN_EXPS_BIAS) : NULL,
+                            .glu = h->activation == SSW_MODEL_ACTIVATION_SWIGLU_OAI ? SSW_CPU_GLU_SILU_CLAMPED
+                                                                                    : SSW_CPU_GLU_SILU,
                             .glu_alpha = h->activation_alpha,
                             .glu_limit = h->activation_limit,
                             .x = {s->rows->normed, h->n_embd, s->rows->normed_q8},
                             .n = s->n_rows,
-                            .n_used = h->n_experts_used,
-                            .chosen = s->rows->chosen,
-                            .weights = s->rows->expert_weights,
-                            .out = f->x,
+                            .n_used = n_used,
+                            .chosen = chosen,
+                            .weights = weights,
+                            .out = s->f->x,
                             .out_stride = h->n_embd,
                             .accumulate = true,
-                            .scratch = f->moe_scratch};
+                            .scratch = s->f->moe_scratch};
     ssw_cpu_moe(s->worker, &moe);
     ssw_cpu_barrier(s->worker);
+}
+
+static void route(const station *s)
+{
+    static const ssw_cpu_route_kind kinds[] = {
+        [SSW_MODEL_GATING_SOFTMAX_CHOSEN] = SSW_CPU_ROUTE_TOPK_SOFTMAX,
+        [SSW_MODEL_GATING_SOFTMAX_ALL] = SSW_CPU_ROUTE_SOFTMAX_TOPK,
+        [SSW_MODEL_GATING_SOFTMAX_ALL_RENORM] = SSW_CPU_ROUTE_SOFTMAX_TOPK,
+        [SSW_MODEL_GATING_SPARSEMIXER] = SSW_CPU_ROUTE_SPARSEMIXER,
+    };
+    const ssw_model_hparams *h = s->h;
+    product(s, SSW_MODEL_ROUTER, SSW_MODEL_ROUTER_BIAS, s->f->routed);
+    ssw_cpu_barrier(s->worker);
+    ssw_cpu_route_args args = {.logits = s->f->routed,
+                               .logits_stride = h->n_experts,
+                               .n = s->n_rows,
+                               .n_experts = h->n_experts,
+                               .n_used = h->n_experts_used,
+                               .kind = kinds[h->gating],
+                               .renormalise = h->gating == SSW_MODEL_GATING_SOFTMAX_ALL_RENORM,
+                               .jitter = SPARSEMIXER_JITTER,
+                               .scale = h->expert_scale,
+                               .chosen = s->rows->chosen,
+                               .weights = s->rows->expert_weights,
+                               .alone = s->is_alone};
+    ssw_cpu_route(s->worker, &args);
+    meet(s);
+}
+
+static void feed_forward(const station *s)
+{
+    static const ssw_model_slot dense[] = {SSW_MODEL_FFN_GATE, SSW_MODEL_FFN_UP, SSW_MODEL_FFN_DOWN};
+    static const ssw_model_slot shared[] = {SSW_MODEL_GATE_SHARED, SSW_MODEL_UP_SHARED,
+                                            SSW_MODEL_DOWN_SHARED};
+    static const ssw_model_slot routed[] = {SSW_MODEL_GATE_EXPS, SSW_MODEL_UP_EXPS, SSW_MODEL_DOWN_EXPS};
+    norm(s, SSW_MODEL_FFN_NORM, SSW_MODEL_FFN_NORM_BIAS);
+    if (matrix(s, SSW_MODEL_FFN_GATE)) {
+        feed(s, dense, 1, s->f->first_expert, s->f->ones);
+        return;
+    }
+    route(s);
+    feed(s, routed, s->h->n_experts_used, s->rows->chosen, s->rows->expert_weights);
+    if (matrix(s, SSW_MODEL_GATE_SHARED))
+        feed(s, shared, 1, s->f->first_expert, s->f->ones);
 }
 
 static void write_run(const station *s, const ssw_logits_run *run)
@@ -252,6 +314,7 @@ static void write_run(const station *s, const ssw_logits_run *run)
     ssw_cpu_matmul_args args = {.w = matrix(s, SSW_MODEL_OUTPUT),
                                 .x = {s->rows->normed + row * embd, (int64_t)embd, q8},
                                 .n = run->n,
+                                .bias = floats(s, SSW_MODEL_OUTPUT_BIAS),
                                 .out = run->is_direct ? entries[0].logits : f->logits,
                                 .out_stride = (int64_t)n_vocab};
     ssw_cpu_matmul(s->worker, &args);
@@ -277,10 +340,10 @@ void ssw_forward_work(void *context, int worker, int n_workers)
     for (s.layer = 0; s.layer < f->h->n_layers; s.layer++) {
         if (!attention(&s))
             return;
-        experts(&s);
+        feed_forward(&s);
     }
     s.layer = -1;
-    norm(&s, SSW_MODEL_OUTPUT_NORM);
+    norm(&s, SSW_MODEL_OUTPUT_NORM, SSW_MODEL_OUTPUT_NORM_BIAS);
     for (int32_t i = 0; i < f->n_runs; i++)
         write_run(&s, &f->runs[i]);
 }

@@ -7,7 +7,9 @@
 
 #include "model/model_arch.h"
 
-static const ssw_model_arch *const archs[] = {&ssw_model_arch_gpt_oss};
+static const ssw_model_arch *const archs[] = {&ssw_model_arch_gpt_oss, &ssw_model_arch_phimoe,
+                                              &ssw_model_arch_deepseek, &ssw_model_arch_mixtral,
+                                              &ssw_model_arch_qwen3moe};
 
 enum { N_ARCHS = sizeof archs / sizeof archs[0], TENSOR_NAME_MAX = 96 };
 
@@ -50,8 +52,16 @@ static uint64_t dim_value(const ssw_model_hparams *h, ssw_model_dim dim)
         return (uint64_t)h->n_heads * (uint64_t)h->head_dim;
     case SSW_MODEL_DIM_KV:
         return (uint64_t)h->n_heads_kv * (uint64_t)h->head_dim;
+    case SSW_MODEL_DIM_HEAD:
+        return (uint64_t)h->head_dim;
+    case SSW_MODEL_DIM_ROPE_PAIRS:
+        return (uint64_t)h->rope.n_dims / 2;
     case SSW_MODEL_DIM_FF_EXPERT:
         return (uint64_t)h->n_ff_expert;
+    case SSW_MODEL_DIM_FF_DENSE:
+        return (uint64_t)h->n_ff_dense;
+    case SSW_MODEL_DIM_FF_SHARED:
+        return (uint64_t)h->n_ff_shared;
     case SSW_MODEL_DIM_EXPERTS:
         return (uint64_t)h->n_experts;
     }
@@ -100,7 +110,8 @@ static const ssw_gguf_tensor *resolve(ssw_model_keys *keys, const ssw_model_hpar
         snprintf(name, sizeof name, "blk.%d.%s", (int)layer, spec->name);
     const ssw_gguf_tensor *tensor = ssw_gguf_find_tensor(keys->gguf, name);
     if (!tensor) {
-        ssw_model_keys_refuse(keys, SSW_ERR_FORMAT, "tensor '%s' is missing", name);
+        if (spec->presence != SSW_MODEL_OPTIONAL)
+            ssw_model_keys_refuse(keys, SSW_ERR_FORMAT, "tensor '%s' is missing", name);
         return NULL;
     }
     uint64_t want[SSW_GGUF_DIMS_MAX] = {1, 1, 1, 1};
@@ -122,17 +133,30 @@ static const ssw_gguf_tensor *resolve(ssw_model_keys *keys, const ssw_model_hpar
 }
 
 /* The fused expert job reads gate and up side by side. */
-static void check_experts(ssw_model_keys *keys, const ssw_model *model)
+static void check_pairs(ssw_model_keys *keys, const ssw_model *model)
 {
-    for (int32_t layer = 0; layer < model->hparams.n_layers; layer++) {
-        const ssw_gguf_tensor *gate = ssw_model_tensor(model, layer, SSW_MODEL_GATE_EXPS);
-        const ssw_gguf_tensor *up = ssw_model_tensor(model, layer, SSW_MODEL_UP_EXPS);
+    static const ssw_model_slot pairs[][2] = {{SSW_MODEL_GATE_EXPS, SSW_MODEL_UP_EXPS},
+                                              {SSW_MODEL_GATE_SHARED, SSW_MODEL_UP_SHARED},
+                                              {SSW_MODEL_FFN_GATE, SSW_MODEL_FFN_UP}};
+    enum { N_PAIRS = sizeof pairs / sizeof pairs[0] };
+    for (int32_t i = 0; i < model->hparams.n_layers * N_PAIRS; i++) {
+        const ssw_gguf_tensor *gate = ssw_model_tensor(model, i / N_PAIRS, pairs[i % N_PAIRS][0]);
+        const ssw_gguf_tensor *up = ssw_model_tensor(model, i / N_PAIRS, pairs[i % N_PAIRS][1]);
         if (gate && up && gate->dtype != up->dtype)
             ssw_model_keys_refuse(keys, SSW_ERR_UNSUPPORTED,
                                   "tensor '%s' is %s, but '%s' is %s: expected the same", up->name,
                                   ssw_dtype_find((uint32_t)up->dtype)->name, gate->name,
                                   ssw_dtype_find((uint32_t)gate->dtype)->name);
     }
+}
+
+static bool belongs(const ssw_model_tensor_spec *spec, int32_t layer, const ssw_model_hparams *h)
+{
+    if ((spec->slot < SSW_MODEL_SLOT_GLOBAL_COUNT) != (layer < 0))
+        return false;
+    if (spec->presence == SSW_MODEL_DENSE_LAYERS)
+        return layer < h->n_dense_layers;
+    return spec->presence != SSW_MODEL_EXPERT_LAYERS || layer >= h->n_dense_layers;
 }
 
 /* A tensor that we would not use would change what the model computes: refuse rather than guess. */
@@ -162,19 +186,23 @@ static void resolve_all(ssw_model_keys *keys, ssw_model *model)
     for (int32_t layer = -1; layer < model->hparams.n_layers && keys->status == SSW_OK; layer++) {
         for (int i = 0; i < model->arch->n_tensors && keys->status == SSW_OK; i++) {
             const ssw_model_tensor_spec *spec = &model->arch->tensors[i];
-            if ((spec->slot < SSW_MODEL_SLOT_GLOBAL_COUNT) != (layer < 0))
+            if (!belongs(spec, layer, &model->hparams))
                 continue;
             const ssw_gguf_tensor *tensor = resolve(keys, &model->hparams, spec, layer);
             if (keys->status != SSW_OK)
                 return;
+            if (!tensor)
+                continue;
             model->tensors[(size_t)(layer + 1) * SSW_MODEL_SLOT_COUNT + spec->slot] = tensor;
             model->n_parameters += tensor->dims[0] * tensor->dims[1] * tensor->dims[2];
             n_used++;
         }
     }
     if (keys->status == SSW_OK)
-        check_experts(keys, model);
+        check_pairs(keys, model);
     check_none_left(keys, model, n_used);
+    if (!model->tensors[SSW_MODEL_OUTPUT])
+        model->tensors[SSW_MODEL_OUTPUT] = model->tensors[SSW_MODEL_TOKEN_EMBD];
 }
 
 ssw_status ssw_model_open(const ssw_gguf *gguf, ssw_model *model, ssw_error *err)
@@ -200,6 +228,13 @@ ssw_status ssw_model_open(const ssw_gguf *gguf, ssw_model *model, ssw_error *err
     if (keys.status != SSW_OK)
         ssw_model_deinit(model);
     return keys.status;
+}
+
+bool ssw_model_follow_llama_cpp(ssw_model *model)
+{
+    if (model->arch->follow_llama_cpp)
+        model->arch->follow_llama_cpp(&model->hparams);
+    return model->arch->follow_llama_cpp != NULL;
 }
 
 void ssw_model_deinit(ssw_model *model)

@@ -29,36 +29,51 @@ enum {
     SSW_MODEL_CTX_MAX = 1 << 24
 };
 
-typedef enum ssw_model_norm { SSW_MODEL_NORM_RMS } ssw_model_norm;
+typedef enum ssw_model_norm {
+    SSW_MODEL_NORM_RMS,  /* x / sqrt(mean(x^2) + eps), times weight, plus bias where the model has one */
+    SSW_MODEL_NORM_LAYER /* the same after the mean is subtracted */
+} ssw_model_norm;
 
 /* What turns router logits into the weights of the chosen experts. */
 typedef enum ssw_model_gating {
-    SSW_MODEL_GATING_SOFTMAX_CHOSEN /* top-k of the logits, then softmax over those k */
+    SSW_MODEL_GATING_SOFTMAX_CHOSEN,     /* top-k of the logits, then softmax over those k */
+    SSW_MODEL_GATING_SOFTMAX_ALL,        /* softmax over all experts, then the k largest as they are */
+    SSW_MODEL_GATING_SOFTMAX_ALL_RENORM, /* the same, divided by their sum */
+    SSW_MODEL_GATING_SPARSEMIXER         /* Phi-3.5-MoE's: see ssw_cpu_route_kind */
 } ssw_model_gating;
 
 typedef enum ssw_model_activation {
+    SSW_MODEL_ACTIVATION_SWIGLU,    /* silu(g) * u */
     SSW_MODEL_ACTIVATION_SWIGLU_OAI /* min(g,l) * sigmoid(a * min(g,l)) * (clamp(u,-l,l) + 1) */
 } ssw_model_activation;
 
 typedef struct ssw_model_rope {
-    int32_t n_dims; /* rotated per head; pairs are (i, i + n_dims/2), "NeoX" */
+    int32_t n_dims;      /* rotated per head */
+    bool is_interleaved; /* pairs are (2i, 2i + 1), as where the converter has permuted the rows; else (i, i +
+                            n_dims/2), "NeoX" */
     float freq_base;
     float factor;             /* 1: plain RoPE, else YaRN's stretch of the context (arXiv:2309.00071) */
-    int32_t original_context; /* YaRN: before stretching */
+    int32_t original_context; /* before stretching, by YaRN or by long factors */
     float beta_fast, beta_slow;
     bool round_range; /* YaRN: the ramp's ends rounded to whole dimensions, as llama.cpp does for every model
                        */
+    /* Of cos and sin; 0: YaRN's own. The second is what llama.cpp would use (ssw_model_follow_llama_cpp). */
+    float magnitude, magnitude_llama_cpp;
 } ssw_model_rope;
 
 typedef struct ssw_model_hparams {
     int32_t n_layers, n_embd, n_vocab, ctx_train;
     int32_t n_heads, n_heads_kv, head_dim;
     int32_t n_experts, n_experts_used, n_ff_expert;
+    int32_t n_dense_layers; /* the first ones, which have one feed-forward network of width n_ff_dense */
+    int32_t n_ff_dense;
+    int32_t n_ff_shared; /* width of the shared experts together; 0: none */
     ssw_model_norm norm;
     float norm_eps;
     float attention_scale; /* of q·k before softmax */
     ssw_model_rope rope;
     ssw_model_gating gating;
+    float expert_scale; /* of the chosen experts' weights */
     ssw_model_activation activation;
     float activation_alpha, activation_limit;
     int32_t layer_window[SSW_MODEL_LAYERS_MAX]; /* a token sees itself and window - 1 before it; 0: all */
@@ -68,20 +83,32 @@ typedef struct ssw_model_hparams {
 typedef enum ssw_model_slot {
     SSW_MODEL_TOKEN_EMBD,  /* [n_vocab][n_embd] */
     SSW_MODEL_OUTPUT_NORM, /* [n_embd] */
-    SSW_MODEL_OUTPUT,      /* [n_vocab][n_embd] */
+    SSW_MODEL_OUTPUT_NORM_BIAS,
+    SSW_MODEL_OUTPUT, /* [n_vocab][n_embd]; the embedding itself in models that tie them */
+    SSW_MODEL_OUTPUT_BIAS,
+    SSW_MODEL_ROPE_LONG,  /* [rope.n_dims / 2] divisors of the frequencies, in contexts longer than the
+                             original */
+    SSW_MODEL_ROPE_SHORT, /* the same, in others */
     SSW_MODEL_SLOT_GLOBAL_COUNT,
     SSW_MODEL_ATTN_NORM = SSW_MODEL_SLOT_GLOBAL_COUNT, /* [n_embd] */
-    SSW_MODEL_ATTN_Q,                                  /* [n_heads * head_dim][n_embd] */
+    SSW_MODEL_ATTN_NORM_BIAS,
+    SSW_MODEL_ATTN_Q, /* [n_heads * head_dim][n_embd] */
     SSW_MODEL_ATTN_Q_BIAS,
     SSW_MODEL_ATTN_K, /* [n_heads_kv * head_dim][n_embd] */
     SSW_MODEL_ATTN_K_BIAS,
     SSW_MODEL_ATTN_V,
     SSW_MODEL_ATTN_V_BIAS,
+    SSW_MODEL_ATTN_Q_NORM, /* [head_dim]: RMSNorm of every head's query, before rotation */
+    SSW_MODEL_ATTN_K_NORM,
     SSW_MODEL_ATTN_OUT, /* [n_embd][n_heads * head_dim] */
     SSW_MODEL_ATTN_OUT_BIAS,
     SSW_MODEL_ATTN_SINKS, /* [n_heads]: one more logit in each head's softmax, that no value belongs to */
     SSW_MODEL_FFN_NORM,   /* [n_embd] */
-    SSW_MODEL_ROUTER,     /* [n_experts][n_embd] */
+    SSW_MODEL_FFN_NORM_BIAS,
+    SSW_MODEL_FFN_GATE, /* [n_ff_dense][n_embd], dense layers only */
+    SSW_MODEL_FFN_UP,
+    SSW_MODEL_FFN_DOWN, /* [n_embd][n_ff_dense] */
+    SSW_MODEL_ROUTER,   /* [n_experts][n_embd] */
     SSW_MODEL_ROUTER_BIAS,
     SSW_MODEL_GATE_EXPS, /* [n_experts][n_ff_expert][n_embd] */
     SSW_MODEL_GATE_EXPS_BIAS,
@@ -89,6 +116,9 @@ typedef enum ssw_model_slot {
     SSW_MODEL_UP_EXPS_BIAS,
     SSW_MODEL_DOWN_EXPS, /* [n_experts][n_embd][n_ff_expert] */
     SSW_MODEL_DOWN_EXPS_BIAS,
+    SSW_MODEL_GATE_SHARED, /* [n_ff_shared][n_embd]: experts that every token uses, side by side */
+    SSW_MODEL_UP_SHARED,
+    SSW_MODEL_DOWN_SHARED, /* [n_embd][n_ff_shared] */
     SSW_MODEL_SLOT_COUNT
 } ssw_model_slot;
 
@@ -107,6 +137,10 @@ typedef struct ssw_model {
  */
 ssw_status ssw_model_open(const ssw_gguf *gguf, ssw_model *model, ssw_error *err);
 void ssw_model_deinit(ssw_model *model);
+
+/* Where llama.cpp computes something else than the publisher's code, compute what llama.cpp does: for
+ * comparisons. docs/CONFORMANCE.md lists the differences. True if the architecture has any. */
+bool ssw_model_follow_llama_cpp(ssw_model *model);
 
 /* NULL when the architecture allows it to be absent and it is. layer -1 for global slots. */
 const ssw_gguf_tensor *ssw_model_tensor(const ssw_model *model, int32_t layer, ssw_model_slot slot);

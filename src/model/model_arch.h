@@ -13,7 +13,11 @@ typedef enum ssw_model_dim {
     SSW_MODEL_DIM_HEADS,
     SSW_MODEL_DIM_Q, /* n_heads * head_dim */
     SSW_MODEL_DIM_KV,
+    SSW_MODEL_DIM_HEAD, /* head_dim */
+    SSW_MODEL_DIM_ROPE_PAIRS,
     SSW_MODEL_DIM_FF_EXPERT,
+    SSW_MODEL_DIM_FF_DENSE,
+    SSW_MODEL_DIM_FF_SHARED,
     SSW_MODEL_DIM_EXPERTS
 } ssw_model_dim;
 
@@ -22,11 +26,20 @@ typedef enum ssw_model_kind {
     SSW_MODEL_FLOATS  /* F32: norms, biases, sinks */
 } ssw_model_kind;
 
+/* In which layers a tensor must be. */
+typedef enum ssw_model_presence {
+    SSW_MODEL_ALWAYS,
+    SSW_MODEL_OPTIONAL,      /* anywhere, or nowhere */
+    SSW_MODEL_DENSE_LAYERS,  /* the first n_dense_layers */
+    SSW_MODEL_EXPERT_LAYERS, /* the others */
+} ssw_model_presence;
+
 typedef struct ssw_model_tensor_spec {
     ssw_model_slot slot;
     const char *name; /* layer tensors: what follows "blk.N." */
     ssw_model_kind kind;
     ssw_model_dim dims[3]; /* row length first, as in the file */
+    ssw_model_presence presence;
 } ssw_model_tensor_spec;
 
 /* Reads keys "<architecture>.<name>"; after the first fault the others return their minimum and keep the
@@ -46,6 +59,14 @@ float ssw_model_keys_read_float_or(ssw_model_keys *keys, const char *name, doubl
                                    float fallback);
 /* True if the key is there and is this text; a fault if it is there and is no text. */
 bool ssw_model_keys_is_text(ssw_model_keys *keys, const char *name, const char *text);
+/* The numbers that every family has under the same keys: layers, widths, heads, experts, RMSNorm's epsilon,
+ * the attention's scale. What a file need not have (widths of heads) gets llama.cpp's default. Leaves rope,
+ * gating, activation, windows and n_ff_expert to the family. */
+void ssw_model_hparams_read_common(ssw_model_keys *keys, ssw_model_hparams *h);
+/* rope.dimension_count, which must be the whole head, rope.freq_base, and "none" or "yarn" of rope.scaling.
+ */
+void ssw_model_hparams_read_rope(ssw_model_keys *keys, ssw_model_hparams *h);
+
 bool ssw_model_keys_has(const ssw_model_keys *keys, const char *name);
 /* Puts "PATH: <message>" into err; keeps the first fault. */
 void ssw_model_keys_refuse(ssw_model_keys *keys, ssw_status status, const char *format, ...)
@@ -54,10 +75,15 @@ void ssw_model_keys_refuse(ssw_model_keys *keys, ssw_status status, const char *
 typedef struct ssw_model_arch {
     const char *name; /* general.architecture */
     void (*read_hparams)(ssw_model_keys *keys, ssw_model_hparams *hparams);
+    void (*follow_llama_cpp)(ssw_model_hparams *hparams); /* NULL: llama.cpp computes the same */
     const ssw_model_tensor_spec *tensors;
     int n_tensors;
 } ssw_model_arch;
 
 extern const ssw_model_arch ssw_model_arch_gpt_oss;
+extern const ssw_model_arch ssw_model_arch_phimoe;
+extern const ssw_model_arch ssw_model_arch_deepseek;
+extern const ssw_model_arch ssw_model_arch_mixtral;
+extern const ssw_model_arch ssw_model_arch_qwen3moe;
 
 #endif

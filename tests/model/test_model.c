@@ -69,7 +69,8 @@ static void expect(const tiny_damage *damage, const char *one, const char *two)
 
 static void names_the_damaged_key(void **state)
 {
-    expect(&(tiny_damage){.architecture = "llama"}, "architecture 'llama' is not supported", "'gpt-oss'");
+    expect(&(tiny_damage){.architecture = "mamba"}, "architecture 'mamba' is not supported",
+           "'gpt-oss', 'phimoe'");
     expect(&(tiny_damage){.drop_key = "expert_count"}, "key 'gpt-oss.expert_count' is missing", "");
     expect(&(tiny_damage){.set_key = "block_count", .set_value = 0}, "gpt-oss.block_count",
            "expected 1 to 512");
