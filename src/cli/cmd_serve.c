@@ -48,7 +48,8 @@ enum {
     KEY_ALIAS,
     KEY_API_KEY_FILE,
     KEY_METRICS,
-    KEY_NO_PIN
+    KEY_NO_PIN,
+    KEY_COMPAT
 };
 
 static const struct argp_option arguments[] = {
@@ -57,6 +58,8 @@ static const struct argp_option arguments[] = {
     {"alias", KEY_ALIAS, "NAME", 0, "the model's name in answers (default: the file's own)", 1},
     {"ctx-size", 'c', "N", 0,
      "tokens per sequence, prompt and answer together (default: the model's own, at most 8192)", 1},
+    {"compat", KEY_COMPAT, "ENGINE", 0,
+     "where they differ compute what ENGINE does, not what the model's publisher does; ENGINE: llama.cpp", 1},
     {"parallel", KEY_PARALLEL, "N", 0, "sequences at once (default: 1)", 1},
     {"batch-size", 'b', "N", 0, "prompt tokens evaluated in one step (default: 512)", 1},
     {0, 0, 0, 0, "Where it runs:", 2},
@@ -111,6 +114,11 @@ static error_t parse_argument(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_N_CPU_MOE:
         options->engine.n_cpu_moe = read_count(state, "n-cpu-moe", text, 0, SSW_ENGINE_LAYERS_ALL);
+        return 0;
+    case KEY_COMPAT:
+        if (strcmp(text, "llama.cpp") != 0)
+            argp_error(state, "--compat takes llama.cpp, not '%s'", text);
+        options->engine.compat = SSW_ENGINE_COMPAT_LLAMA_CPP;
         return 0;
     case KEY_NO_PIN:
         options->engine.pin_threads = false;
