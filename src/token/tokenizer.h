@@ -1,6 +1,6 @@
 /* Text to token ids and back, from a GGUF's own metadata.
  *
- * Byte-level BPE (tokenizer.ggml.model = "gpt2") with the pre-tokenizers "gpt-2" and "gpt-4o", whose Unicode
+ * Byte-level BPE (tokenizer.ggml.model = "gpt2") with the pre-tokenizers of pretokenizer.h, whose Unicode
  * regular expressions run on PCRE2. Source: the keys tokenizer.ggml.* of the GGUF specification; byte-level
  * BPE as published with GPT-2 (Radford et al., 2019). Encoding is linear in practice: O(n log n) for any
  * input, one letter repeated a megabyte included. A tokenizer is immutable after open and may be used from

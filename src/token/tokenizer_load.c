@@ -218,8 +218,9 @@ static ssw_status read_id(const ssw_tokenizer *tokenizer, const ssw_gguf *gguf, 
  * llama.cpp has it. In harmony (recognised by <|return|> and <|call|>) <|end|> only ends one message. */
 static void mark_ends(ssw_tokenizer *tokenizer)
 {
-    static const char *const names[] = {"<|return|>", "<|call|>",   "<|endoftext|>",   "<|eot_id|>",
-                                        "<|im_end|>", "<|eom_id|>", "<|end_of_text|>", "<|end|>"};
+    static const char *const names[] = {"<|return|>",    "<|call|>",     "<|endoftext|>",   "<|eot_id|>",
+                                        "<|im_end|>",    "<|eom_id|>",   "<|end_of_text|>", "<|fim_pad|>",
+                                        "<|repo_name|>", "<|file_sep|>", "<|end|>"};
     enum { N_NAMES = sizeof names / sizeof names[0] };
     bool is_harmony = ssw_tokenizer_is_control(tokenizer, ssw_tokenizer_find(tokenizer, "<|return|>")) &&
                       ssw_tokenizer_is_control(tokenizer, ssw_tokenizer_find(tokenizer, "<|call|>"));

@@ -1,4 +1,4 @@
-/* Any bytes as text: encoding in both pre-tokenizers, with and without control tokens, decodes to the same
+/* Any bytes as text: encoding with every pre-tokenizer, with and without control tokens, decodes to the same
  * bytes; what streams out is UTF-8, and users' text makes no control token. */
 #include <stdint.h>
 #include <stdlib.h>
@@ -53,12 +53,12 @@ static void check(const ssw_tokenizer *tokenizer, const char *text, size_t n_byt
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 {
-    static ssw_tokenizer *tokenizers[2]; /* the fuzzer's own, for its whole life */
-    if (!tokenizers[0]) {
-        tokenizers[0] = open_with("gpt-2");
-        tokenizers[1] = open_with("gpt-4o");
-    }
-    for (int i = 0; i < 2; i++) {
+    static const char *const pres[] = {"gpt-2", "gpt-4o", "qwen2", "deepseek-llm", "deepseek-v3"};
+    enum { N_PRES = sizeof pres / sizeof *pres };
+    static ssw_tokenizer *tokenizers[N_PRES]; /* the fuzzer's own, for its whole life */
+    for (int i = 0; i < N_PRES; i++) {
+        if (!tokenizers[i])
+            tokenizers[i] = open_with(pres[i]);
         check(tokenizers[i], (const char *)bytes, n_bytes, false);
         check(tokenizers[i], (const char *)bytes, n_bytes, true);
     }

