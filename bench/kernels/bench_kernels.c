@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/read_bandwidth.h"
 #include "cpu/ops.h"
 #include "quant/quant.h"
 
@@ -22,20 +23,19 @@ enum {
     KV_HEADS = 8,
     DIM = 64
 };
-#define PROBE_BYTES (UINT64_C(1) << 29)
+
+enum { PROBE_PASSES = 4 };
+#define PROBE_BYTES (UINT64_C(256) << 20)
 
 typedef struct bench {
     ssw_pool *pool;
     ssw_cpu_team *team;
     const char *only;
     int64_t ms;
-    double probe_bytes_per_ns;
     ssw_pool_job *job;
     int64_t round; /* rotates through matrices */
     /* operands */
     ssw_cpu_matrix a, b, c;
-    uint64_t *probe;
-    uint64_t probe_sum[SSW_POOL_THREADS_MAX];
     float *x, *y, *logits;
     void *x_q8, *scratch;
     int32_t *chosen;
@@ -111,37 +111,25 @@ static bool wanted(const bench *s, const char *name)
     return !s->only || strstr(name, s->only);
 }
 
-/* ---- the probe: eight sums over a buffer ten times the last-level cache ---- */
-
-static void probe_job(void *context, int worker, int n_workers)
+static double read_probe(const bench *s)
 {
-    bench *s = context;
-    uint64_t n = PROBE_BYTES / 8 / (uint64_t)n_workers / 64 * 64;
-    const uint64_t *at = s->probe + (uint64_t)worker * n;
-    uint64_t sums[64] = {0};
-    for (uint64_t i = 0; i < n; i += 64) {
-        for (int j = 0; j < 64; j++)
-            sums[j] += at[i + (uint64_t)j];
+    ssw_error err;
+    ssw_read_bandwidth probe;
+    ssw_read_bandwidth_options options = {
+        .n_threads = ssw_pool_threads(s->pool), .n_passes = PROBE_PASSES, .buffer_bytes = PROBE_BYTES};
+    if (ssw_read_bandwidth_measure(&options, &probe, &err) != SSW_OK) {
+        fprintf(stderr, "bench_kernels: %s\n", err.message);
+        exit(1);
     }
-    for (int j = 0; j < 64; j++)
-        s->probe_sum[worker] += sums[j];
+    return probe.best_bytes_per_s / 1e9;
 }
 
-static void run_probe(bench *s)
-{
-    s->probe = get(PROBE_BYTES);
-    memset(s->probe, 1, PROBE_BYTES);
-    s->job = probe_job;
-    int64_t ns = measure_best_ns(s, 1);
-    s->probe_bytes_per_ns = (double)PROBE_BYTES / (double)ns;
-    printf("%-34s %8.1f us  %7.2f GB/s\n", "read bandwidth probe", (double)ns / 1e3, s->probe_bytes_per_ns);
-    ssw_cpu_memory_free(s->probe, PROBE_BYTES);
-}
-
+/* The probe runs right after each figure: on a shared machine the bandwidth itself comes and goes. */
 static void print_bytes(const bench *s, const char *name, int64_t ns, double bytes)
 {
-    printf("%-34s %8.1f us  %7.2f GB/s  %5.1f %% of the probe\n", name, (double)ns / 1e3, bytes / (double)ns,
-           100 * bytes / (double)ns / s->probe_bytes_per_ns);
+    double probe = read_probe(s);
+    printf("%-34s %8.1f us  %7.2f GB/s  %5.1f %% of the %.2f GB/s read just after\n", name, (double)ns / 1e3,
+           bytes / (double)ns, 100 * bytes / (double)ns / probe, probe);
 }
 
 static void print_flops(const char *name, int64_t ns, double flops)
@@ -358,7 +346,6 @@ static void run_all(bench *s)
 {
     static const ssw_dtype types[] = {SSW_DTYPE_MXFP4, SSW_DTYPE_Q4_0, SSW_DTYPE_Q8_0,
                                       SSW_DTYPE_BF16,  SSW_DTYPE_F16,  SSW_DTYPE_F32};
-    run_probe(s);
     if (wanted(s, "small"))
         bench_small(s);
     s->job = quantize_job;
