@@ -155,8 +155,14 @@ static void *load_model(void *context)
     static const uint64_t one = 1;
     loader *load = context;
     ssw_engine *engine = NULL;
-    if (ssw_engine_open(&load->options->engine, &engine, &load->err) == SSW_OK)
-        load->engine = engine;
+    if (ssw_engine_open(&load->options->engine, &engine, &load->err) == SSW_OK &&
+        !ssw_engine_tokenizer(engine)) {
+        ssw_error_set(&load->err, SSW_ERR_UNSUPPORTED, "%s: a model without a tokenizer cannot be served",
+                      load->options->engine.model_path);
+        ssw_engine_close(engine);
+        engine = NULL;
+    }
+    load->engine = engine;
     if (write(load->done_fd, &one, sizeof one) < 0)
         perror("seesaw serve: eventfd");
     return NULL;

@@ -94,6 +94,8 @@ static ssw_status load_all(ssw_engine *engine, plan *p, ssw_error *err)
         status = ssw_kvcache_open(&engine->cache, err);
     if (status == SSW_OK)
         status = ssw_forward_open(&p->forward, &engine->forward, err);
+    if (status == SSW_ERR_FORMAT)
+        ssw_error_prefix(err, "%s", ssw_gguf_file_path(engine->gguf, 0));
     if (status != SSW_OK)
         return status;
     engine->info.isa = ssw_forward_isa_name(engine->forward);

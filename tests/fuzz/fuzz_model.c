@@ -14,19 +14,31 @@ static void require(int condition)
         abort();
 }
 
+static void check_network(const ssw_model *model, int32_t layer, ssw_model_slot gate_slot,
+                          ssw_model_slot down_slot, int32_t n_experts)
+{
+    const ssw_gguf_tensor *gate = ssw_model_tensor(model, layer, gate_slot);
+    const ssw_gguf_tensor *down = ssw_model_tensor(model, layer, down_slot);
+    require(gate && down && gate->dims[1] == down->dims[0] && gate->dims[2] == down->dims[2]);
+    require(gate->dims[0] == (uint64_t)model->hparams.n_embd && gate->dims[2] == (uint64_t)n_experts);
+}
+
 static void check(const ssw_model *model)
 {
     const ssw_model_hparams *h = &model->hparams;
     require(h->n_heads % h->n_heads_kv == 0 && h->head_dim % 2 == 0 && h->rope.n_dims <= h->head_dim);
     require(h->n_experts_used >= 1 && h->n_experts_used <= h->n_experts && h->rope.factor >= 1);
     for (int32_t layer = 0; layer < h->n_layers; layer++) {
-        const ssw_gguf_tensor *gate = ssw_model_tensor(model, layer, SSW_MODEL_GATE_EXPS);
-        const ssw_gguf_tensor *down = ssw_model_tensor(model, layer, SSW_MODEL_DOWN_EXPS);
         const ssw_gguf_tensor *sinks = ssw_model_tensor(model, layer, SSW_MODEL_ATTN_SINKS);
-        require(gate && down && sinks && gate->dims[1] == down->dims[0] && gate->dims[2] == down->dims[2]);
-        require(gate->dims[0] == (uint64_t)h->n_embd && gate->dims[2] == (uint64_t)h->n_experts);
-        require(sinks->n_bytes == (uint64_t)h->n_heads * sizeof(float));
+        require(!sinks || sinks->n_bytes == (uint64_t)h->n_heads * sizeof(float));
+        if (layer < h->n_dense_layers)
+            check_network(model, layer, SSW_MODEL_FFN_GATE, SSW_MODEL_FFN_DOWN, 1);
+        else
+            check_network(model, layer, SSW_MODEL_GATE_EXPS, SSW_MODEL_DOWN_EXPS, h->n_experts);
+        if (h->n_ff_shared > 0 && layer >= h->n_dense_layers)
+            check_network(model, layer, SSW_MODEL_GATE_SHARED, SSW_MODEL_DOWN_SHARED, 1);
     }
+    require(ssw_model_tensor(model, -1, SSW_MODEL_OUTPUT) != NULL);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)

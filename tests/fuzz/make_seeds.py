@@ -79,28 +79,7 @@ def inspect_seeds():
         yield family, gguf(keys, tensors, bytes(304))
 
 
-def model_seeds():
-    """A whole gpt-oss model of one layer, everything zero; with and without YaRN."""
-    embd, vocab, head, q, kv, ff, experts = 8, 4, 4, 8, 4, 4, 2
-    numbers = {"block_count": 1, "embedding_length": embd, "context_length": 64, "attention.head_count": 2,
-               "attention.head_count_kv": 1, "attention.key_length": head, "attention.value_length": head,
-               "attention.sliding_window": 8, "expert_count": experts, "expert_used_count": 1,
-               "expert_feed_forward_length": ff}
-    keys = [key("general.architecture", 8, text("gpt-oss"))]
-    keys += [key(f"gpt-oss.{name}", 4, struct.pack("<I", value)) for name, value in numbers.items()]
-    keys += [key("gpt-oss.attention.layer_norm_rms_epsilon", 6, struct.pack("<f", 1e-5)),
-             key("gpt-oss.rope.freq_base", 6, struct.pack("<f", 150000))]
-    yarn = [key("gpt-oss.rope.scaling.type", 8, text("yarn")), key("gpt-oss.rope.scaling.factor", 6, struct.pack("<f", 32)),
-            key("gpt-oss.rope.scaling.original_context_length", 4, struct.pack("<I", 16))]
-    shapes = {"attn_norm.weight": [embd], "attn_q.weight": [embd, q], "attn_q.bias": [q], "attn_k.weight": [embd, kv],
-              "attn_k.bias": [kv], "attn_v.weight": [embd, kv], "attn_v.bias": [kv], "attn_output.weight": [q, embd],
-              "attn_output.bias": [embd], "attn_sinks.weight": [2], "post_attention_norm.weight": [embd],
-              "ffn_gate_inp.weight": [embd, experts], "ffn_gate_inp.bias": [experts],
-              "ffn_gate_exps.weight": [embd, ff, experts], "ffn_gate_exps.bias": [ff, experts],
-              "ffn_up_exps.weight": [embd, ff, experts], "ffn_up_exps.bias": [ff, experts],
-              "ffn_down_exps.weight": [ff, embd, experts], "ffn_down_exps.bias": [embd, experts]}
-    shapes = {"token_embd.weight": [embd, vocab], "output_norm.weight": [embd], "output.weight": [embd, vocab],
-              **{"blk.0." + name: dims for name, dims in shapes.items()}}
+def model_file(keys, shapes):
     tensors, offset = [], 0
     for name, dims in shapes.items():
         tensors.append(tensor(name, dims, 0, offset))
@@ -108,8 +87,56 @@ def model_seeds():
         for dim in dims:
             n *= dim
         offset += n + -n % 32
-    yield "plain", gguf(keys, tensors, bytes(offset))
-    yield "yarn", gguf(keys + yarn, tensors, bytes(offset))
+    return gguf(keys, tensors, bytes(offset))
+
+
+def model_seeds():
+    """Whole models of one layer (deepseek: two, the first dense), everything zero; gpt-oss with and without YaRN."""
+    embd, vocab, head, q, kv, ff, experts = 8, 4, 4, 8, 4, 4, 2
+
+    def keys(family, **more):
+        numbers = {"block_count": 1, "embedding_length": embd, "context_length": 64, "attention.head_count": 2,
+                   "attention.head_count_kv": 1, "attention.key_length": head, "attention.value_length": head,
+                   "expert_count": experts, "expert_used_count": 1, "expert_feed_forward_length": ff, **more}
+        return [key("general.architecture", 8, text(family)),
+                *[key(f"{family}.{name}", 4, struct.pack("<I", value)) for name, value in numbers.items()],
+                key(f"{family}.attention.layer_norm_rms_epsilon", 6, struct.pack("<f", 1e-5)),
+                key(f"{family}.rope.freq_base", 6, struct.pack("<f", 150000))]
+
+    yarn = [key("gpt-oss.rope.scaling.type", 8, text("yarn")), key("gpt-oss.rope.scaling.factor", 6, struct.pack("<f", 32)),
+            key("gpt-oss.rope.scaling.original_context_length", 4, struct.pack("<I", 16))]
+    weights = {"token_embd.weight": [embd, vocab], "output_norm.weight": [embd], "output.weight": [embd, vocab]}
+    layer = {"attn_norm.weight": [embd], "attn_q.weight": [embd, q], "attn_k.weight": [embd, kv],
+             "attn_v.weight": [embd, kv], "attn_output.weight": [q, embd]}
+    attn_biases = {"attn_q.bias": [q], "attn_k.bias": [kv], "attn_v.bias": [kv], "attn_output.bias": [embd]}
+    moe = {"ffn_gate_inp.weight": [embd, experts], "ffn_gate_exps.weight": [embd, ff, experts],
+           "ffn_up_exps.weight": [embd, ff, experts], "ffn_down_exps.weight": [ff, embd, experts]}
+    moe_biases = {"ffn_gate_inp.bias": [experts], "ffn_gate_exps.bias": [ff, experts], "ffn_up_exps.bias": [ff, experts],
+                  "ffn_down_exps.bias": [embd, experts]}
+    shared = {"ffn_gate_shexp.weight": [embd, ff], "ffn_up_shexp.weight": [embd, ff], "ffn_down_shexp.weight": [ff, embd]}
+    dense = {"ffn_gate.weight": [embd, 6], "ffn_up.weight": [embd, 6], "ffn_down.weight": [6, embd]}
+
+    def blocks(*layers):
+        return {f"blk.{i}.{name}": dims for i, shapes in enumerate(layers) for name, dims in shapes.items()}
+
+    norm = {"ffn_norm.weight": [embd]}
+    oss = {**weights, **blocks({**layer, **attn_biases, "attn_sinks.weight": [2], "post_attention_norm.weight": [embd],
+                                **moe, **moe_biases})}
+    yield "plain", model_file(keys("gpt-oss", **{"attention.sliding_window": 8}), oss)
+    yield "yarn", model_file(keys("gpt-oss", **{"attention.sliding_window": 8}) + yarn, oss)
+    yield "mixtral", model_file(keys("llama", feed_forward_length=ff), {**weights, **blocks({**layer, **norm, **moe})})
+    del weights["output.weight"]    # tied to the embedding
+    yield "qwen3moe", model_file(keys("qwen3moe"), {**weights, **blocks({
+        **layer, "attn_q_norm.weight": [head], "attn_k_norm.weight": [head], **norm, **moe})})
+    yield "deepseek", model_file(
+        keys("deepseek", block_count=2, feed_forward_length=6, leading_dense_block_count=1, expert_shared_count=1),
+        {**weights, **blocks({**layer, **norm, **dense}, {**layer, **norm, **moe, **shared})})
+    yield "phimoe", model_file(
+        keys("phimoe", expert_used_count=2, feed_forward_length=ff,
+             **{"rope.scaling.original_context_length": 16, "attention.sliding_window": 0}),
+        {**weights, "output.weight": [embd, vocab], "output_norm.bias": [embd], "output.bias": [vocab],
+         "rope_factors_long.weight": [head // 2], "rope_factors_short.weight": [head // 2],
+         **blocks({**layer, **attn_biases, "attn_norm.bias": [embd], **norm, "ffn_norm.bias": [embd], **moe})})
 
 
 TEXTS = {
