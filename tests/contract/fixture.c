@@ -62,3 +62,37 @@ float max_difference(const float *a, const float *b, int64_t n)
     }
     return max;
 }
+
+static int32_t largest(const float *logits, int32_t n)
+{
+    int32_t best = 0;
+    for (int32_t i = 1; i < n; i++)
+        best = logits[i] > logits[best] ? i : best;
+    return best;
+}
+
+static double log_sum_exp(const float *logits, int32_t n)
+{
+    double max = (double)logits[largest(logits, n)], sum = 0;
+    for (int32_t i = 0; i < n; i++)
+        sum += exp((double)logits[i] - max);
+    return max + log(sum);
+}
+
+fixture_distance fixture_compare(const fixture *f, const float *logits)
+{
+    fixture_distance distance = {0};
+    for (int32_t row = 0; row < f->n_rows; row++) {
+        const float *got = logits + (size_t)f->rows[row] * (size_t)f->n_vocab;
+        const float *want = f->logits + (size_t)row * (size_t)f->n_vocab;
+        double want_norm = log_sum_exp(want, f->n_vocab), got_norm = log_sum_exp(got, f->n_vocab);
+        for (int32_t i = 0; i < f->n_vocab; i++) {
+            double log_p = (double)want[i] - want_norm, log_q = (double)got[i] - got_norm;
+            distance.mean_kl += exp(log_p) * (log_p - log_q) / f->n_rows;
+        }
+        float d = max_difference(got, want, f->n_vocab);
+        distance.max_dlogit = d > distance.max_dlogit ? d : distance.max_dlogit;
+        distance.n_same_top += largest(got, f->n_vocab) == largest(want, f->n_vocab);
+    }
+    return distance;
+}

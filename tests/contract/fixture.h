@@ -1,5 +1,5 @@
 /* A conformance fixture: what transformers computes for a tiny model. tests/fixtures/gpt_oss/README.md has
- * the layout and says how the files are made. */
+ * the layout; it and tests/fixtures/README.md say how the files are made. */
 #ifndef SSW_TESTS_FIXTURE_H
 #define SSW_TESTS_FIXTURE_H
 
@@ -18,6 +18,15 @@ typedef struct fixture {
  */
 void fixture_open(fixture *f, const char *name);
 void fixture_close(fixture *f);
+
+typedef struct fixture_distance {
+    float max_dlogit;
+    double mean_kl;     /* nats, of the computed distribution from the fixture's */
+    int32_t n_same_top; /* rows whose largest logit is the same token's */
+} fixture_distance;
+
+/* logits: [n_prompt][n_vocab], compared at the fixture's rows. */
+fixture_distance fixture_compare(const fixture *f, const float *logits);
 
 float max_difference(const float *a, const float *b, int64_t n); /* infinite if any is NaN */
 

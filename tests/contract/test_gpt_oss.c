@@ -68,16 +68,12 @@ static void compare_one(const bound *b, bool is_reference)
     fixture_open(&f, b->name);
     ssw_engine *engine = open_engine(f.model_path, 0, 1, is_reference);
     float *logits = eval_prompt(engine, &f);
-    float max = 0;
-    for (int32_t i = 0; i < f.n_rows; i++) {
-        float d = max_difference(logits + (size_t)f.rows[i] * (size_t)f.n_vocab,
-                                 f.logits + (size_t)i * (size_t)f.n_vocab, f.n_vocab);
-        max = d > max ? d : max;
-    }
+    fixture_distance d = fixture_compare(&f, logits);
     float allowed = is_reference ? b->reference : b->fast;
-    print_message("%-22s %-10s max |dlogit| %.6f (at most %g)\n", b->name, ssw_engine_describe(engine)->isa,
-                  (double)max, (double)allowed);
-    assert_true(max <= allowed);
+    print_message("%-22s %-10s max |dlogit| %.6f (at most %g), KL %.1e, top-1 %d of %d\n", b->name,
+                  ssw_engine_describe(engine)->isa, (double)d.max_dlogit, (double)allowed, d.mean_kl,
+                  d.n_same_top, f.n_rows);
+    assert_true(d.max_dlogit <= allowed);
     free(logits);
     ssw_engine_close(engine);
     fixture_close(&f);
