@@ -88,8 +88,8 @@ def outputs(c, values, prompt):
     """-> (logits [T][n_vocab], hidden after the final norm [T][n_embd])"""
     model, caught = build(c, values), []
     if c["arch"] == "phimoe":
-        # 5.17.0 leaves the sequence's length out here and so never takes the long factors; other revisions (4.46 and
-        # a later modular_phimoe.py) pass it.
+        # 5.17.0 leaves the sequence's length out here and so never takes the long factors; other revisions (commits
+        # 008f5c8c and 0233e509) pass it.
         rotary, inner = model.model.rotary_emb, model.model.rotary_emb.rope_init_fn
         rotary.rope_init_fn = lambda config, device=None, seq_len=None: inner(config, device, seq_len=len(prompt))
     handle = model.model.norm.register_forward_hook(lambda module, inputs, output: caught.append(output))
