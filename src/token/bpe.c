@@ -116,8 +116,12 @@ static void consider(const ssw_bpe_table *table, ssw_bpe_workspace *workspace, u
 }
 
 /* Room for n symbols; each starts one candidate and each merge, of fewer than n, adds two more. */
-static ssw_status reserve(ssw_bpe_workspace *workspace, size_t n, ssw_error *err)
+ssw_status ssw_bpe_workspace_reserve(ssw_bpe_workspace *workspace, size_t n, ssw_error *err)
 {
+    workspace->n_symbols = n;
+    workspace->n_heap = 0;
+    if (n >= SSW_BPE_END)
+        return ssw_error_set(err, SSW_ERR_LIMIT, "a word of %zu symbols", n);
     if (n <= workspace->symbols_capacity)
         return SSW_OK;
     size_t capacity = n < ROOM_TO_SPARE ? n + n / 2 + 64 : n;
@@ -128,30 +132,16 @@ static ssw_status reserve(ssw_bpe_workspace *workspace, size_t n, ssw_error *err
         ssw_bpe_workspace_deinit(workspace);
         return ssw_error_set(err, SSW_ERR_NOMEM, "out of memory for a word of %zu bytes", n);
     }
+    workspace->n_symbols = n;
     workspace->symbols_capacity = capacity;
     workspace->heap_capacity = 3 * capacity;
     return SSW_OK;
 }
 
-ssw_status ssw_bpe_merge_word(const ssw_bpe_table *table, ssw_bpe_workspace *workspace, const char *word,
-                              size_t n_bytes, ssw_error *err)
+void ssw_bpe_merge_symbols(const ssw_bpe_table *table, ssw_bpe_workspace *workspace)
 {
-    ssw_status status = n_bytes < SSW_BPE_END
-                            ? reserve(workspace, n_bytes, err)
-                            : ssw_error_set(err, SSW_ERR_LIMIT, "a word of %zu bytes", n_bytes);
-    if (status != SSW_OK)
-        return status;
     ssw_bpe_symbol *symbols = workspace->symbols;
-    workspace->n_symbols = n_bytes;
-    workspace->n_heap = 0;
-    for (uint32_t i = 0; i < n_bytes; i++) {
-        unsigned char byte = (unsigned char)word[i];
-        symbols[i] = (ssw_bpe_symbol){table->byte_ids[byte], i - 1, i + 1 < n_bytes ? i + 1 : SSW_BPE_END};
-        if (symbols[i].id < 0)
-            return ssw_error_set(err, SSW_ERR_FORMAT, "the vocabulary has no token for the byte 0x%02x",
-                                 byte);
-    }
-    for (uint32_t i = 0; i + 1 < n_bytes; i++)
+    for (uint32_t i = 0; i + 1 < workspace->n_symbols; i++)
         consider(table, workspace, i);
     while (workspace->n_heap > 0) {
         uint64_t candidate = pop(workspace);
@@ -168,5 +158,22 @@ ssw_status ssw_bpe_merge_word(const ssw_bpe_table *table, ssw_bpe_workspace *wor
         consider(table, workspace, left->prev);
         consider(table, workspace, at);
     }
+}
+
+ssw_status ssw_bpe_merge_word(const ssw_bpe_table *table, ssw_bpe_workspace *workspace, const char *word,
+                              size_t n_bytes, ssw_error *err)
+{
+    ssw_status status = ssw_bpe_workspace_reserve(workspace, n_bytes, err);
+    if (status != SSW_OK)
+        return status;
+    ssw_bpe_symbol *symbols = workspace->symbols;
+    for (uint32_t i = 0; i < n_bytes; i++) {
+        unsigned char byte = (unsigned char)word[i];
+        symbols[i] = (ssw_bpe_symbol){table->byte_ids[byte], i - 1, i + 1 < n_bytes ? i + 1 : SSW_BPE_END};
+        if (symbols[i].id < 0)
+            return ssw_error_set(err, SSW_ERR_FORMAT, "the vocabulary has no token for the byte 0x%02x",
+                                 byte);
+    }
+    ssw_bpe_merge_symbols(table, workspace);
     return SSW_OK;
 }

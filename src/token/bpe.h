@@ -1,4 +1,4 @@
-/* Byte-pair merging of one word: the pair of lowest rank, leftmost first, until none is left.
+/* Byte-pair merging of one word or text: the pair of lowest rank, leftmost first, until none is left.
  *
  * Source: Sennrich, Haddow, Birch, 2016; ties as in GPT-2's encoder.py. O(n log n) in the word's bytes: a
  * linked list of symbols and a heap of candidate pairs. Tables are immutable once filled; each thread brings
@@ -56,6 +56,12 @@ void ssw_bpe_workspace_deinit(ssw_bpe_workspace *workspace);
  * vocabulary has no token for one of the bytes. */
 ssw_status ssw_bpe_merge_word(const ssw_bpe_table *table, ssw_bpe_workspace *workspace, const char *word,
                               size_t n_bytes, ssw_error *err);
+
+/* The two halves of it, for symbols that are not bytes: room for n symbols, to be filled by the caller, who
+ * links them in order; symbols that never merge have ids below -1. Then merging, after which the ids are
+ * those met by following `next` from the first. */
+ssw_status ssw_bpe_workspace_reserve(ssw_bpe_workspace *workspace, size_t n, ssw_error *err);
+void ssw_bpe_merge_symbols(const ssw_bpe_table *table, ssw_bpe_workspace *workspace);
 
 #ifdef __cplusplus
 }

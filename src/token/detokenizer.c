@@ -1,5 +1,5 @@
 /* Streaming detokenisation: bytes go out when they make a whole character, or when they never can. */
-#include "token/tokenizer.h"
+#include "token/tokenizer_internal.h"
 #include "token/utf8.h"
 
 #include <string.h>
@@ -7,6 +7,11 @@
 void ssw_detokenizer_init(ssw_detokenizer *detokenizer, const ssw_tokenizer *tokenizer)
 {
     *detokenizer = (ssw_detokenizer){.tokenizer = tokenizer};
+}
+
+void ssw_detokenizer_begin_text(ssw_detokenizer *detokenizer)
+{
+    detokenizer->begins = detokenizer->tokenizer->adds_space_prefix;
 }
 
 static void drop(ssw_detokenizer *detokenizer, size_t n)
@@ -36,9 +41,12 @@ void ssw_detokenizer_push(ssw_detokenizer *detokenizer, int32_t id, ssw_strbuf *
     const char *bytes = ssw_tokenizer_piece(detokenizer->tokenizer, id, &n_bytes);
     if (ssw_tokenizer_is_control(detokenizer->tokenizer, id)) {
         ssw_detokenizer_flush(detokenizer, out);
+        ssw_detokenizer_begin_text(detokenizer);
         return;
     }
-    for (size_t i = 0; i < n_bytes; i++)
+    size_t skipped = detokenizer->begins && n_bytes > 0 && bytes[0] == ' ';
+    detokenizer->begins = detokenizer->begins && n_bytes == 0;
+    for (size_t i = skipped; i < n_bytes; i++)
         ssw_detokenizer_push_byte(detokenizer, bytes[i], out);
 }
 

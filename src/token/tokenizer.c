@@ -30,6 +30,8 @@ ssw_status ssw_tokens_append(ssw_tokens *tokens, int32_t id, ssw_error *err)
 static ssw_status encode_plain(const ssw_tokenizer *tokenizer, const char *text, size_t n_bytes,
                                ssw_bpe_workspace *workspace, ssw_tokens *out, ssw_error *err)
 {
+    if (!tokenizer->pretokenizer)
+        return ssw_sentencepiece_encode(tokenizer, text, n_bytes, workspace, out, err);
     ssw_pretokenizer_walk walk;
     ssw_status status = ssw_pretokenizer_begin(tokenizer->pretokenizer, text, n_bytes, &walk, err);
     if (status != SSW_OK)
@@ -67,6 +69,14 @@ static int32_t find_special(const ssw_tokenizer *tokenizer, const char *text, si
     return SSW_TOKEN_NONE;
 }
 
+size_t ssw_tokenizer_count_spaces(const char *text, size_t n_bytes)
+{
+    size_t n = 0;
+    while (n < n_bytes && (text[n] == ' ' || (text[n] >= '\t' && text[n] <= '\r')))
+        n++;
+    return n;
+}
+
 ssw_status ssw_tokenizer_encode(const ssw_tokenizer *tokenizer, const char *text, size_t n_bytes,
                                 bool parse_special, ssw_tokens *out, ssw_error *err)
 {
@@ -84,6 +94,8 @@ ssw_status ssw_tokenizer_encode(const ssw_tokenizer *tokenizer, const char *text
         if (status == SSW_OK && id != SSW_TOKEN_NONE) {
             status = ssw_tokens_append(out, id, err);
             where += tokenizer->entries[id].n_bytes;
+            if (tokenizer->entries[id].strips_right)
+                where += ssw_tokenizer_count_spaces(text + where, n_bytes - where);
         }
         at = where;
     }
@@ -136,13 +148,18 @@ ssw_token_special ssw_tokenizer_special(const ssw_tokenizer *tokenizer)
 ssw_status ssw_tokenizer_decode(const ssw_tokenizer *tokenizer, const int32_t *ids, size_t n,
                                 bool with_special, ssw_strbuf *out, ssw_error *err)
 {
+    bool begins = tokenizer->adds_space_prefix;
     for (size_t i = 0; i < n; i++) {
         if (ids[i] < 0 || ids[i] >= tokenizer->n_vocab)
             return ssw_error_set(err, SSW_ERR_USAGE, "token %d is not in the vocabulary of %d", ids[i],
                                  tokenizer->n_vocab);
         const ssw_token_entry *entry = &tokenizer->entries[ids[i]];
+        const char *bytes = tokenizer->bytes + entry->offset;
+        bool is_literal = ssw_token_type_is_literal(entry->type);
+        size_t skipped = begins && !is_literal && entry->n_bytes > 0 && bytes[0] == ' ';
         if (with_special || !ssw_tokenizer_is_control(tokenizer, ids[i]))
-            ssw_strbuf_append(out, tokenizer->bytes + entry->offset, entry->n_bytes);
+            ssw_strbuf_append(out, bytes + skipped, entry->n_bytes - skipped);
+        begins = tokenizer->adds_space_prefix && is_literal;
     }
     return ssw_strbuf_check(out, "the decoded text", err);
 }

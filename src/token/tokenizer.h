@@ -1,10 +1,11 @@
 /* Text to token ids and back, from a GGUF's own metadata.
  *
  * Byte-level BPE (tokenizer.ggml.model = "gpt2") with the pre-tokenizers of pretokenizer.h, whose Unicode
- * regular expressions run on PCRE2. Source: the keys tokenizer.ggml.* of the GGUF specification; byte-level
- * BPE as published with GPT-2 (Radford et al., 2019). Encoding is linear in practice: O(n log n) for any
- * input, one letter repeated a megabyte included. A tokenizer is immutable after open and may be used from
- * any thread; it copies what it needs, so the GGUF may be closed. */
+ * regular expressions run on PCRE2; SentencePiece BPE with byte fallback (tokenizer.ggml.model = "llama").
+ * Source: the keys tokenizer.ggml.* of the GGUF specification; byte-level BPE as published with GPT-2
+ * (Radford et al., 2019). Encoding is linear in practice: O(n log n) for any input, one letter repeated a
+ * megabyte included. A tokenizer is immutable after open and may be used from any thread; it copies what it
+ * needs, so the GGUF may be closed. */
 #ifndef SSW_TOKEN_TOKENIZER_H
 #define SSW_TOKEN_TOKENIZER_H
 
@@ -61,7 +62,8 @@ int32_t ssw_tokenizer_find(const ssw_tokenizer *tokenizer,
 int32_t ssw_tokenizer_vocab_size(const ssw_tokenizer *tokenizer);
 ssw_token_special ssw_tokenizer_special(const ssw_tokenizer *tokenizer);
 
-/* Whole-text inverse of encode, byte for byte; control tokens are written only if with_special. */
+/* Whole-text inverse of encode, byte for byte (in SentencePiece U+2581 comes back as a space); control tokens
+ * are written only if with_special. */
 ssw_status ssw_tokenizer_decode(const ssw_tokenizer *tokenizer, const int32_t *ids, size_t n,
                                 bool with_special, ssw_strbuf *out, ssw_error *err);
 
@@ -71,9 +73,14 @@ typedef struct ssw_detokenizer {
     const ssw_tokenizer *tokenizer; /* borrowed */
     char pending[4];
     size_t n_pending;
+    bool begins; /* a leading space comes from encoding */
 } ssw_detokenizer;
 
+/* What follows continues a text. */
 void ssw_detokenizer_init(ssw_detokenizer *detokenizer, const ssw_tokenizer *tokenizer);
+/* What follows begins one: the space that SentencePiece puts before a text is left out. So it is after every
+ * control token. */
+void ssw_detokenizer_begin_text(ssw_detokenizer *detokenizer);
 /* Appends to out the characters that are now complete. A control token ends what is pending and appends
  * nothing. */
 void ssw_detokenizer_push(ssw_detokenizer *detokenizer, int32_t id, ssw_strbuf *out);

@@ -1,7 +1,7 @@
 /* What the parts of the tokenizer share; nobody else includes it.
  *
  * tokenizer_load.c fills a tokenizer from a GGUF; tokenizer.c encodes and decodes; token_special.c finds
- * control tokens in text. */
+ * control tokens in text; sentencepiece.c has what SentencePiece does otherwise. */
 #ifndef SSW_TOKEN_TOKENIZER_INTERNAL_H
 #define SSW_TOKEN_TOKENIZER_INTERNAL_H
 
@@ -24,6 +24,7 @@ typedef struct ssw_token_entry {
     uint32_t n_bytes;
     unsigned char type; /* ssw_token_type */
     bool is_end;
+    bool strips_right; /* white space behind it belongs to it */
 } ssw_token_entry;
 
 struct ssw_tokenizer {
@@ -37,9 +38,15 @@ struct ssw_tokenizer {
     size_t n_specials;
     bool special_first_bytes[256]; /* which bytes begin one of them */
     ssw_bpe_table bpe;
-    ssw_pretokenizer *pretokenizer;
+    ssw_pretokenizer *pretokenizer; /* NULL: SentencePiece */
     ssw_token_special special;
+    int32_t unknown;        /* SentencePiece's token for what has none; SSW_TOKEN_NONE */
+    bool adds_space_prefix; /* SentencePiece: a text begins as if a space stood before it */
 };
+
+/* Control, user-defined and unknown tokens: written as they stand in the vocabulary, never made by merging.
+ */
+bool ssw_token_type_is_literal(int type);
 
 /* The token that merging can make of exactly these bytes. */
 int32_t ssw_tokenizer_find_normal(const ssw_tokenizer *tokenizer, const char *bytes, size_t n_bytes);
@@ -49,8 +56,20 @@ int32_t ssw_tokenizer_find_normal(const ssw_tokenizer *tokenizer, const char *by
 int32_t ssw_tokenizer_match_special(const ssw_tokenizer *tokenizer, const char *text, size_t n_bytes,
                                     bool parse_control);
 
+/* White space (ASCII) at the beginning of text: what strips_right takes. */
+size_t ssw_tokenizer_count_spaces(const char *text, size_t n_bytes);
+
 /* Sorts the special tokens by their bytes. */
 void ssw_tokenizer_index_specials(ssw_tokenizer *tokenizer);
+
+/* SentencePiece. What a token stands for, into out (at most the text's own length); returns the length, or
+ * SIZE_MAX for a byte token that is not written <0xHH>. */
+size_t ssw_sentencepiece_decode_token(int type, const char *text, size_t n_bytes, char *out);
+/* Merges from the scores of the vocabulary, byte tokens, the unknown token, the space prefix. */
+ssw_status ssw_sentencepiece_load(ssw_tokenizer *tokenizer, const ssw_gguf *gguf, ssw_error *err);
+/* Appends the ids of a text without special tokens. */
+ssw_status ssw_sentencepiece_encode(const ssw_tokenizer *tokenizer, const char *text, size_t n_bytes,
+                                    ssw_bpe_workspace *workspace, ssw_tokens *out, ssw_error *err);
 
 enum { SSW_TOKEN_SPECIAL_BYTES_MAX = 256 };
 

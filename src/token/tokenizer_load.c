@@ -42,17 +42,21 @@ int32_t ssw_tokenizer_find_normal(const ssw_tokenizer *tokenizer, const char *by
     return slot < tokenizer->n_slots ? tokenizer->by_bytes[slot] : SSW_TOKEN_NONE;
 }
 
-static bool is_literal(int type)
+bool ssw_token_type_is_literal(int type)
 {
     return type == SSW_TOKEN_CONTROL || type == SSW_TOKEN_USER_DEFINED || type == SSW_TOKEN_UNKNOWN;
 }
 
-/* <|start|> and its like are control tokens whatever the file calls them: users must not be able to write
- * them. */
+/* <|start|>, DeepSeek's <｜User｜> and their like are control tokens whatever the file calls them: users must
+ * not be able to write them. */
 static int settle_type(int type, const ssw_gguf_text *text)
 {
-    bool looks_control = text->n_bytes > 4 && memcmp(text->bytes, "<|", 2) == 0 &&
-                         memcmp(text->bytes + text->n_bytes - 2, "|>", 2) == 0;
+    static const char wide_bar[] = "\xef\xbd\x9c"; /* U+FF5C */
+    size_t n = text->n_bytes;
+    bool looks_control = n > 4 && text->bytes[0] == '<' && text->bytes[n - 1] == '>' &&
+                         ((text->bytes[1] == '|' && text->bytes[n - 2] == '|') ||
+                          (n > 8 && memcmp(text->bytes + 1, wide_bar, 3) == 0 &&
+                           memcmp(text->bytes + n - 4, wide_bar, 3) == 0));
     return type == SSW_TOKEN_USER_DEFINED && looks_control ? SSW_TOKEN_CONTROL : type;
 }
 
@@ -71,6 +75,17 @@ static ssw_status find_types(const ssw_gguf *gguf, uint64_t n_vocab, const unsig
                              n_vocab);
     *types = ssw_gguf_array_data(key);
     return SSW_OK;
+}
+
+/* What a token's text stands for, into out. */
+static size_t decode_token(const ssw_tokenizer *tokenizer, int type, const ssw_gguf_text *text, char *out)
+{
+    if (ssw_token_type_is_literal(type)) {
+        memcpy(out, text->bytes, text->n_bytes);
+        return text->n_bytes;
+    }
+    return tokenizer->pretokenizer ? ssw_byte_text_decode(text->bytes, text->n_bytes, out)
+                                   : ssw_sentencepiece_decode_token(type, text->bytes, text->n_bytes, out);
 }
 
 static ssw_status load_tokens(ssw_tokenizer *tokenizer, const ssw_gguf *gguf, ssw_error *err)
@@ -106,18 +121,15 @@ static ssw_status load_tokens(ssw_tokenizer *tokenizer, const ssw_gguf *gguf, ss
         type =
             type >= SSW_TOKEN_NORMAL && type <= SSW_TOKEN_BYTE ? settle_type(type, &text) : SSW_TOKEN_UNUSED;
         *entry = (ssw_token_entry){.offset = offset, .type = (unsigned char)type};
-        if (is_literal(type)) {
-            memcpy(tokenizer->bytes + offset, text.bytes, text.n_bytes);
-            entry->n_bytes = (uint32_t)text.n_bytes;
-        } else {
-            entry->n_bytes =
-                (uint32_t)ssw_byte_text_decode(text.bytes, text.n_bytes, tokenizer->bytes + offset);
-        }
+        size_t n_decoded = decode_token(tokenizer, type, &text, tokenizer->bytes + offset);
+        if (n_decoded == SIZE_MAX)
+            return ssw_error_set(err, SSW_ERR_FORMAT, "byte token %" PRIu64 " is not written <0xHH>", i);
+        entry->n_bytes = (uint32_t)n_decoded;
         offset += entry->n_bytes;
-        if (is_literal(type) && entry->n_bytes > SSW_TOKEN_SPECIAL_BYTES_MAX)
+        if (ssw_token_type_is_literal(type) && entry->n_bytes > SSW_TOKEN_SPECIAL_BYTES_MAX)
             return ssw_error_set(err, SSW_ERR_LIMIT, "control token %" PRIu64 " is longer than %d bytes", i,
                                  SSW_TOKEN_SPECIAL_BYTES_MAX);
-        if (is_literal(type) && entry->n_bytes > 0)
+        if (ssw_token_type_is_literal(type) && entry->n_bytes > 0)
             tokenizer->specials[tokenizer->n_specials++] = (int32_t)i;
     }
     tokenizer->n_vocab = (int32_t)n_vocab;
@@ -137,7 +149,9 @@ static ssw_status index_tokens(ssw_tokenizer *tokenizer, ssw_error *err)
         tokenizer->by_bytes[i] = SSW_TOKEN_NONE;
     for (int32_t id = 0; id < tokenizer->n_vocab; id++) {
         const ssw_token_entry *entry = &tokenizer->entries[id];
-        if (is_literal(entry->type) || entry->n_bytes == 0)
+        if (ssw_token_type_is_literal(entry->type) || entry->n_bytes == 0)
+            continue;
+        if (entry->type == SSW_TOKEN_BYTE && !tokenizer->pretokenizer)
             continue;
         size_t slot = find_slot(tokenizer, tokenizer->bytes + entry->offset, entry->n_bytes);
         if (slot == tokenizer->n_slots)
@@ -236,6 +250,25 @@ static void mark_ends(ssw_tokenizer *tokenizer)
     }
 }
 
+/* Phi-3's control tokens take the white space behind them with them ("rstrip" in the publisher's
+ * tokenizer_config.json); the GGUF says so by its architecture only. */
+static void mark_strips(ssw_tokenizer *tokenizer, const ssw_gguf *gguf)
+{
+    static const char *const without[] = {"<s>", "<unk>", "<|endoftext|>"};
+    ssw_gguf_text name;
+    if (!ssw_gguf_read_text(ssw_gguf_find_key(gguf, "general.architecture"), &name) ||
+        !((name.n_bytes == 4 && memcmp(name.bytes, "phi3", 4) == 0) ||
+          (name.n_bytes == 6 && memcmp(name.bytes, "phimoe", 6) == 0)))
+        return;
+    for (int32_t id = 0; id < tokenizer->n_vocab; id++)
+        tokenizer->entries[id].strips_right = ssw_tokenizer_is_control(tokenizer, id);
+    for (size_t i = 0; i < sizeof without / sizeof *without; i++) {
+        int32_t id = ssw_tokenizer_find(tokenizer, without[i]);
+        if (id != SSW_TOKEN_NONE)
+            tokenizer->entries[id].strips_right = false;
+    }
+}
+
 static ssw_status load_special(ssw_tokenizer *tokenizer, const ssw_gguf *gguf, ssw_error *err)
 {
     ssw_token_special *special = &tokenizer->special;
@@ -248,10 +281,11 @@ static ssw_status load_special(ssw_tokenizer *tokenizer, const ssw_gguf *gguf, s
         status = read_id(tokenizer, gguf, "tokenizer.ggml.padding_token_id", &special->pad, err);
     if (status != SSW_OK)
         return status;
-    bool add_bos = false;
+    bool add_bos = !tokenizer->pretokenizer; /* SentencePiece's default */
     ssw_gguf_read_bool(ssw_gguf_find_key(gguf, "tokenizer.ggml.add_bos_token"), &add_bos);
     special->add_bos = add_bos && special->bos != SSW_TOKEN_NONE;
     mark_ends(tokenizer);
+    mark_strips(tokenizer, gguf);
     return SSW_OK;
 }
 
@@ -261,9 +295,12 @@ static ssw_status load_pretokenizer(ssw_tokenizer *tokenizer, const ssw_gguf *gg
     char name[PRE_BYTES_MAX] = "";
     if (!ssw_gguf_read_text(ssw_gguf_find_key(gguf, "tokenizer.ggml.model"), &text))
         return ssw_error_set(err, SSW_ERR_FORMAT, "tokenizer.ggml.model is missing or not a string");
+    if (text.n_bytes == 5 && memcmp(text.bytes, "llama", 5) == 0)
+        return SSW_OK; /* SentencePiece does without */
     if (text.n_bytes != 4 || memcmp(text.bytes, "gpt2", 4) != 0)
         return ssw_error_set(err, SSW_ERR_UNSUPPORTED,
-                             "tokenizer.ggml.model is '%.*s'; only 'gpt2' (byte-level BPE) is supported",
+                             "tokenizer.ggml.model is '%.*s'; supported are 'gpt2' (byte-level BPE) and "
+                             "'llama' (SentencePiece BPE)",
                              (int)(text.n_bytes < 40 ? text.n_bytes : 40), text.bytes);
     if (!ssw_gguf_read_text(ssw_gguf_find_key(gguf, "tokenizer.ggml.pre"), &text))
         return ssw_error_set(err, SSW_ERR_FORMAT, "tokenizer.ggml.pre is missing or not a string");
@@ -283,7 +320,8 @@ ssw_status ssw_tokenizer_open(const ssw_gguf *gguf, ssw_tokenizer **out, ssw_err
     if (status == SSW_OK)
         status = index_tokens(tokenizer, err);
     if (status == SSW_OK)
-        status = load_merges(tokenizer, gguf, err);
+        status = tokenizer->pretokenizer ? load_merges(tokenizer, gguf, err)
+                                         : ssw_sentencepiece_load(tokenizer, gguf, err);
     if (status == SSW_OK)
         status = load_special(tokenizer, gguf, err);
     if (status != SSW_OK) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""make_seeds.py FOLDER: writes the seeds of fuzz_gguf, fuzz_inspect, fuzz_model, fuzz_tokenizer and fuzz_chat_parser below FOLDER.
+"""make_seeds.py FOLDER: writes the seeds of fuzz_gguf, fuzz_inspect, fuzz_model, fuzz_tokenizer, fuzz_sentencepiece and fuzz_chat_parser below FOLDER.
 
-The committed ones, tests/fuzz/seeds/{gguf,inspect,model,tokenizer,chat_parser}, were made by it.
+The committed ones, tests/fuzz/seeds/{gguf,inspect,model,tokenizer,sentencepiece,chat_parser}, were made by it.
 """
 import pathlib
 import struct
@@ -166,7 +166,8 @@ def chat_seeds():
 
 def main():
     out = pathlib.Path(sys.argv[1])
-    kinds = {"gguf": gguf_seeds(), "inspect": inspect_seeds(), "model": model_seeds(), "tokenizer": TEXTS.items(), "chat_parser": chat_seeds()}
+    kinds = {"gguf": gguf_seeds(), "inspect": inspect_seeds(), "model": model_seeds(), "tokenizer": TEXTS.items(),
+             "sentencepiece": {**TEXTS, "marks": "</s> ▁hello▁▁ aaaaa<unk><0x41>  <s> hello"}.items(), "chat_parser": chat_seeds()}
     for kind, seeds in kinds.items():
         (out / kind).mkdir(parents=True, exist_ok=True)
         for name, data in seeds:

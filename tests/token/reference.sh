@@ -24,6 +24,6 @@ for model in "$work/o200k.gguf" "$2"; do
     "$4" "$model" "$work/chats"
 done
 [ $# -ge 5 ] || exit 0
-for model in o200k deepseek_v3 deepseek-llm qwen3; do
+for model in o200k deepseek_v3 deepseek-llm qwen3 llama2 phi-3; do
     "$5" "$work/$model.gguf"
 done

@@ -299,7 +299,7 @@ static void write_broken(const char *path, broken_key broken)
     assert_int_equal(ssw_gguf_writer_open(path, 0, &writer, &err), SSW_OK);
     if (broken != BROKEN_MODEL)
         ssw_gguf_writer_set_text(writer, "tokenizer.ggml.model",
-                                 broken == BROKEN_MODEL_NAME ? "llama" : "gpt2");
+                                 broken == BROKEN_MODEL_NAME ? "t5" : "gpt2");
     if (broken == BROKEN_PRE)
         ssw_gguf_writer_set_u32(writer, "tokenizer.ggml.pre", 2);
     else
@@ -325,7 +325,7 @@ static void broken_keys(void **state)
         const char *fault;
     } faults[] = {
         [BROKEN_MODEL] = {SSW_ERR_FORMAT, "tokenizer.ggml.model is missing"},
-        [BROKEN_MODEL_NAME] = {SSW_ERR_UNSUPPORTED, "tokenizer.ggml.model is 'llama'"},
+        [BROKEN_MODEL_NAME] = {SSW_ERR_UNSUPPORTED, "tokenizer.ggml.model is 't5'"},
         [BROKEN_PRE] = {SSW_ERR_FORMAT, "tokenizer.ggml.pre is missing or not a string"},
         [BROKEN_TOKENS] = {SSW_ERR_FORMAT, "tokenizer.ggml.tokens is missing, empty"},
         [BROKEN_TOKENS_TYPE] = {SSW_ERR_FORMAT,

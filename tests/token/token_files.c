@@ -66,6 +66,51 @@ static void add_merges(vocab *v, const char *const *merges)
     }
 }
 
+/* SentencePiece: special tokens, bytes, characters, and pieces by falling score, "▁" for a space. */
+static void add_pieces(vocab *v, const vocab_options *options)
+{
+    static const char *const pieces[] = {"▁",     "é",      "中", "▁w",   "he",       "ll", "hell",
+                                         "hello", "▁hello", "aa", "aaaa", "aaaaaaaa", "▁a", "or",
+                                         "▁▁",    "▁▁▁▁",   "lo", "\n",   NULL};
+    if (!options->without_unknown)
+        add(v, "<unk>", 5, 2);
+    add(v, "<s>", 3, 3);
+    add(v, "</s>", 4, 3);
+    for (int byte = 0; byte < 256; byte++) {
+        char text[8];
+        snprintf(text, sizeof text, "<0x%02X>", (unsigned)byte);
+        if (byte == 0 || byte != options->without_byte)
+            add(v, text, 6, 6);
+    }
+    for (char c = 'a'; c <= 'z'; c++)
+        add(v, &c, 1, 1);
+    for (size_t i = 0; pieces[i]; i++)
+        add(v, pieces[i], strlen(pieces[i]), 1);
+}
+
+static void write_pieces(ssw_gguf_writer *writer, const vocab *v, const vocab_options *options)
+{
+    float scores[TOKENS_MAX];
+    for (size_t i = 0; i < v->n; i++)
+        scores[i] = -(float)i;
+    ssw_gguf_writer_set_text(writer, "tokenizer.ggml.model", "llama");
+    ssw_gguf_writer_set_array(writer, "tokenizer.ggml.scores", SSW_GGUF_F32, scores, v->n);
+    ssw_gguf_writer_set_u32(writer, "tokenizer.ggml.eos_token_id", options->without_unknown ? 1 : 2);
+    if (options->without_space_prefix)
+        ssw_gguf_writer_set_bool(writer, "tokenizer.ggml.add_space_prefix", false);
+}
+
+static void write_merges(ssw_gguf_writer *writer, const vocab_options *options, const char *const *merges)
+{
+    ssw_gguf_text lines[TOKENS_MAX];
+    size_t n_lines = 0;
+    for (; merges[n_lines]; n_lines++)
+        lines[n_lines] = (ssw_gguf_text){merges[n_lines], strlen(merges[n_lines])};
+    ssw_gguf_writer_set_text(writer, "tokenizer.ggml.model", "gpt2");
+    ssw_gguf_writer_set_text(writer, "tokenizer.ggml.pre", options->pre ? options->pre : "gpt-4o");
+    ssw_gguf_writer_set_texts(writer, "tokenizer.ggml.merges", lines, n_lines);
+}
+
 const char *write_vocab_file(const vocab_options *options)
 {
     static const char *const controls[] = {"<|start|>",  "<|end|>",       "<|message|>", "<|channel|>",
@@ -73,14 +118,14 @@ const char *write_vocab_file(const vocab_options *options)
     static vocab v;
     ssw_error err;
     ssw_gguf_writer *writer;
-    ssw_gguf_text lines[TOKENS_MAX];
-    size_t n_lines = 0;
     const char *const *merges = options->merges ? options->merges : usual_merges;
     v = (vocab){.n = 0};
-    add_bytes(&v, options->without_byte);
-    add_merges(&v, merges);
-    for (; merges[n_lines]; n_lines++)
-        lines[n_lines] = (ssw_gguf_text){merges[n_lines], strlen(merges[n_lines])};
+    if (options->sentencepiece) {
+        add_pieces(&v, options);
+    } else {
+        add_bytes(&v, options->without_byte);
+        add_merges(&v, merges);
+    }
     for (size_t i = 0; controls[i]; i++) {
         if (!options->without_call || strcmp(controls[i], "<|call|>") != 0)
             add(&v, controls[i], strlen(controls[i]), 3);
@@ -91,11 +136,14 @@ const char *write_vocab_file(const vocab_options *options)
     snprintf(path, sizeof path, "/tmp/ssw-vocab-%ld.gguf", (long)getpid());
     if (ssw_gguf_writer_open(path, 0, &writer, &err) != SSW_OK)
         stop(err.message);
-    ssw_gguf_writer_set_text(writer, "tokenizer.ggml.model", "gpt2");
-    ssw_gguf_writer_set_text(writer, "tokenizer.ggml.pre", options->pre ? options->pre : "gpt-4o");
+    if (options->architecture)
+        ssw_gguf_writer_set_text(writer, "general.architecture", options->architecture);
+    if (options->sentencepiece)
+        write_pieces(writer, &v, options);
+    else
+        write_merges(writer, options, merges);
     ssw_gguf_writer_set_texts(writer, "tokenizer.ggml.tokens", v.tokens, v.n);
     ssw_gguf_writer_set_array(writer, "tokenizer.ggml.token_type", SSW_GGUF_I32, v.types, v.n);
-    ssw_gguf_writer_set_texts(writer, "tokenizer.ggml.merges", lines, n_lines);
     ssw_gguf_writer_set_u32(writer, "tokenizer.ggml.bos_token_id", 0);
     if (options->chat_template)
         ssw_gguf_writer_set_text(writer, "tokenizer.chat_template", options->chat_template);

@@ -1,5 +1,5 @@
-/* A small byte-level vocabulary as a GGUF in memory of the test: all 256 bytes, some merges, harmony's
- * control tokens. */
+/* A small vocabulary as a GGUF file of the test's: all 256 bytes, some merges, harmony's control tokens and
+ * others. Byte-level, or SentencePiece's. */
 #ifndef SSW_TESTS_TOKEN_FILES_H
 #define SSW_TESTS_TOKEN_FILES_H
 
@@ -13,6 +13,10 @@ typedef struct vocab_options {
     const char *const *merges; /* "a b" in printable form; NULL-terminated; NULL: the usual ones */
     int without_byte;          /* this byte has no token (0: all have) */
     bool without_call;         /* no <|call|> */
+    bool sentencepiece;        /* pre, merges: not used; without_byte: no byte token of this one */
+    bool without_space_prefix; /* sentencepiece */
+    bool without_unknown;      /* sentencepiece: no <unk> */
+    const char *architecture;  /* NULL: no general.architecture */
 } vocab_options;
 
 /* The written file's path, in a buffer of the helper's; remove_vocab_file removes it. */
