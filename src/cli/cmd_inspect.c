@@ -94,6 +94,19 @@ static ssw_status hash_files(const ssw_gguf *gguf, ssw_sha256_text **out, ssw_er
     return status;
 }
 
+/* As ssw_engine_open settles it. */
+static int32_t default_context(const ssw_gguf *gguf, const ssw_model_facts *facts)
+{
+    char name[SSW_FACTS_TEXT_MAX + sizeof ".rope.scaling.original_context_length"];
+    int64_t original;
+    int32_t ctx = facts->ctx_train > 0 && facts->ctx_train < CTX_DEFAULT ? facts->ctx_train : CTX_DEFAULT;
+    snprintf(name, sizeof name, "%s.rope.scaling.original_context_length", facts->architecture);
+    if (ssw_gguf_find_tensor(gguf, "rope_factors_long.weight") &&
+        ssw_gguf_read_i64(ssw_gguf_find_key(gguf, name), &original) && original > 0 && original < ctx)
+        ctx = (int32_t)original;
+    return ctx;
+}
+
 static ssw_status inspect(const arguments *a, ssw_gguf *gguf, ssw_error *err)
 {
     ssw_model_facts *facts = calloc(1, sizeof *facts);
@@ -105,10 +118,7 @@ static ssw_status inspect(const arguments *a, ssw_gguf *gguf, ssw_error *err)
                                           : ssw_error_set(err, SSW_ERR_NOMEM, "out of memory");
     if (status != SSW_OK)
         goto cleanup;
-    report.ctx_size = a->ctx_size;
-    if (report.ctx_size == 0)
-        report.ctx_size =
-            facts->ctx_train > 0 && facts->ctx_train < CTX_DEFAULT ? facts->ctx_train : CTX_DEFAULT;
+    report.ctx_size = a->ctx_size != 0 ? a->ctx_size : default_context(gguf, facts);
     if (a->sha256) {
         status = hash_files(gguf, &hashes, err);
         if (status != SSW_OK)
