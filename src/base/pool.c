@@ -82,6 +82,8 @@ static void gate_wait(gate *g, unsigned old, int64_t spin_ns)
                 return;
             relax();
         }
+        sched_yield(); /* on a crowded machine another thread may need this core: the one that answers HTTP,
+                          say */
     } while (ssw_clock_now_ns() < end_ns);
     while (atomic_load(&g->value) == old)
         gate_sleep(g, old);
