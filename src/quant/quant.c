@@ -1,200 +1,100 @@
-/* Dequantise and quantise rows, block by block. */
+/* The doors: rows of any type, block by block. The blocks are in quant_legacy.c, quant_k.c and quant_iq4.c.
+ */
 #include "quant/quant.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "quant/half.h"
+#include "quant/quant_block.h"
 
-enum { BLOCK = SSW_QUANT_BLOCK, HALF_BLOCK = BLOCK / 2, Q8_0_BYTES = 34, Q4_0_BYTES = 18, MXFP4_BYTES = 17 };
+typedef struct format {
+    ssw_dtype dtype;
+    ssw_quant_read_block *read;
+    ssw_quant_write_block *write;
+} format;
 
-const int8_t ssw_quant_mxfp4_doubled[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+static const format formats[] = {
+    {SSW_DTYPE_Q4_0, ssw_quant_read_q4_0, ssw_quant_write_q4_0},
+    {SSW_DTYPE_Q4_1, ssw_quant_read_q4_1, ssw_quant_write_q4_1},
+    {SSW_DTYPE_Q5_0, ssw_quant_read_q5_0, ssw_quant_write_q5_0},
+    {SSW_DTYPE_Q5_1, ssw_quant_read_q5_1, ssw_quant_write_q5_1},
+    {SSW_DTYPE_Q8_0, ssw_quant_read_q8_0, ssw_quant_write_q8_0},
+    {SSW_DTYPE_Q2_K, ssw_quant_read_q2_k, ssw_quant_write_q2_k},
+    {SSW_DTYPE_Q3_K, ssw_quant_read_q3_k, ssw_quant_write_q3_k},
+    {SSW_DTYPE_Q4_K, ssw_quant_read_q4_k, ssw_quant_write_q4_k},
+    {SSW_DTYPE_Q5_K, ssw_quant_read_q5_k, ssw_quant_write_q5_k},
+    {SSW_DTYPE_Q6_K, ssw_quant_read_q6_k, ssw_quant_write_q6_k},
+    {SSW_DTYPE_IQ4_NL, ssw_quant_read_iq4_nl, ssw_quant_write_iq4_nl},
+    {SSW_DTYPE_IQ4_XS, ssw_quant_read_iq4_xs, ssw_quant_write_iq4_xs},
+    {SSW_DTYPE_MXFP4, ssw_quant_read_mxfp4, ssw_quant_write_mxfp4},
+};
 
-float ssw_quant_mxfp4_half_scale(uint8_t e)
+static bool is_float(ssw_dtype dtype)
 {
-    /* 2^-128 and 2^-127 are subnormal floats. ggml gives e = 255 no special meaning either. */
-    return ssw_half_from_bits(e < 2 ? 0x00200000u << e : (uint32_t)(e - 1) << 23);
+    return dtype == SSW_DTYPE_F32 || dtype == SSW_DTYPE_F16 || dtype == SSW_DTYPE_BF16;
 }
 
-static uint16_t load_u16(const uint8_t *bytes)
+/* Whole rows, since there is a row of them for every token of a prompt. False for other types. */
+static bool read_floats(ssw_dtype dtype, const uint8_t *row, uint64_t n, float *out)
 {
-    return (uint16_t)(bytes[0] | (bytes[1] << 8));
+    if (dtype == SSW_DTYPE_F32)
+        memcpy(out, row, n * sizeof *out);
+    for (uint64_t i = 0; dtype == SSW_DTYPE_F16 && i < n; i++)
+        out[i] = ssw_half_from_f16(ssw_quant_load_u16(row + 2 * i));
+    for (uint64_t i = 0; dtype == SSW_DTYPE_BF16 && i < n; i++)
+        out[i] = ssw_half_from_bf16(ssw_quant_load_u16(row + 2 * i));
+    return is_float(dtype);
 }
 
-static void store_u16(uint8_t *bytes, uint16_t value)
+static bool write_floats(ssw_dtype dtype, const float *values, uint64_t n, uint8_t *row)
 {
-    bytes[0] = (uint8_t)value;
-    bytes[1] = (uint8_t)(value >> 8);
+    if (dtype == SSW_DTYPE_F32)
+        memcpy(row, values, n * sizeof *values);
+    for (uint64_t i = 0; dtype == SSW_DTYPE_F16 && i < n; i++)
+        ssw_quant_store_u16(row + 2 * i, ssw_half_to_f16(values[i]));
+    for (uint64_t i = 0; dtype == SSW_DTYPE_BF16 && i < n; i++)
+        ssw_quant_store_u16(row + 2 * i, ssw_half_to_bf16(values[i]));
+    return is_float(dtype);
+}
+
+static const format *find_format(ssw_dtype dtype)
+{
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        if (formats[i].dtype == dtype)
+            return &formats[i];
+    }
+    return NULL;
 }
 
 bool ssw_quant_supports(ssw_dtype dtype)
 {
-    switch (dtype) {
-    case SSW_DTYPE_F32:
-    case SSW_DTYPE_F16:
-    case SSW_DTYPE_BF16:
-    case SSW_DTYPE_Q8_0:
-    case SSW_DTYPE_Q4_0:
-    case SSW_DTYPE_MXFP4:
-        return true;
-    default:
-        return false;
-    }
-}
-
-static void dequantize_q8_0(const uint8_t *block, float *out)
-{
-    float d = ssw_half_from_f16(load_u16(block));
-    for (int i = 0; i < BLOCK; i++)
-        out[i] = (float)(int8_t)block[2 + i] * d;
-}
-
-static void dequantize_q4_0(const uint8_t *block, float *out)
-{
-    float d = ssw_half_from_f16(load_u16(block));
-    for (int i = 0; i < HALF_BLOCK; i++) {
-        out[i] = (float)((block[2 + i] & 15) - 8) * d;
-        out[i + HALF_BLOCK] = (float)((block[2 + i] >> 4) - 8) * d;
-    }
-}
-
-static void dequantize_mxfp4(const uint8_t *block, float *out)
-{
-    float d = ssw_quant_mxfp4_half_scale(block[0]);
-    for (int i = 0; i < HALF_BLOCK; i++) {
-        out[i] = (float)ssw_quant_mxfp4_doubled[block[1 + i] & 15] * d;
-        out[i + HALF_BLOCK] = (float)ssw_quant_mxfp4_doubled[block[1 + i] >> 4] * d;
-    }
+    return is_float(dtype) || find_format(dtype);
 }
 
 bool ssw_quant_dequantize_row(ssw_dtype dtype, const void *row, uint64_t n, float *out)
 {
-    const uint8_t *bytes = row;
-    if (!ssw_quant_supports(dtype) || (n > 0 && ssw_dtype_row_bytes(dtype, n) == 0))
+    if (read_floats(dtype, row, n, out))
+        return true;
+    const format *f = find_format(dtype);
+    if (!f || (n > 0 && ssw_dtype_row_bytes(dtype, n) == 0))
         return false;
-    switch (dtype) {
-    case SSW_DTYPE_F32:
-        memcpy(out, row, n * sizeof *out);
-        break;
-    case SSW_DTYPE_F16:
-        for (uint64_t i = 0; i < n; i++)
-            out[i] = ssw_half_from_f16(load_u16(bytes + 2 * i));
-        break;
-    case SSW_DTYPE_BF16:
-        for (uint64_t i = 0; i < n; i++)
-            out[i] = ssw_half_from_bf16(load_u16(bytes + 2 * i));
-        break;
-    case SSW_DTYPE_Q8_0:
-        for (uint64_t i = 0; i < n / BLOCK; i++)
-            dequantize_q8_0(bytes + i * Q8_0_BYTES, out + i * BLOCK);
-        break;
-    case SSW_DTYPE_Q4_0:
-        for (uint64_t i = 0; i < n / BLOCK; i++)
-            dequantize_q4_0(bytes + i * Q4_0_BYTES, out + i * BLOCK);
-        break;
-    default:
-        for (uint64_t i = 0; i < n / BLOCK; i++)
-            dequantize_mxfp4(bytes + i * MXFP4_BYTES, out + i * BLOCK);
-        break;
-    }
+    const ssw_dtype_traits *traits = ssw_dtype_find((uint32_t)dtype);
+    const uint8_t *block = row;
+    for (uint64_t at = 0; at < n; at += traits->block_elements, block += traits->block_bytes)
+        f->read(block, out + at);
     return true;
-}
-
-/* The value of largest magnitude, with its sign; the first of equals. */
-static float find_extreme(const float *values)
-{
-    float extreme = 0;
-    for (int i = 0; i < BLOCK; i++) {
-        if (fabsf(extreme) < fabsf(values[i]))
-            extreme = values[i];
-    }
-    return extreme;
-}
-
-static void quantize_q8_0(const float *values, uint8_t *block)
-{
-    float d = fabsf(find_extreme(values)) / 127;
-    float inverse = d != 0 ? 1 / d : 0;
-    store_u16(block, ssw_half_to_f16(d));
-    for (int i = 0; i < BLOCK; i++)
-        block[2 + i] = (uint8_t)(int8_t)roundf(values[i] * inverse);
-}
-
-static uint8_t round_q4_0(float scaled)
-{
-    int code = (int8_t)(scaled + 8.5f);
-    return (uint8_t)(code > 15 ? 15 : code);
-}
-
-static void quantize_q4_0(const float *values, uint8_t *block)
-{
-    float d = find_extreme(values) / -8; /* the extreme itself becomes code 0, which is exact */
-    float inverse = d != 0 ? 1 / d : 0;
-    store_u16(block, ssw_half_to_f16(d));
-    for (int i = 0; i < HALF_BLOCK; i++) {
-        uint8_t low = round_q4_0(values[i] * inverse);
-        uint8_t high = round_q4_0(values[i + HALF_BLOCK] * inverse);
-        block[2 + i] = (uint8_t)(low | (high << 4));
-    }
-}
-
-/* The code whose value is nearest; the lower code of equals. */
-static uint8_t round_mxfp4(float value, float half_scale)
-{
-    int best = 0;
-    float best_distance = fabsf(value);
-    for (int code = 1; code < 16; code++) {
-        float distance = fabsf((float)ssw_quant_mxfp4_doubled[code] * half_scale - value);
-        if (distance < best_distance) {
-            best = code;
-            best_distance = distance;
-        }
-    }
-    return (uint8_t)best;
-}
-
-static void quantize_mxfp4(const float *values, uint8_t *block)
-{
-    float magnitude = fabsf(find_extreme(values));
-    float exponent = magnitude > 0 ? floorf(log2f(magnitude)) - 2 + 127 : 0;
-    block[0] = (uint8_t)(exponent < 0 ? 0 : exponent);
-    float half_scale = ssw_quant_mxfp4_half_scale(block[0]);
-    for (int i = 0; i < HALF_BLOCK; i++) {
-        uint8_t low = round_mxfp4(values[i], half_scale);
-        uint8_t high = round_mxfp4(values[i + HALF_BLOCK], half_scale);
-        block[1 + i] = (uint8_t)(low | (high << 4));
-    }
 }
 
 bool ssw_quant_quantize_row(ssw_dtype dtype, const float *values, uint64_t n, void *row)
 {
-    uint8_t *bytes = row;
-    if (!ssw_quant_supports(dtype) || (n > 0 && ssw_dtype_row_bytes(dtype, n) == 0))
+    if (write_floats(dtype, values, n, row))
+        return true;
+    const format *f = find_format(dtype);
+    if (!f || (n > 0 && ssw_dtype_row_bytes(dtype, n) == 0))
         return false;
-    switch (dtype) {
-    case SSW_DTYPE_F32:
-        memcpy(row, values, n * sizeof *values);
-        break;
-    case SSW_DTYPE_F16:
-        for (uint64_t i = 0; i < n; i++)
-            store_u16(bytes + 2 * i, ssw_half_to_f16(values[i]));
-        break;
-    case SSW_DTYPE_BF16:
-        for (uint64_t i = 0; i < n; i++)
-            store_u16(bytes + 2 * i, ssw_half_to_bf16(values[i]));
-        break;
-    case SSW_DTYPE_Q8_0:
-        for (uint64_t i = 0; i < n / BLOCK; i++)
-            quantize_q8_0(values + i * BLOCK, bytes + i * Q8_0_BYTES);
-        break;
-    case SSW_DTYPE_Q4_0:
-        for (uint64_t i = 0; i < n / BLOCK; i++)
-            quantize_q4_0(values + i * BLOCK, bytes + i * Q4_0_BYTES);
-        break;
-    default:
-        for (uint64_t i = 0; i < n / BLOCK; i++)
-            quantize_mxfp4(values + i * BLOCK, bytes + i * MXFP4_BYTES);
-        break;
-    }
+    const ssw_dtype_traits *traits = ssw_dtype_find((uint32_t)dtype);
+    uint8_t *block = row;
+    for (uint64_t at = 0; at < n; at += traits->block_elements, block += traits->block_bytes)
+        f->write(values + at, block);
     return true;
 }

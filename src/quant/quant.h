@@ -1,6 +1,7 @@
-/* Block formats of GGUF weights: what the bits of F32, F16, BF16, Q8_0, Q4_0 and MXFP4 rows mean.
+/* Block formats of GGUF weights: what the bits of F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K,
+ * Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS and MXFP4 rows mean.
  *
- * Plain C, and the definition of truth for every kernel. Bit-exact with ggml's reference functions
+ * Plain C, and the definition of truth for every kernel. Reading is bit-exact with ggml's reference functions
  * (ggml-quants.c of https://github.com/ggml-org/ggml); MXFP4 is the OCP Microscaling format v1.0 with ggml's
  * order of nibbles: byte j of a block holds weight j in its low half and weight j + 16 in its high half.
  * Pure, any thread. */
@@ -17,7 +18,7 @@
 extern "C" {
 #endif
 
-enum { SSW_QUANT_BLOCK = 32 }; /* weights per block of all the quantised types here */
+enum { SSW_QUANT_BLOCK = 32 }; /* weights per block, but for the K types and IQ4_XS: 256 */
 
 /* Whether rows of this type can be read and written here. */
 bool ssw_quant_supports(ssw_dtype dtype);
@@ -26,7 +27,9 @@ bool ssw_quant_supports(ssw_dtype dtype);
  * that is not supported or an n that is not a multiple of its block. */
 bool ssw_quant_dequantize_row(ssw_dtype dtype, const void *row, uint64_t n, float *out);
 
-/* The inverse, rounding as ggml's reference does. Values must be finite. */
+/* The inverse. Types without a search for scales (floats, Q4_0 to Q8_0, MXFP4) round as ggml's reference
+ * does, bit for bit; for the K and IQ4 types the scales are our own, with an error at most a few per cent
+ * above ggml's (tests/quant). Values must be finite. */
 bool ssw_quant_quantize_row(ssw_dtype dtype, const float *values, uint64_t n, void *row);
 
 /* Half the value of an E8M0 scale, 2^(e - 128): the factor for MXFP4 weights kept as doubled integers. */
