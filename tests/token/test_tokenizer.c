@@ -298,8 +298,7 @@ static void write_broken(const char *path, broken_key broken)
         tokens[3] = (ssw_gguf_text){long_control, sizeof long_control};
     assert_int_equal(ssw_gguf_writer_open(path, 0, &writer, &err), SSW_OK);
     if (broken != BROKEN_MODEL)
-        ssw_gguf_writer_set_text(writer, "tokenizer.ggml.model",
-                                 broken == BROKEN_MODEL_NAME ? "t5" : "gpt2");
+        ssw_gguf_writer_set_text(writer, "tokenizer.ggml.model", broken == BROKEN_MODEL_NAME ? "t5" : "gpt2");
     if (broken == BROKEN_PRE)
         ssw_gguf_writer_set_u32(writer, "tokenizer.ggml.pre", 2);
     else

@@ -12,6 +12,25 @@ const char plain_template[] = "{%- for m in messages -%}<|start|>{{ m.role }}<|c
                               "m.content }}<|end|>{%- endfor -%}";
 const char published_template[] = "<|start|>system<|message|>Knowledge cutoff: 2024-06<|end|><|channel|>";
 
+const plain_format plain_formats[] = {
+    {"phi3",
+     "{% if message['role'] == 'system' and message['content'] %}{{'<|system|>\n' + message['content'] + "
+     "'<|end|>\n'}}{{'<|user|>\n' + message['content'] + '<|end|>\n'}}{{'<|assistant|>\n'}}"},
+    {"deepseek",
+     "{{ bos_token }}{{ 'User: ' + message['content'] + '\n\n' }}{{ 'Assistant: ' + message['content'] + "
+     "eos_token }}{{ message['content'] + '\n\n' }}{{ 'Assistant:' }}"},
+    {"deepseek-v3",
+     "{{bos_token}}{{ns.system_prompt}}{% if ns.is_first_sp %}{{'<｜User｜>' + message['content']}}"
+     "{{'<｜Assistant｜>' + message['content'] + '<｜end▁of▁sentence｜>'}}{{'<｜Assistant｜>'}}"},
+    {"mistral", "{{ bos_token }}{{ raise_exception('x') }}{{ '[INST] ' + message['content'] + ' [/INST]' }}"
+                "{{ message['content'] + eos_token}}"},
+    {"mistral-v1", "{{- bos_token }}{{ raise_exception('x') }}{{- ' [INST] ' + system_message + '\\n\\n' + "
+                   "message[\"content\"] + ' [/INST]' }}{{- ' [INST] ' + message['content'] + ' [/INST]' }}"
+                   "{{- ' ' + message['content'] + eos_token}}"},
+    {"chatml", "{% if add_generation_prompt %}{{'<|im_start|>' + message.role + '\\n' + message.content + "
+               "'<|im_end|>'}}'<|im_start|>system\\nYou help.<|im_end|>'"},
+};
+
 static const char *const usual_merges[] = {"h e", "l l",   "he ll",     "hell o", "Ġ w",
                                            "a a", "aa aa", "aaaa aaaa", "ð Ł",    NULL};
 
@@ -132,6 +151,12 @@ const char *write_vocab_file(const vocab_options *options)
     }
     add(&v, "<user thing>", 12, 4); /* user-defined: recognised always */
     add(&v, "<user thing> 2", 14, 4);
+    add(&v, "<|assistant|>", 13, 3);
+    add(&v, "<|system|>", 10, 3);
+    add(&v, "<|im_start|>", 12, 3);
+    add(&v, "<|im_end|>", 10, 3);
+    add(&v, "<｜User｜>", 12, 4); /* DeepSeek's, called user-defined */
+    add(&v, "<｜Assistant｜>", 17, 4);
     add(&v, "<|user|>", 8, 4); /* called user-defined, but a control token by its form */
     snprintf(path, sizeof path, "/tmp/ssw-vocab-%ld.gguf", (long)getpid());
     if (ssw_gguf_writer_open(path, 0, &writer, &err) != SSW_OK)
@@ -144,7 +169,8 @@ const char *write_vocab_file(const vocab_options *options)
         write_merges(writer, options, merges);
     ssw_gguf_writer_set_texts(writer, "tokenizer.ggml.tokens", v.tokens, v.n);
     ssw_gguf_writer_set_array(writer, "tokenizer.ggml.token_type", SSW_GGUF_I32, v.types, v.n);
-    ssw_gguf_writer_set_u32(writer, "tokenizer.ggml.bos_token_id", 0);
+    ssw_gguf_writer_set_u32(writer, "tokenizer.ggml.bos_token_id",
+                            options->sentencepiece && !options->without_unknown);
     if (options->chat_template)
         ssw_gguf_writer_set_text(writer, "tokenizer.chat_template", options->chat_template);
     if (ssw_gguf_writer_begin_data(writer, &err) != SSW_OK || ssw_gguf_writer_finish(writer, &err) != SSW_OK)

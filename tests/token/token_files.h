@@ -26,4 +26,11 @@ void remove_vocab_file(void);
 extern const char plain_template[];     /* the demo model's */
 extern const char published_template[]; /* enough of gpt-oss's to be recognised */
 
+/* Enough of the plain formats' templates to be recognised. */
+enum { PLAIN_FORMATS = 6 };
+typedef struct plain_format {
+    const char *name, *chat_template;
+} plain_format;
+extern const plain_format plain_formats[PLAIN_FORMATS];
+
 #endif
