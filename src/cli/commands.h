@@ -20,5 +20,6 @@ int ssw_cmd_inspect(int argc, char **argv);
 int ssw_cmd_report(int argc, char **argv);
 int ssw_cmd_verify(int argc, char **argv);
 int ssw_cmd_synth(int argc, char **argv);
+int ssw_cmd_quantize(int argc, char **argv);
 
 #endif

@@ -21,6 +21,7 @@ static const command commands[] = {
     {"serve", "serve a Mixture-of-Experts model over HTTP", ssw_cmd_serve},
     {"inspect", "show what a model is made of and what it will need", ssw_cmd_inspect},
     {"synth", "write a model of a published shape with random weights", ssw_cmd_synth},
+    {"quantize", "write a model again in another type", ssw_cmd_quantize},
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof commands[0], PROGRAM_NAME_MAX = 64 };
