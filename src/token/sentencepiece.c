@@ -132,6 +132,8 @@ ssw_status ssw_sentencepiece_load(ssw_tokenizer *tokenizer, const ssw_gguf *gguf
     tokenizer->adds_space_prefix = true;
     ssw_gguf_read_bool(ssw_gguf_find_key(gguf, "tokenizer.ggml.add_space_prefix"),
                        &tokenizer->adds_space_prefix);
+    if (ssw_tokenizer_find_normal(tokenizer, " ", 1) < 0)
+        tokenizer->adds_space_prefix = false; /* there is none to add, or to leave out again */
     return SSW_OK;
 }
 
@@ -144,7 +146,7 @@ static ssw_status lay_out(const ssw_tokenizer *tokenizer, const char *text, size
         return status;
     int32_t space = ssw_tokenizer_find_normal(tokenizer, " ", 1);
     uint32_t n = 0;
-    if (tokenizer->adds_space_prefix && space >= 0)
+    if (tokenizer->adds_space_prefix)
         workspace->symbols[n++].id = space;
     for (size_t at = 0; at < n_bytes; n++) {
         size_t length = character_bytes(text + at, n_bytes - at);

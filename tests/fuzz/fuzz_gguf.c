@@ -42,6 +42,13 @@ static void read_key(const ssw_gguf *gguf, const ssw_gguf_key *key)
         touch(data, (size_t)ssw_gguf_array_length(key));
 }
 
+static bool is_text(const ssw_gguf *gguf, const char *key, const char *value)
+{
+    ssw_gguf_text text;
+    return ssw_gguf_read_text(ssw_gguf_find_key(gguf, key), &text) && text.n_bytes == strlen(value) &&
+           memcmp(text.bytes, value, text.n_bytes) == 0;
+}
+
 static void use_tokenizer(const ssw_gguf *gguf)
 {
     static const char text[] = "<|start|>Hello world, it's\n 123 \xf0\x9f\x8c\x8d\xff<|end|>";
@@ -54,8 +61,17 @@ static void use_tokenizer(const ssw_gguf *gguf)
     if (ssw_tokenizer_encode(tokenizer, text, sizeof text - 1, true, &tokens, &err) == SSW_OK) {
         ssw_strbuf back;
         ssw_strbuf_init(&back, 1 << 20);
-        if (ssw_tokenizer_decode(tokenizer, tokens.ids, tokens.n, true, &back, &err) != SSW_OK ||
-            back.n_bytes != sizeof text - 1 || memcmp(back.data, text, back.n_bytes) != 0)
+        /* SentencePiece writes <unk> where a byte has no token, and Phi-3's control tokens strip. */
+        bool is_exact = is_text(gguf, "tokenizer.ggml.model", "gpt2") &&
+                        !is_text(gguf, "general.architecture", "phi3") &&
+                        !is_text(gguf, "general.architecture", "phimoe");
+        for (size_t i = 0, n_controls = 0; !is_exact && i <= tokens.n; i++) {
+            is_exact = i == tokens.n && n_controls == 0;
+            n_controls += i < tokens.n && ssw_tokenizer_is_control(tokenizer, tokens.ids[i]);
+        }
+        if (ssw_tokenizer_decode(tokenizer, tokens.ids, tokens.n, true, &back, &err) != SSW_OK)
+            abort();
+        if (is_exact && (back.n_bytes != sizeof text - 1 || memcmp(back.data, text, back.n_bytes) != 0))
             abort();
         ssw_strbuf_deinit(&back);
     }

@@ -50,6 +50,19 @@ def tokenizer_keys(pre, template):
     ]
 
 
+def sentencepiece_keys():
+    pieces = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "\u2581", "a", "h", "\u2581a", "aa", "ha", "\u2581\u2581"]
+    types = [2, 3, 3] + [6] * 256 + [1] * (len(pieces) - 259)
+    return [
+        key("general.architecture", 8, text("phimoe")), key("tokenizer.ggml.model", 8, text("llama")),
+        strings("tokenizer.ggml.tokens", pieces),
+        key("tokenizer.ggml.scores", 9, struct.pack("<IQ", 6, len(pieces)) + struct.pack(f"<{len(pieces)}f", *(-i for i in range(len(pieces))))),
+        key("tokenizer.ggml.token_type", 9, struct.pack("<IQ", 5, len(types)) + struct.pack(f"<{len(types)}i", *types)),
+        key("tokenizer.ggml.bos_token_id", 4, struct.pack("<I", 1)), key("tokenizer.ggml.eos_token_id", 4, struct.pack("<I", 2)),
+        key("tokenizer.ggml.add_space_prefix", 7, b"\1"), key("tokenizer.chat_template", 8, text(PLAIN_CHATS["mistral"])),
+    ]
+
+
 def gguf_seeds():
     plain = [
         key("general.architecture", 8, text("x")), key("u8", 0, b"\1"), key("i8", 1, b"\xff"), key("u16", 2, b"\1\2"),
@@ -62,6 +75,7 @@ def gguf_seeds():
     yield "tensors", gguf([], [tensor("a.weight", [8], 0, 0), tensor("blk.0.ffn_up_exps.weight", [32, 2], 39, 32)], bytes(96))
     yield "aligned", gguf([key("general.alignment", 4, struct.pack("<I", 64))], [tensor("a", [3, 2], 24, 64)], bytes(70), alignment=64)
     yield "tokenizer4o", gguf(tokenizer_keys("gpt-4o", "<|start|><|channel|><|message|>"))
+    yield "sentencepiece", gguf(sentencepiece_keys())
     yield "tokenizer2", gguf(tokenizer_keys("gpt-2", "<|start|><|channel|><|message|>Knowledge cutoff"))
 
 
