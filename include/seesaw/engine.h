@@ -36,7 +36,8 @@ enum {
     SSW_ENGINE_LAYERS_ALL = 1 << 20 /* n_cpu_moe: every layer */
 };
 
-/* What to compute where a foreign engine differs from the publisher's code; docs/CONFORMANCE.md lists the differences. */
+/* What to compute where a foreign engine differs from the publisher's code; docs/CONFORMANCE.md lists the
+ * differences. */
 typedef enum ssw_engine_compat {
     SSW_ENGINE_COMPAT_PUBLISHER,
     SSW_ENGINE_COMPAT_LLAMA_CPP /* what llama.cpp computes, for comparisons with it */
@@ -44,7 +45,8 @@ typedef enum ssw_engine_compat {
 
 typedef struct ssw_engine_options {
     const char *model_path;
-    int32_t ctx_size;   /* tokens per sequence; 0: the model's own, at most 8192, and no longer than its short RoPE factors */
+    int32_t ctx_size;   /* tokens per sequence; 0: the model's own, at most 8192, and no longer than its short
+                           RoPE factors */
     int32_t n_parallel; /* sequences at once; 0: 1 */
     int32_t n_batch;    /* tokens per prefill step; 0: 512 */
     int32_t n_threads;  /* 0: one per physical core */

@@ -3,20 +3,16 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "cli/commands.h"
+#include "cli/file_meter.h"
 #include "cli/nearest.h"
 #include "quantize/quantize.h"
 
 enum { OPTION_JSON = 256, OPTION_FORCE, JSON_SCHEMA = 1, MIXES_MAX = 32 };
-#define PROGRESS_NS (100 * SSW_NS_PER_MS)
-
-static atomic_bool interrupted; /* set by the signal handler only */
 
 typedef struct arguments {
     const char *words[3]; /* IN, OUT, TYPE */
@@ -60,32 +56,6 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     default:
         return ARGP_ERR_UNKNOWN;
     }
-}
-
-typedef struct meter {
-    int64_t begin_ns, shown_ns;
-} meter;
-
-static void show_progress(void *context, uint64_t read_bytes, uint64_t total_bytes)
-{
-    meter *m = context;
-    int64_t now_ns = ssw_clock_now_ns();
-    if (now_ns - m->shown_ns < PROGRESS_NS && read_bytes < total_bytes)
-        return;
-    m->shown_ns = now_ns;
-    double seconds = fmax((double)(now_ns - m->begin_ns) * 1e-9, 1e-3),
-           rate = fmax((double)read_bytes, 1) / seconds;
-    fprintf(stderr, "\r%3.0f %%  %.2f of %.2f GB read  %.2f GB/s  %.0f s left \033[K",
-            100.0 * (double)read_bytes / (double)total_bytes, (double)read_bytes * 1e-9,
-            (double)total_bytes * 1e-9, rate * 1e-9, (double)(total_bytes - read_bytes) / rate);
-    if (read_bytes == total_bytes)
-        fputs("\r\033[K", stderr);
-}
-
-static void interrupt(int number)
-{
-    (void)number;
-    atomic_store(&interrupted, true);
 }
 
 static int refuse_type(const char *typed)
@@ -160,21 +130,19 @@ int ssw_cmd_quantize(int argc, char **argv)
         fprintf(stderr, "seesaw quantize: %s exists; --force overwrites it\n", a.words[1]);
         return SSW_EXIT_FAILED;
     }
-    meter m = {.begin_ns = ssw_clock_now_ns()};
-    bool shown = isatty(STDERR_FILENO);
+    ssw_file_meter meter;
+    ssw_file_meter_begin(&meter);
     ssw_quantize_run run = {.n_threads = a.n_threads,
-                            .progress = shown ? show_progress : NULL,
-                            .context = &m,
-                            .cancel = &interrupted};
-    struct sigaction action = {.sa_handler = interrupt};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+                            .progress = ssw_file_meter_show,
+                            .context = &meter,
+                            .cancel = ssw_cli_catch_interrupts()};
     ssw_status status = ssw_gguf_open(a.words[0], &from, &err);
     if (status == SSW_OK)
         status = ssw_quantize_file(from, a.words[1], mix, &run, &result, &err);
     ssw_gguf_close(from);
     if (status != SSW_OK) {
-        fprintf(stderr, "%sseesaw quantize: %s\n", shown ? "\r\033[K" : "", err.message);
+        ssw_file_meter_erase(&meter);
+        fprintf(stderr, "seesaw quantize: %s\n", err.message);
         return err.status == SSW_ERR_USAGE ? SSW_EXIT_USAGE : SSW_EXIT_FAILED;
     }
     if (a.json)

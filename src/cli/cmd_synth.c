@@ -4,14 +4,13 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "cli/commands.h"
+#include "cli/file_meter.h"
 #include "cli/nearest.h"
 #include "synth/synth.h"
 
@@ -26,9 +25,6 @@ enum {
     OPTION_FORCE
 };
 enum { SHAPES_MAX = 64, JSON_SCHEMA = 1 };
-#define PROGRESS_NS (100 * SSW_NS_PER_MS)
-
-static atomic_bool interrupted; /* set by the signal handler only */
 
 typedef struct arguments {
     const char *shape, *path, *quant;
@@ -159,34 +155,6 @@ static int print_list(bool as_json)
     return SSW_EXIT_OK;
 }
 
-/* ---- progress ---- */
-
-typedef struct meter {
-    int64_t begin_ns, shown_ns;
-} meter;
-
-static void show_progress(void *context, uint64_t written_bytes, uint64_t total_bytes)
-{
-    meter *m = context;
-    int64_t now_ns = ssw_clock_now_ns();
-    if (now_ns - m->shown_ns < PROGRESS_NS && written_bytes < total_bytes)
-        return;
-    m->shown_ns = now_ns;
-    double seconds = (double)(now_ns - m->begin_ns) * 1e-9,
-           rate = (double)written_bytes / fmax(seconds, 1e-3);
-    fprintf(stderr, "\r%3.0f %%  %.2f of %.2f GB  %.2f GB/s  %.0f s left \033[K",
-            100.0 * (double)written_bytes / (double)total_bytes, (double)written_bytes * 1e-9,
-            (double)total_bytes * 1e-9, rate * 1e-9, (double)(total_bytes - written_bytes) / rate);
-    if (written_bytes == total_bytes)
-        fputs("\r\033[K", stderr);
-}
-
-static void interrupt(int number)
-{
-    (void)number;
-    atomic_store(&interrupted, true);
-}
-
 /* ---- the file ---- */
 
 static int refuse_shape(const char *typed)
@@ -234,17 +202,15 @@ static int write_file(const arguments *a, const ssw_synth_options *o)
 {
     ssw_error err;
     ssw_synth_result result;
-    meter m = {.begin_ns = ssw_clock_now_ns()};
-    bool shown = isatty(STDERR_FILENO);
+    ssw_file_meter meter;
+    ssw_file_meter_begin(&meter);
     ssw_synth_run run = {.n_threads = a->n_threads,
-                         .progress = shown ? show_progress : NULL,
-                         .context = &m,
-                         .cancel = &interrupted};
-    struct sigaction action = {.sa_handler = interrupt};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+                         .progress = ssw_file_meter_show,
+                         .context = &meter,
+                         .cancel = ssw_cli_catch_interrupts()};
     if (ssw_synth_write(o, a->path, &run, &result, &err) != SSW_OK) {
-        fprintf(stderr, "%sseesaw synth: %s\n", shown ? "\r\033[K" : "", err.message);
+        ssw_file_meter_erase(&meter);
+        fprintf(stderr, "seesaw synth: %s\n", err.message);
         return err.status == SSW_ERR_USAGE ? SSW_EXIT_USAGE : SSW_EXIT_FAILED;
     }
     print_result(a, o, &result);
