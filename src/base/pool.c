@@ -48,7 +48,11 @@ struct ssw_pool {
     int64_t spin_ns;
     atomic_int n_pinned;
     int caller_cpu; /* where worker 0 belongs; -1: anywhere */
-    pid_t caller;   /* the last thread that was worker 0 */
+    /* Waiting workers yield between looks, so that another thread (the one that answers HTTP, say) gets a
+     * core at once. Only where every worker is bound: one that is free may be put beside a bound one by the
+     * kernel, and two that yield to each other stay there. */
+    atomic_bool yields;
+    pid_t caller; /* the last thread that was worker 0 */
     worker *workers;
 };
 
@@ -68,7 +72,7 @@ static void gate_sleep(gate *g, unsigned old)
 }
 
 /* Returns once the gate's value differs from old. */
-static void gate_wait(gate *g, unsigned old, int64_t spin_ns)
+static void gate_wait(gate *g, unsigned old, int64_t spin_ns, bool yields)
 {
     for (int i = 0; i < SPINS_PER_CLOCK_READ; i++) {
         if (atomic_load_explicit(&g->value, memory_order_acquire) != old)
@@ -82,8 +86,8 @@ static void gate_wait(gate *g, unsigned old, int64_t spin_ns)
                 return;
             relax();
         }
-        sched_yield(); /* on a crowded machine another thread may need this core: the one that answers HTTP,
-                          say */
+        if (yields)
+            sched_yield();
     } while (ssw_clock_now_ns() < end_ns);
     while (atomic_load(&g->value) == old)
         gate_sleep(g, old);
@@ -124,7 +128,7 @@ static void *worker_main(void *context)
         atomic_fetch_add(&pool->n_pinned, 1);
     finish_part(pool); /* ssw_pool_open waits for this, so that n_pinned is final */
     for (;;) {
-        gate_wait(&pool->epoch, seen, pool->spin_ns);
+        gate_wait(&pool->epoch, seen, pool->spin_ns, atomic_load(&pool->yields));
         seen++;
         if (atomic_load(&pool->quit))
             return NULL;
@@ -154,7 +158,7 @@ static ssw_status start_workers(ssw_pool *pool, ssw_error *err)
         pool->n_started++;
     }
     finish_part(pool);
-    gate_wait(&pool->done, old, DEFAULT_SPIN_NS);
+    gate_wait(&pool->done, old, DEFAULT_SPIN_NS, false);
     return SSW_OK;
 }
 
@@ -213,8 +217,8 @@ static void pin_caller(ssw_pool *pool)
     if (self == pool->caller)
         return;
     pool->caller = self;
-    if (self != getpid())
-        pin_current_thread(pool->caller_cpu);
+    bool is_bound = self != getpid() && pin_current_thread(pool->caller_cpu);
+    atomic_store(&pool->yields, is_bound && atomic_load(&pool->n_pinned) == pool->n_threads - 1);
 }
 
 void ssw_pool_run(ssw_pool *pool, ssw_pool_job *job, void *context)
@@ -232,7 +236,7 @@ void ssw_pool_run(ssw_pool *pool, ssw_pool_job *job, void *context)
     gate_open(&pool->epoch);
     job(context, 0, pool->n_threads);
     finish_part(pool);
-    gate_wait(&pool->done, old, BARRIER_SPIN_NS);
+    gate_wait(&pool->done, old, BARRIER_SPIN_NS, atomic_load(&pool->yields));
 }
 
 void ssw_pool_barrier(ssw_pool *pool)
@@ -244,7 +248,7 @@ void ssw_pool_barrier(ssw_pool *pool)
         atomic_store_explicit(&pool->n_arrived, 0, memory_order_relaxed);
         gate_open(&pool->barrier);
     } else {
-        gate_wait(&pool->barrier, old, BARRIER_SPIN_NS);
+        gate_wait(&pool->barrier, old, BARRIER_SPIN_NS, atomic_load(&pool->yields));
     }
 }
 
