@@ -7,6 +7,7 @@
  * program's own logits, from a context of --depth random tokens. Beside it stands the rate at which this
  * process reads memory, and which part of it decode achieves. */
 #include <argp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,6 +123,34 @@ static double time_decode(contest *c, bool is_seesaw, int depth)
     return c->s->decode / ((double)(ssw_clock_now_ns() - start_ns) / 1e9);
 }
 
+typedef struct timed_turn {
+    contest *c;
+    bool is_seesaw;
+    int n;       /* prompt tokens, or 0 for decode */
+    double rate; /* out: tokens per second */
+} timed_turn;
+
+static void *run_turn(void *context)
+{
+    timed_turn *t = context;
+    t->rate = t->n ? time_prefill(t->c, t->is_seesaw, t->n) : time_decode(t->c, t->is_seesaw, t->c->s->depth);
+    return NULL;
+}
+
+/* On a thread of its own, as a server does it: the engine binds its caller to a core only where that is not
+ * the program's first thread. */
+static double take_turn(contest *c, bool is_seesaw, int n)
+{
+    timed_turn t = {.c = c, .is_seesaw = is_seesaw, .n = n};
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, run_turn, &t) != 0) {
+        fputs("compare_llama_cpp: cannot start a thread\n", stderr);
+        exit(1);
+    }
+    pthread_join(thread, NULL);
+    return t.rate;
+}
+
 static int ascending(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -141,7 +170,7 @@ static double measure(contest *c, int n)
     for (int r = -1; r < c->s->rounds; r++) { /* the first is a warm-up */
         for (int turn = 0; turn < 2; turn++) {
             bool is_seesaw = (r + turn) % 2 == 0;
-            double rate = n ? time_prefill(c, is_seesaw, n) : time_decode(c, is_seesaw, c->s->depth);
+            double rate = take_turn(c, is_seesaw, n);
             if (r >= 0)
                 (is_seesaw ? ours : theirs)[r] = rate;
         }
