@@ -47,20 +47,33 @@ static void fill_sequential(ssw_schedule *schedule, const ssw_plan *plan)
     }
 }
 
+/* Row `row` of a cyclic Latin square whose first row is 0, 1, n − 1, 2, n − 2, ... (Williams, 1949): in the
+ * rows 0 .. n − 1 of an even n each arm follows each other arm once; of an odd n it takes the mirrored rows
+ * too. */
+static int williams(int n, int row, int column)
+{
+    int step = column % 2 == 1 ? (column + 1) / 2 : n - column / 2;
+    return (row + step) % n;
+}
+
 static void fill_abba(ssw_schedule *schedule, const ssw_plan *plan, int *prompt_order)
 {
-    int n_arms = (int)plan->n_arms;
-    int arm_order[SSW_PLAN_ARMS_MAX];
+    int n_arms = (int)plan->n_arms, labels[SSW_PLAN_ARMS_MAX], rows[SSW_PLAN_ARMS_MAX];
+    int n_rows =
+        n_arms % 2 == 0 ? n_arms / 2 : n_arms; /* each with its mirror: for an even n that is a row too */
     uint64_t state = plan->seed;
     for (int block = 0; block < plan->runs; block++) {
-        if (block % 2 == 0)
-            shuffle(arm_order, n_arms, &state);
+        int step = block % (2 * n_rows);
+        if (step == 0) {
+            shuffle(labels, n_arms, &state);
+            shuffle(rows, n_rows, &state);
+        }
         shuffle(prompt_order, (int)plan->n_prompts, &state);
         for (int position = 0; position < n_arms; position++) {
             size_t start = (size_t)block * plan->n_arms + (size_t)position;
-            int place = block % 2 == 0 ? position : n_arms - 1 - position;
-            schedule->starts[start] =
-                (ssw_schedule_start){.block = block, .position = position, .arm = arm_order[place]};
+            int place = step % 2 == 0 ? position : n_arms - 1 - position;
+            schedule->starts[start] = (ssw_schedule_start){
+                .block = block, .position = position, .arm = labels[williams(n_arms, rows[step / 2], place)]};
             ssw_schedule_request *requests = schedule->requests + start * schedule->n_requests;
             for (size_t i = 0; i < plan->n_prompts; i++)
                 requests[i] = (ssw_schedule_request){.prompt = prompt_order[i], .run = block + 1};

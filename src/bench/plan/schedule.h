@@ -2,11 +2,13 @@
  *
  * ABBA: `runs` blocks. A block starts every arm once (its positions 0, 1, ...), and each start answers every
  * prompt once; so sample `run` r of a prompt belongs to block r - 1 for every arm, and the samples of one
- * prompt in one block are a pair. Blocks come in twos: the first takes an order drawn from the seed, the
- * second its mirror (A B, B A), so that over each two blocks an arm is as often early as late; an odd last
- * block draws its order too. The order of the prompts is drawn anew for each block and is the same for all
- * arms of it. SEQUENTIAL: one block, arms in declared order, prompts in declared order, all runs of a prompt
- * one after another. */
+ * prompt in one block are a pair. Blocks come in twos: the second is the mirror of the first (A B, B A), so
+ * that over each two blocks an arm is as often early as late. With k arms the orders are the rows of a
+ * Williams square (1949), arms and rows drawn from the seed: over each k blocks (2k where k is odd) every arm
+ * stands at every position equally often, and follows every other arm equally often; then arms and rows are
+ * drawn again. The order of the prompts is drawn anew for each block and is the same for all arms of it.
+ * SEQUENTIAL: one block, arms in declared order, prompts in declared order, all runs of a prompt one after
+ * another. */
 #ifndef SSW_BENCH_PLAN_SCHEDULE_H
 #define SSW_BENCH_PLAN_SCHEDULE_H
 

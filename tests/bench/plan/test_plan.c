@@ -262,6 +262,46 @@ static void test_abba(void **state)
     }
 }
 
+/* What makes a Williams square: over a whole cycle every arm stands at every position equally often, and
+ * follows every other arm equally often. */
+static void check_williams(int n_arms, uint64_t seed)
+{
+    static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g", "h"};
+    int cycle = n_arms % 2 == 0 ? n_arms : 2 * n_arms, at[8][8] = {{0}}, after[8][8] = {{0}};
+    ssw_plan plan;
+    ssw_schedule schedule;
+    ssw_plan_init(&plan);
+    plan.runs = 2 * cycle; /* two cycles: the second is drawn again, and is as balanced */
+    plan.seed = seed;
+    for (int i = 0; i < n_arms; i++)
+        assert_int_equal(ssw_plan_add_arm(&plan, names[i], "", NULL), SSW_OK);
+    assert_int_equal(ssw_plan_finish(&plan, 0, NULL), SSW_OK);
+    assert_int_equal(ssw_schedule_init(&schedule, &plan, NULL), SSW_OK);
+    for (size_t i = 0; i < schedule.n_starts; i++) {
+        const ssw_schedule_start *start = &schedule.starts[i];
+        at[start->arm][start->position]++;
+        if (start->position > 0)
+            after[start->arm][schedule.starts[i - 1].arm]++;
+    }
+    for (int arm = 0; arm < n_arms; arm++) {
+        for (int other = 0; other < n_arms; other++) {
+            assert_int_equal(at[arm][other], 2 * cycle / n_arms);
+            assert_int_equal(after[arm][other], arm == other ? 0 : 2 * cycle / n_arms);
+        }
+    }
+    ssw_schedule_deinit(&schedule);
+    ssw_plan_deinit(&plan);
+}
+
+static void test_williams(void **state)
+{
+    (void)state;
+    for (int n_arms = 1; n_arms <= 8; n_arms++) {
+        for (uint64_t seed = 0; seed < 5; seed++)
+            check_williams(n_arms, seed);
+    }
+}
+
 static int first_arm(uint64_t seed)
 {
     ssw_plan plan;
@@ -316,6 +356,7 @@ int main(void)
         cmocka_unit_test(test_plan_files),
         cmocka_unit_test(test_limits_of_numbers),
         cmocka_unit_test(test_abba),
+        cmocka_unit_test(test_williams),
         cmocka_unit_test(test_the_seed_decides),
         cmocka_unit_test(test_sequential),
     };
