@@ -7,20 +7,11 @@
 #define SSW_BENCH_REPORT_ANALYSIS_H
 
 #include "bench/evidence/evidence_reader.h"
+#include "bench/stats/comparison.h"
 #include "bench/stats/metrics.h"
-#include "bench/stats/paired.h"
 #include "bench/stats/summary.h"
 
 enum { SSW_ANALYSIS_FLAGS_MAX = 32, SSW_ANALYSIS_OUTLIERS_MAX = 64 };
-
-typedef struct ssw_comparison { /* an arm over arm 0 */
-    ssw_ratio by_pair;          /* a pair: the same prompt and run */
-    ssw_ratio by_block;         /* a block's mean over its pairs */
-    ssw_ratio clean;            /* pairs of which neither sample carries a flag */
-    ssw_order_effect order;
-    double detectable; /* ssw_stats_detectable_ratio of by_pair */
-    ssw_verdict verdict;
-} ssw_comparison;
 
 typedef enum ssw_memory {                 /* all in bytes */
                           SSW_MEMORY_PSS, /* anonymous + file + shared, where all three were read */
@@ -134,6 +125,12 @@ bool ssw_analysis_has_bursts(const ssw_analysis *analysis, size_t arm);
 /* The rate that a headline speaks of: the decode rate, or TPS where frames of some arm came in bursts, since
  * then the first and the last frame say little about decoding. */
 ssw_metric ssw_analysis_headline_rate(const ssw_analysis *analysis);
+
+/* The arm that is the first one again (A/A), or 0 when there is none. */
+size_t ssw_analysis_find_same(const ssw_analysis *analysis);
+
+/* The metrics of which a report says more: their bootstrap intervals and what a run of this size can show. */
+bool ssw_analysis_is_headline(ssw_metric metric);
 
 /* The parts, in the order in which open calls them. */
 ssw_status ssw_analysis_compare(ssw_analysis *analysis, ssw_error *err);

@@ -4,23 +4,18 @@
 
 #include "bench/report/analysis.h"
 
-typedef struct pairs { /* scratch for one comparison */
-    double *logs, *orders, *clean_logs, *means;
-    size_t *blocks;
-    size_t n, n_clean;
-} pairs;
-
 static bool is_flagged(const ssw_sample *sample)
 {
     return sample->n_flags > 0;
 }
 
-/* The pairs of one prompt, or of all (prompt = n_prompts). */
-static void collect(const ssw_analysis *analysis, size_t arm, size_t prompt, ssw_metric metric, pairs *out)
+/* The pairs of one prompt, or of all (prompt = n_prompts). Returns how many. */
+static size_t collect(const ssw_analysis *analysis, size_t arm, size_t prompt, ssw_metric metric,
+                      ssw_pair *out)
 {
     size_t from = prompt == analysis->n_prompts ? 0 : prompt;
     size_t to = prompt == analysis->n_prompts ? prompt : prompt + 1;
-    out->n = out->n_clean = 0;
+    size_t n = 0;
     for (size_t p = from; p < to; p++) {
         for (size_t run = 0; run < analysis->n_runs; run++) {
             size_t a = ssw_analysis_index(analysis, 0, p, run), b = ssw_analysis_index(analysis, arm, p, run);
@@ -28,29 +23,25 @@ static void collect(const ssw_analysis *analysis, size_t arm, size_t prompt, ssw
             if (!isfinite(x))
                 continue;
             const ssw_sample *first = analysis->samples[a], *second = analysis->samples[b];
-            out->orders[out->n] = first->position < second->position ? 1 : -1;
-            out->blocks[out->n] = (size_t)(second->run - 1);
-            out->logs[out->n++] = x;
-            if (!is_flagged(first) && !is_flagged(second))
-                out->clean_logs[out->n_clean++] = x;
+            out[n++] = (ssw_pair){.log_ratio = x,
+                                  .block = (size_t)(second->run - 1),
+                                  .order = first->position < second->position ? 1 : -1,
+                                  .flagged = is_flagged(first) || is_flagged(second)};
         }
     }
+    return n;
 }
 
-static void compare(const ssw_analysis *analysis, size_t arm, size_t prompt, ssw_metric metric,
-                    pairs *scratch, ssw_comparison *out)
+static ssw_status compare(const ssw_analysis *analysis, size_t arm, size_t prompt, ssw_metric metric,
+                          ssw_pair *scratch, ssw_comparison *out, ssw_error *err)
 {
-    bool abba = analysis->evidence->manifest.plan.design == SSW_PLAN_ABBA;
-    collect(analysis, arm, prompt, metric, scratch);
-    ssw_stats_ratio(scratch->logs, scratch->n, &out->by_pair);
-    ssw_stats_ratio(scratch->clean_logs, scratch->n_clean, &out->clean);
-    size_t n_means = 0;
-    if (abba) /* the sequential design starts each server once: there are no blocks to compare */
-        n_means = ssw_stats_group_means(scratch->logs, scratch->blocks, scratch->n, analysis->n_runs,
-                                        scratch->means);
-    ssw_stats_ratio(scratch->means, n_means, &out->by_block);
-    ssw_stats_order_effect(scratch->logs, scratch->orders, scratch->n, &out->order);
-    out->detectable = ssw_stats_detectable_ratio(out->by_pair.n, out->by_pair.log_sd);
+    const ssw_plan *plan = &analysis->evidence->manifest.plan;
+    const ssw_compare_rules rules = {
+        .n_blocks = plan->design == SSW_PLAN_ABBA ? analysis->n_runs : 0, /* sequential starts servers once */
+        .thorough = prompt == analysis->n_prompts && ssw_analysis_is_headline(metric),
+        .seed = plan->seed};
+    size_t n = collect(analysis, arm, prompt, metric, scratch);
+    return ssw_stats_compare(scratch, n, &rules, out, err);
 }
 
 static ssw_status summarize(const ssw_analysis *analysis, size_t arm, size_t prompt, ssw_metric metric,
@@ -89,59 +80,90 @@ static ssw_status summarize_arm(ssw_analysis *analysis, size_t arm, double *scra
     return status;
 }
 
-static void compare_arm(ssw_analysis *analysis, size_t arm, pairs *scratch)
+static ssw_status compare_arm(ssw_analysis *analysis, size_t arm, ssw_pair *scratch, ssw_error *err)
 {
     ssw_arm_results *results = &analysis->arms[arm];
-    for (int metric = 0; metric < SSW_METRIC_COUNT; metric++) {
-        compare(analysis, arm, analysis->n_prompts, metric, scratch, &results->comparisons[metric]);
-        for (size_t prompt = 0; prompt < analysis->n_prompts; prompt++) {
+    ssw_status status = SSW_OK;
+    for (int metric = 0; metric < SSW_METRIC_COUNT && !status; metric++) {
+        status =
+            compare(analysis, arm, analysis->n_prompts, metric, scratch, &results->comparisons[metric], err);
+        for (size_t prompt = 0; prompt < analysis->n_prompts && !status; prompt++) {
             ssw_prompt_results *of_prompt = &analysis->prompts[arm * analysis->n_prompts + prompt];
-            compare(analysis, arm, prompt, metric, scratch, &of_prompt->comparisons[metric]);
+            status = compare(analysis, arm, prompt, metric, scratch, &of_prompt->comparisons[metric], err);
         }
     }
+    return status;
 }
 
-/* Verdicts need the A/A comparison, where the run has one. */
-static void judge_arms(ssw_analysis *analysis)
+size_t ssw_analysis_find_same(const ssw_analysis *analysis)
 {
     for (size_t arm = 1; arm < analysis->n_arms; arm++) {
-        for (int metric = 0; metric < SSW_METRIC_COUNT; metric++) {
-            const ssw_ratio *same = NULL;
-            for (size_t other = 1; other < analysis->n_arms; other++) {
-                if (other != arm && analysis->arms[other].same_as_first)
-                    same = &analysis->arms[other].comparisons[metric].by_pair;
-            }
-            ssw_comparison *whole = &analysis->arms[arm].comparisons[metric];
-            whole->verdict = ssw_stats_judge(&whole->by_pair, &whole->by_block, same);
-            for (size_t prompt = 0; prompt < analysis->n_prompts; prompt++) {
-                ssw_comparison *part =
-                    &analysis->prompts[arm * analysis->n_prompts + prompt].comparisons[metric];
-                part->verdict = ssw_stats_judge(&part->by_pair, NULL, same);
-            }
+        if (analysis->arms[arm].same_as_first)
+            return arm;
+    }
+    return 0;
+}
+
+/* prompt = n_prompts: over all prompts. */
+static ssw_comparison *comparison_of(ssw_analysis *analysis, size_t arm, size_t prompt, ssw_metric metric)
+{
+    return prompt == analysis->n_prompts
+               ? &analysis->arms[arm].comparisons[metric]
+               : &analysis->prompts[arm * analysis->n_prompts + prompt].comparisons[metric];
+}
+
+/* The comparisons of one metric that are tested together: of all arms, over the prompts from .. to − 1. The
+ * A/A arm is no claim and is judged by itself; the others must exceed what it shows. */
+static ssw_status judge_metric(ssw_analysis *analysis, ssw_metric metric, size_t from, size_t to,
+                               ssw_comparison **family, double *floors, ssw_error *err)
+{
+    size_t n = 0, same_arm = ssw_analysis_find_same(analysis);
+    ssw_status status = SSW_OK;
+    for (size_t prompt = from; prompt < to && !status; prompt++) {
+        double noise_floor = NAN;
+        if (same_arm) {
+            ssw_comparison *same = comparison_of(analysis, same_arm, prompt, metric);
+            status = ssw_stats_judge_family(&same, NULL, 1, err);
+            noise_floor = ssw_stats_noise_floor(same);
+        }
+        for (size_t arm = 1; arm < analysis->n_arms; arm++) {
+            if (arm == same_arm)
+                continue;
+            floors[n] = noise_floor;
+            family[n++] = comparison_of(analysis, arm, prompt, metric);
         }
     }
+    return status ? status : ssw_stats_judge_family(family, floors, n, err);
+}
+
+static ssw_status judge_all(ssw_analysis *analysis, ssw_error *err)
+{
+    size_t all = analysis->n_prompts, n = analysis->n_arms * all;
+    ssw_comparison **family = ssw_arena_alloc(&analysis->arena, n, sizeof *family);
+    double *floors = ssw_arena_alloc(&analysis->arena, n, sizeof *floors);
+    if (!family || !floors)
+        return ssw_error_set(err, SSW_ERR_NOMEM, "out of memory for %zu comparisons", n);
+    ssw_status status = SSW_OK;
+    for (int metric = 0; metric < SSW_METRIC_COUNT && !status; metric++) {
+        status = judge_metric(analysis, metric, all, all + 1, family, floors, err);
+        if (!status)
+            status = judge_metric(analysis, metric, 0, all, family, floors, err);
+    }
+    return status;
 }
 
 ssw_status ssw_analysis_compare(ssw_analysis *analysis, ssw_error *err)
 {
     size_t n = analysis->n_prompts * analysis->n_runs;
-    ssw_arena *arena = &analysis->arena;
-    double *values = ssw_arena_alloc(arena, n, sizeof *values);
-    pairs scratch = {.logs = ssw_arena_alloc(arena, n, sizeof(double)),
-                     .orders = ssw_arena_alloc(arena, n, sizeof(double)),
-                     .clean_logs = ssw_arena_alloc(arena, n, sizeof(double)),
-                     .means = ssw_arena_alloc(arena, analysis->n_runs, sizeof(double)),
-                     .blocks = ssw_arena_alloc(arena, n, sizeof(size_t))};
-    if (!values || !scratch.logs || !scratch.orders || !scratch.clean_logs || !scratch.means ||
-        !scratch.blocks)
+    double *values = ssw_arena_alloc(&analysis->arena, n, sizeof *values);
+    ssw_pair *pairs = ssw_arena_alloc(&analysis->arena, n, sizeof *pairs);
+    if (!values || !pairs)
         return ssw_error_set(err, SSW_ERR_NOMEM, "out of memory for %zu pairs", n);
-    for (size_t arm = 0; arm < analysis->n_arms; arm++) {
-        ssw_status status = summarize_arm(analysis, arm, values, err);
-        if (status)
-            return status;
-        if (arm > 0)
-            compare_arm(analysis, arm, &scratch);
+    ssw_status status = SSW_OK;
+    for (size_t arm = 0; arm < analysis->n_arms && !status; arm++) {
+        status = summarize_arm(analysis, arm, values, err);
+        if (!status && arm > 0)
+            status = compare_arm(analysis, arm, pairs, err);
     }
-    judge_arms(analysis);
-    return SSW_OK;
+    return status ? status : judge_all(analysis, err);
 }

@@ -186,3 +186,9 @@ ssw_metric ssw_analysis_headline_rate(const ssw_analysis *analysis)
     }
     return SSW_METRIC_DECODE_RATE;
 }
+
+bool ssw_analysis_is_headline(ssw_metric metric)
+{
+    return metric == SSW_METRIC_TTFT || metric == SSW_METRIC_E2E || metric == SSW_METRIC_DECODE_RATE ||
+           metric == SSW_METRIC_TPS;
+}

@@ -1,4 +1,4 @@
-/* Paired log-ratios: interval, smallest detectable effect, order effect, verdict. */
+/* Paired log-ratios: interval, smallest detectable effect, order effect, how many values a run needs. */
 #include "bench/stats/paired.h"
 
 #include <gsl/gsl_cdf.h>
@@ -9,7 +9,7 @@
 
 #include "bench/stats/summary.h"
 
-enum { POWER_STEPS = 400, BISECTIONS = 60 };
+enum { POWER_STEPS = 400, BISECTIONS = 40 };
 static const double LOG_RATIO_MAX = 13.815510557964274; /* ln 1e6 */
 
 /* P(T > t_limit) for a noncentral T: the mean of P(Z > t_limit · √(v / df) − shift) over v ~ χ²(df), taken at
@@ -41,9 +41,35 @@ double ssw_stats_detectable_ratio(size_t n, double log_sd)
     return log_ratio > LOG_RATIO_MAX ? INFINITY : exp(log_ratio);
 }
 
+size_t ssw_stats_needed_values(double true_ratio, double log_sd, size_t df)
+{
+    double wanted = exp(fabs(log(true_ratio)));
+    if (df == 0 || !isfinite(log_sd) || !(wanted > 1))
+        return 0;
+    double upper_sd = log_sd * sqrt((double)df / gsl_cdf_chisq_Pinv(1 - SSW_STATS_POWER, (double)df));
+    /* The normal distribution's answer is a few values too low: count on from there. */
+    double z =
+        gsl_cdf_ugaussian_Pinv(0.5 + SSW_STATS_CONFIDENCE / 2) + gsl_cdf_ugaussian_Pinv(SSW_STATS_POWER);
+    double enough = pow(z * upper_sd / log(wanted), 2);
+    if (enough >= SSW_STATS_NEEDED_MAX)
+        return SSW_STATS_NEEDED_MAX;
+    size_t n = enough < 2 ? 2 : (size_t)enough;
+    while (n < SSW_STATS_NEEDED_MAX && ssw_stats_detectable_ratio(n, upper_sd) > wanted)
+        n++;
+    return n;
+}
+
 void ssw_stats_ratio(const double *log_ratios, size_t n, ssw_ratio *out)
 {
-    *out = (ssw_ratio){n, n ? n - 1 : 0, NAN, NAN, NAN, NAN};
+    ssw_stats_ratio_stopped(log_ratios, n, 0, out);
+}
+
+void ssw_stats_ratio_stopped(const double *log_ratios, size_t n, size_t df_max, ssw_ratio *out)
+{
+    size_t df = n ? n - 1 : 0;
+    if (df_max && df > df_max)
+        df = df_max;
+    *out = (ssw_ratio){n, df, NAN, NAN, NAN, NAN};
     if (n == 0)
         return;
     double mean = gsl_stats_mean(log_ratios, 1, n);
@@ -51,7 +77,7 @@ void ssw_stats_ratio(const double *log_ratios, size_t n, ssw_ratio *out)
     if (n < 2)
         return;
     out->log_sd = gsl_stats_sd_m(log_ratios, 1, n, mean);
-    double half = ssw_stats_t_quantile(n - 1) * out->log_sd / sqrt((double)n);
+    double half = ssw_stats_t_quantile(df) * out->log_sd / sqrt((double)n);
     out->ci_low = exp(mean - half);
     out->ci_high = exp(mean + half);
 }
@@ -90,24 +116,6 @@ void ssw_stats_order_effect(const double *log_ratios, const double *order, size_
     out->ci_low = exp(slope - half);
     out->ci_high = exp(slope + half);
     out->ratio = exp(intercept);
-}
-
-ssw_verdict ssw_stats_judge(const ssw_ratio *by_pair, const ssw_ratio *by_block, const ssw_ratio *same)
-{
-    if (by_pair->n < 2)
-        return SSW_VERDICT_TOO_FEW;
-    double low = by_pair->ci_low, high = by_pair->ci_high;
-    if (by_block && by_block->n >= 2) {
-        low = fmin(low, by_block->ci_low);
-        high = fmax(high, by_block->ci_high);
-    }
-    if (same && same->n >= 2 && by_pair->ratio >= same->ci_low && by_pair->ratio <= same->ci_high)
-        return SSW_VERDICT_NOT_SHOWN;
-    if (low > 1)
-        return SSW_VERDICT_HIGHER;
-    if (high < 1)
-        return SSW_VERDICT_LOWER;
-    return SSW_VERDICT_NOT_SHOWN;
 }
 
 double ssw_stats_largest_allowed(const ssw_ratio *ratio)

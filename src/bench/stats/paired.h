@@ -11,6 +11,7 @@
 #include "base/status.h"
 
 #define SSW_STATS_POWER 0.8
+enum { SSW_STATS_NEEDED_MAX = 100000 };
 
 typedef struct ssw_ratio {
     size_t n;               /* pairs */
@@ -23,11 +24,21 @@ typedef struct ssw_ratio {
 /* From log-ratios, all finite. */
 void ssw_stats_ratio(const double *log_ratios, size_t n, ssw_ratio *out);
 
+/* The same with at most df_max degrees of freedom, for a run whose length was chosen by looking at the width
+ * of this interval (docs/METHOD.md, "Stopping early"); 0 means no limit. */
+void ssw_stats_ratio_stopped(const double *log_ratios, size_t n, size_t df_max, ssw_ratio *out);
+
 /* The smallest true ratio above 1 (its inverse below 1 is the same) that n pairs whose log-ratios scatter by
  * log_sd would tell from 1 in 80 runs of 100, at the two-sided 5 % level: power of the paired t test by the
  * noncentral t distribution (Cohen, 1988), solved by bisection. NAN when n < 2; INFINITY past a ratio of 1e6.
  */
 double ssw_stats_detectable_ratio(size_t n, double log_sd);
+
+/* How many values a run needs to show a true ratio in 80 runs of 100, when a first run scattered by log_sd
+ * with df degrees of freedom. A scatter from few values is itself uncertain, so its upper 80 % limit is
+ * planned with (Browne, 1995, "On the use of a pilot sample for sample size determination"). 0 when it cannot
+ * be told, at most SSW_STATS_NEEDED_MAX. */
+size_t ssw_stats_needed_values(double true_ratio, double log_sd, size_t df);
 
 /* One mean per group: log-ratios of equal group number are averaged. groups in 0 .. n_groups - 1; out has
  * n_groups places. Groups without a value are left out. Returns how many means were written, in the order of
@@ -43,21 +54,9 @@ typedef struct ssw_order_effect {
     double ratio; /* b over a with the order effect taken out */
 } ssw_order_effect;
 
-/* order[i] = +1 when a ran before b in that pair's block, −1 when after. Least squares on x = δ + γ · order:
+/* order[i] = +1 when a ran before b, −1 when after. Least squares on x = δ + γ · order:
  * second_over_first = exp(γ). Needs both orders and n ≥ 3, else NAN everywhere. */
 void ssw_stats_order_effect(const double *log_ratios, const double *order, size_t n, ssw_order_effect *out);
-
-typedef enum ssw_verdict {
-    SSW_VERDICT_TOO_FEW,   /* fewer than two pairs */
-    SSW_VERDICT_NOT_SHOWN, /* 1 lies inside an interval: no difference was shown, nor was its absence */
-    SSW_VERDICT_HIGHER,
-    SSW_VERDICT_LOWER
-} ssw_verdict;
-
-/* The rule: a difference is claimed only when the interval over pairs and, where there are two blocks or
- * more, the interval over block means both leave 1 on the same side, and the ratio lies outside the interval
- * of the A/A comparison where the run has one. by_block and same may be NULL. */
-ssw_verdict ssw_stats_judge(const ssw_ratio *by_pair, const ssw_ratio *by_block, const ssw_ratio *same);
 
 /* The largest change, up or down, that the interval does not rule out, as a factor ≥ 1; NAN when n < 2. */
 double ssw_stats_largest_allowed(const ssw_ratio *ratio);

@@ -8,7 +8,7 @@
 #include <gsl/gsl_rng.h>
 #include <math.h>
 
-#include "bench/stats/paired.h"
+#include "bench/stats/comparison.h"
 #include "bench/stats/summary.h"
 
 enum { RUNS = 4000, PAIRS = 12, PROMPTS = 4 };
@@ -49,7 +49,7 @@ static int runs_called_different(double true_ratio, double log_sd, int *covered)
         ssw_ratio out;
         ssw_stats_ratio(x, PAIRS, &out);
         *covered += out.ci_low <= true_ratio && true_ratio <= out.ci_high;
-        different += ssw_stats_judge(&out, NULL, NULL) != SSW_VERDICT_NOT_SHOWN;
+        different += ssw_stats_ratio_p(&out) <= SSW_STATS_LEVEL;
     }
     gsl_rng_free(rng);
     return different;
@@ -85,20 +85,18 @@ static void restarts_that_differ_do_not_fool_the_rule(void **state)
     gsl_rng_set(rng, 11);
     int by_pair_alone = 0, by_rule = 0;
     for (int run = 0; run < RUNS; run++) {
-        double x[PAIRS], means[BLOCKS];
-        size_t groups[PAIRS];
+        const ssw_compare_rules rules = {.n_blocks = BLOCKS};
+        ssw_pair pairs[PAIRS];
+        ssw_comparison out, *family = &out;
         for (int block = 0; block < BLOCKS; block++) {
             double restart = gsl_ran_gaussian(rng, 0.03);
-            for (int i = block * PROMPTS; i < (block + 1) * PROMPTS; i++) {
-                x[i] = restart + gsl_ran_gaussian(rng, 0.01);
-                groups[i] = (size_t)block;
-            }
+            for (int i = block * PROMPTS; i < (block + 1) * PROMPTS; i++)
+                pairs[i] = (ssw_pair){restart + gsl_ran_gaussian(rng, 0.01), (size_t)block, 1, false};
         }
-        ssw_ratio pair, block;
-        ssw_stats_ratio(x, PAIRS, &pair);
-        ssw_stats_ratio(means, ssw_stats_group_means(x, groups, PAIRS, BLOCKS, means), &block);
-        by_pair_alone += ssw_stats_judge(&pair, NULL, NULL) != SSW_VERDICT_NOT_SHOWN;
-        by_rule += ssw_stats_judge(&pair, &block, NULL) != SSW_VERDICT_NOT_SHOWN;
+        assert_int_equal(ssw_stats_compare(pairs, PAIRS, &rules, &out, NULL), SSW_OK);
+        assert_int_equal(ssw_stats_judge_family(&family, NULL, 1, NULL), SSW_OK);
+        by_pair_alone += ssw_stats_ratio_p(&out.by_pair) <= SSW_STATS_LEVEL;
+        by_rule += out.verdict != SSW_VERDICT_NOT_SHOWN;
     }
     gsl_rng_free(rng);
     assert_true(by_pair_alone > RUNS / 5);

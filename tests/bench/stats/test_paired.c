@@ -86,21 +86,41 @@ static void group_means(void **state)
     assert_near(means[1], 15, 0);
 }
 
-static void verdicts(void **state)
+static void largest_allowed(void **state)
 {
-    const ssw_ratio clear = {.n = 12, .df = 11, .ratio = 0.7, .ci_low = 0.68, .ci_high = 0.72};
-    const ssw_ratio wide = {.n = 3, .df = 2, .ratio = 0.7, .ci_low = 0.4, .ci_high = 1.2};
+    const ssw_ratio lower = {.n = 12, .df = 11, .ratio = 0.7, .ci_low = 0.68, .ci_high = 0.72};
     const ssw_ratio higher = {.n = 3, .df = 2, .ratio = 1.3, .ci_low = 1.1, .ci_high = 1.5};
-    const ssw_ratio same = {.n = 12, .df = 11, .ratio = 0.99, .ci_low = 0.65, .ci_high = 1.4};
-    const ssw_ratio single = {.n = 1, .ratio = 0.7, .ci_low = NAN, .ci_high = NAN};
-    assert_int_equal(ssw_stats_judge(&clear, NULL, NULL), SSW_VERDICT_LOWER);
-    assert_int_equal(ssw_stats_judge(&higher, NULL, NULL), SSW_VERDICT_HIGHER);
-    assert_int_equal(ssw_stats_judge(&clear, &wide, NULL), SSW_VERDICT_NOT_SHOWN);
-    assert_int_equal(ssw_stats_judge(&clear, &single, NULL), SSW_VERDICT_LOWER);
-    assert_int_equal(ssw_stats_judge(&clear, NULL, &same), SSW_VERDICT_NOT_SHOWN);
-    assert_int_equal(ssw_stats_judge(&single, NULL, NULL), SSW_VERDICT_TOO_FEW);
-    assert_near(ssw_stats_largest_allowed(&clear), 1 / 0.68, 1e-15);
+    assert_near(ssw_stats_largest_allowed(&lower), 1 / 0.68, 1e-15);
     assert_near(ssw_stats_largest_allowed(&higher), 1.5, 1e-15);
+}
+
+/* R: up <- 0.06 * sqrt(11 / qchisq(.2, 11)); ceiling(power.t.test(delta = log(1.05), sd = up, power = .8,
+ * type = "paired", strict = TRUE)$n), and the same from df = 5, sd = 0.02 and log(1.03). */
+static void values_that_a_run_needs(void **state)
+{
+    assert_int_equal(ssw_stats_needed_values(1.05, 0.06, 11), 21);
+    assert_int_equal(ssw_stats_needed_values(1 / 1.05, 0.06, 11), 21);
+    assert_int_equal(ssw_stats_needed_values(1.03, 0.02, 5), 10);
+    assert_int_equal(ssw_stats_needed_values(1.05, 0, 5), 2);
+    assert_int_equal(ssw_stats_needed_values(1.0000001, 0.5, 5), SSW_STATS_NEEDED_MAX);
+    assert_int_equal(ssw_stats_needed_values(1.05, NAN, 5), 0);
+    assert_int_equal(ssw_stats_needed_values(1.05, 0.1, 0), 0);
+    assert_int_equal(ssw_stats_needed_values(1, 0.1, 4), 0);
+}
+
+/* R: mean(q) -+ qt(.975, 3) * sd(q) / sqrt(6), q as in test_hypothesis.c: six values, but three degrees of
+ * freedom */
+static void fewer_degrees_of_freedom_after_looking(void **state)
+{
+    const double q[] = {0.00995033085316809,  -0.01005033585350145, 0.01980262729617973, 0,
+                        -0.01511363781004818, 0.01192857086527381};
+    ssw_ratio ratio;
+    ssw_stats_ratio_stopped(q, 6, 3, &ratio);
+    assert_int_equal(ratio.df, 3);
+    assert_near(log(ratio.ci_low), -0.0148457779998246, 1e-12);
+    assert_near(log(ratio.ci_high), 0.0203516297835153, 1e-12);
+    ssw_stats_ratio_stopped(q, 6, 9, &ratio);
+    assert_int_equal(ratio.df, 5);
 }
 
 /* The published test's own figures: 12,666 to 3,602 MiB was printed as 71.5 %, 46.88 to 6.77 tokens/s as 6.9
@@ -119,7 +139,9 @@ int main(void)
         cmocka_unit_test(detectable_effect),
         cmocka_unit_test(order_effect),
         cmocka_unit_test(group_means),
-        cmocka_unit_test(verdicts),
+        cmocka_unit_test(largest_allowed),
+        cmocka_unit_test(values_that_a_run_needs),
+        cmocka_unit_test(fewer_degrees_of_freedom_after_looking),
         cmocka_unit_test(percentages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
