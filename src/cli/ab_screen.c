@@ -252,6 +252,10 @@ static void show_server(ssw_ab_screen *screen, const ssw_run_event *event)
     const char *name = arm_name(screen, event->arm);
     if (event->kind == SSW_RUN_SERVER_START) {
         do_now(screen, "%s loads", name);
+    } else if (event->kind == SSW_RUN_SERVER_READY && event->value_ns == SSW_EVIDENCE_NONE) {
+        ssw_ab_screen_line(screen, "[%d/%d] %-9s answers at %s (block %d, position %d)", event->n_done,
+                           event->n_total, name, screen->manifest->plan.arms[event->arm].url, event->block,
+                           event->position);
     } else if (event->kind == SSW_RUN_SERVER_READY) {
         ssw_ab_screen_line(screen, "[%d/%d] %-9s ready on port %d after %.2f s (block %d, position %d)",
                            event->n_done, event->n_total, name, screen->manifest->plan.arms[event->arm].port,

@@ -40,7 +40,8 @@ typedef struct session {
     ssw_nvml *nvml;
     ssw_ab_screen *screen;
     char dir[DIR_BYTES_MAX + NAME_BYTES_MAX + 2];
-    char server[PATH_MAX];
+    char server[PATH_MAX]; /* "" when every arm runs already */
+    const ssw_adapter *adapter;
     char cache[SSW_CLI_CACHE_DIR_MAX]; /* "" when there is none */
     ssw_run_result result;
     bool verdict_invalid;
@@ -74,16 +75,10 @@ static ssw_status watch_signals(int fds[2], ssw_error *err)
     return SSW_OK;
 }
 
-/* "seesaw" is this very program; a name without '/' is looked for on PATH. */
-static ssw_status find_server(session *s, ssw_error *err)
+/* A name without '/' is looked for on PATH. */
+static ssw_status find_program(session *s, const char *given, ssw_error *err)
 {
-    const char *given = s->options->server;
     char candidate[PATH_MAX];
-    if (strcmp(given, "seesaw") == 0) {
-        ssize_t n = readlink("/proc/self/exe", s->server, sizeof s->server - 1);
-        s->server[n > 0 ? n : 0] = '\0';
-        return n > 0 ? SSW_OK : ssw_error_set_errno(err, SSW_ERR_IO, errno, "/proc/self/exe");
-    }
     const char *path = strchr(given, '/') ? "" : getenv("PATH");
     for (const char *part = path; part && *part;) {
         size_t n = strcspn(part, ":");
@@ -99,16 +94,48 @@ static ssw_status find_server(session *s, ssw_error *err)
     return SSW_OK;
 }
 
+/* "seesaw" is this very program. */
+static ssw_status find_self(session *s, ssw_error *err)
+{
+    ssize_t n = readlink("/proc/self/exe", s->server, sizeof s->server - 1);
+    s->server[n > 0 ? n : 0] = '\0';
+    return n > 0 ? SSW_OK : ssw_error_set_errno(err, SSW_ERR_IO, errno, "/proc/self/exe");
+}
+
+/* --server: NAME=PATH, NAME or PATH. The executable is looked for only if some arm starts it. */
+static ssw_status find_server(session *s, ssw_error *err)
+{
+    char name[NAME_BYTES_MAX];
+    const char *given = s->options->server, *equals = strchr(given, '=');
+    bool starts = false;
+    for (size_t i = 0; i < s->manifest.plan.n_arms; i++)
+        starts |= s->manifest.plan.arms[i].url == NULL;
+    snprintf(name, sizeof name, "%.*s", (int)(equals ? equals - given : 0), given);
+    s->adapter = ssw_adapter_find(equals ? name : given);
+    const char *program = s->adapter ? s->adapter->program : given;
+    if (s->adapter && equals)
+        program = equals + 1;
+    else if (!s->adapter)
+        s->adapter = ssw_adapter_of_program(given);
+    if (!ssw_adapter_ask_path(s->adapter, s->manifest.plan.ask))
+        return ssw_error_set(err, SSW_ERR_USAGE, "%s has no route for --ask %s", s->adapter->title,
+                             ssw_plan_ask_name(s->manifest.plan.ask));
+    if (s->manifest.plan.fixed_length && !s->adapter->has_fixed_length)
+        return ssw_error_set(err, SSW_ERR_USAGE,
+                             "%s cannot be asked to ignore the end of text (--length fixed)",
+                             s->adapter->title);
+    if (!starts)
+        return SSW_OK;
+    if (!program)
+        return ssw_error_set(err, SSW_ERR_USAGE,
+                             "--server %s names no executable: give --server %s=PATH, or --url", given,
+                             given);
+    return strcmp(given, "seesaw") == 0 ? find_self(s, err) : find_program(s, program, err);
+}
+
 static const char *cache_of(const session *s)
 {
     return *s->cache ? s->cache : NULL;
-}
-
-/* Whether the server's command line begins with "serve". */
-static bool is_seesaw(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return strcmp(slash ? slash + 1 : path, "seesaw") == 0;
 }
 
 static ssw_status make_dir(session *s, ssw_error *err)
@@ -139,6 +166,8 @@ static ssw_status make_dir(session *s, ssw_error *err)
 static ssw_status check_ports(const session *s, ssw_error *err)
 {
     for (size_t i = 0; i < s->used->n_arms; i++) {
+        if (s->used->plan.arms[i].url)
+            continue;
         ssw_status status = ssw_port_check(s->used->arms[i].port, err);
         if (status)
             return ssw_error_prefix(err, "arm %s", s->used->arms[i].name);
@@ -151,23 +180,21 @@ static ssw_status prepare_new(session *s, ssw_plan *plan, const char *nvml_reaso
     ssw_plan_deinit(&s->manifest.plan);
     s->manifest.plan = *plan;
     *plan = (ssw_plan){0};
+    ssw_status status = find_server(s, err);
+    if (status)
+        return status;
     const ssw_prepare_options options = {.tool_version = SSW_VERSION,
                                          .tool_commit = *SSW_COMMIT ? SSW_COMMIT : NULL,
                                          .argc = s->options->argc,
                                          .argv = s->options->argv,
                                          .model = s->options->model,
-                                         .server = s->server,
-                                         .serve_word = is_seesaw(s->server),
+                                         .server = *s->server ? s->server : NULL,
+                                         .adapter = s->adapter,
                                          .environment = (const char *const *)environ,
                                          .cache_dir = cache_of(s),
                                          .nvml = s->nvml,
                                          .nvml_reason = nvml_reason};
-    ssw_status status = find_server(s, err);
-    if (status)
-        return status;
-    ssw_prepare_options filled = options;
-    filled.serve_word = is_seesaw(s->server);
-    status = ssw_prepare_manifest(&filled, &s->manifest, &s->schedule, err);
+    status = ssw_prepare_manifest(&options, &s->manifest, &s->schedule, err);
     s->used = &s->manifest;
     if (!status)
         status = check_ports(s, err);
@@ -212,9 +239,13 @@ static void show_plan(session *s)
     ssw_ab_screen_line(s->screen, "seesaw ab: %s, %zu arms x %zu prompts x %d runs, design %s, seed %llu",
                        s->used->model.name, plan->n_arms, plan->n_prompts, plan->runs,
                        ssw_plan_design_name(plan->design), (unsigned long long)plan->seed);
-    for (size_t i = 0; i < plan->n_arms; i++)
-        ssw_ab_screen_line(s->screen, "  %-9s port %d  %s", plan->arms[i].name, plan->arms[i].port,
-                           s->used->arms[i].treatment);
+    for (size_t i = 0; i < plan->n_arms; i++) {
+        if (plan->arms[i].url)
+            ssw_ab_screen_line(s->screen, "  %-9s runs already at %s", plan->arms[i].name, plan->arms[i].url);
+        else
+            ssw_ab_screen_line(s->screen, "  %-9s port %d  %s", plan->arms[i].name, plan->arms[i].port,
+                               s->used->arms[i].treatment);
+    }
     const ssw_manifest_machine *machine = &s->used->machine;
     if (machine->nvml)
         ssw_ab_screen_line(s->screen, "  GPU       %s, NVML %s",

@@ -8,7 +8,7 @@
 
 typedef struct ssw_ab_options {
     const char *model;
-    const char *server; /* "seesaw" or a path */
+    const char *server; /* an adapter's name, a path, or NAME=PATH */
     const char *out;    /* the folder in which the run's folder is made */
     const char *resume; /* a run's folder; then the plan is that run's own */
     bool report, json;

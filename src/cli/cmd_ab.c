@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "bench/evidence/text_file.h"
+#include "bench/plan/plan_guard.h"
 #include "cli/ab_session.h"
 #include "cli/commands.h"
 
@@ -27,7 +28,11 @@ enum option_key {
     KEY_GRACE,
     KEY_MEMORY_TIMEOUT,
     KEY_PORT,
-    KEY_FIXED_LENGTH,
+    KEY_LENGTH,
+    KEY_URL,
+    KEY_ASK,
+    KEY_ALLOW_DIFF,
+    KEY_PAGE_CACHE,
     KEY_OUT,
     KEY_PLAN,
     KEY_RESUME,
@@ -39,9 +44,16 @@ static const struct argp_option option_list[] = {
     {NULL, 0, NULL, 0, "What is measured:", 1},
     {"model", 'm', "MODEL", 0, "the GGUF file (of a split model the first), or a name that the server knows",
      1},
-    {"server", KEY_SERVER, "seesaw|PATH", 0,
-     "the server: this program (the default), or an executable that takes -m and --port, such as "
-     "llama-server",
+    {"server", KEY_SERVER, "NAME|PATH|NAME=PATH", 0,
+     "the server: seesaw (this program, the default), llama-server, shimmy, vllm, ollama or openai (any with "
+     "OpenAI's "
+     "routes); PATH: an executable that takes -m and --port, or one of these by its file name; NAME=PATH "
+     "says which "
+     "of them it is like",
+     1},
+    {"url", KEY_URL, "[NAME=]URL", 0,
+     "an arm that is a server which runs already, http://HOST:PORT; it is neither started nor stopped", 1},
+    {"ask", KEY_ASK, "chat|completion", 0, "prompts in the model's chat format (the default), or as they are",
      1},
     {"arm", KEY_ARM, "NAME='ARGS'", 0,
      "an arm of the test: its name and what its server gets besides; NAME=VALUE words before the first "
@@ -54,8 +66,18 @@ static const struct argp_option option_list[] = {
     {"runs", KEY_RUNS, "N", 0, "measurements of each prompt on each arm (3)", 1},
     {"max-tokens", KEY_MAX_TOKENS, "N", 0, "of each reply (100)", 1},
     {"temperature", KEY_TEMPERATURE, "T", 0, "(0.3)", 1},
-    {"fixed-length", KEY_FIXED_LENGTH, NULL, 0,
-     "ask the server to ignore the end of text, so that every reply has --max-tokens", 1},
+    {"length", KEY_LENGTH, "natural|fixed", 0,
+     "natural (the default): a reply ends where the model ends it, or at --max-tokens; fixed: the server is "
+     "asked to "
+     "ignore the end of text, so that every reply has --max-tokens",
+     1},
+    {"page-cache", KEY_PAGE_CACHE, "as-is|warm|cold", 0,
+     "what of the model's files is in the page cache at each start: what earlier starts left (the default), "
+     "all, "
+     "nothing",
+     1},
+    {"allow-diff", KEY_ALLOW_DIFF, "NAME", 0,
+     "an option or variable in which arms may differ besides the treatment; give it once for each", 1},
     {"plan", KEY_PLAN, "FILE", 0, "a YAML file with all of this; options after it override it", 1},
     {NULL, 0, NULL, 0, "How:", 2},
     {"design", KEY_DESIGN, "abba|sequential", 0,
@@ -183,8 +205,20 @@ static error_t parse_plan_option(int key, char *value, struct argp_state *state)
     case KEY_PORT:
         all->first_port = read_int(state, "port", value, 1, 65535);
         break;
-    case KEY_FIXED_LENGTH:
-        plan->fixed_length = 1;
+    case KEY_LENGTH:
+        check(state, ssw_plan_parse_length(value, &plan->fixed_length, &err), &err);
+        break;
+    case KEY_URL:
+        check(state, ssw_plan_add_url_option(plan, value, &err), &err);
+        break;
+    case KEY_ASK:
+        check(state, ssw_plan_parse_ask(value, &plan->ask, &err), &err);
+        break;
+    case KEY_PAGE_CACHE:
+        check(state, ssw_plan_parse_page_cache(value, &plan->page_cache, &err), &err);
+        break;
+    case KEY_ALLOW_DIFF:
+        check(state, ssw_plan_allow_difference(plan, value, &err), &err);
         break;
     case KEY_PAUSE:
         plan->pause_ns = read_seconds(state, "pause", value);
@@ -274,6 +308,8 @@ int ssw_cmd_ab(int argc, char **argv)
         return SSW_EXIT_USAGE;
     }
     ssw_status status = all.options.resume ? SSW_OK : ssw_plan_finish(&all.plan, all.first_port, &err);
+    if (!status && !all.options.resume)
+        status = ssw_plan_check_arms(&all.plan, &err);
     if (status) {
         fprintf(stderr, "%s: %s\n", argv[0], err.message);
         ssw_plan_deinit(&all.plan);

@@ -63,7 +63,7 @@ wait_for() {
 }
 
 case_complete() {
-    ab complete.out -m "$fake" --runs 2 --arm "a=--ttft-ms 5 --name fake_server" --arm "b=LD_SEEN=1 --itl-ms 2 --name fake_server"
+    ab complete.out -m "$fake" --runs 2 --allow-diff LD_SEEN --allow-diff --ttft-ms --arm "a=--ttft-ms 5 --name fake_server" --arm "b=LD_SEEN=1 --itl-ms 2 --name fake_server"
     expect_status 0 "a complete run"
     dir=$(run_dir)
     expect_each_once "$dir" 8
@@ -88,7 +88,7 @@ case_complete() {
 # A library in NVML's place: the GPU is in the manifest, its memory in the telemetry.
 case_nvml() {
     export SEESAW_NVML="$fake_nvml"
-    ab nvml.out -m fake_server --runs 1 --arm "a=--ttft-ms 50" --arm "b=-t 4 --ttft-ms 50 --x"
+    ab nvml.out -m fake_server --runs 1 --allow-diff --x --arm "a=--ttft-ms 50" --arm "b=-t 4 --ttft-ms 50 --x"
     expect_status 0 "a run with NVML"
     dir=$(run_dir)
     grep -q '"name": "Fake GPU 1"' "$dir/manifest.json" || fail "the GPU is not in the manifest"
@@ -188,7 +188,7 @@ case_server_failures() {
 
 # The server crashes in the third request; the run is taken up again with a server that does not.
 case_crash_and_resume() {
-    ab crash.out -m fake_server --runs 2 --arm "a=--fault die-stream --fault-at 2 --fault-request 2"  --arm "b="
+    ab crash.out -m fake_server --runs 2 --allow-diff --fault-at --allow-diff --fault-request --arm "a=--fault die-stream --fault-at 2 --fault-request 2" --arm "b="
     expect_status 5 "a crash"
     dir=$(run_dir)
     grep -q '"reason":"crashed"' "$dir/samples.jsonl" || fail "the crash is not in the evidence"

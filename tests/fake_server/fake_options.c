@@ -14,9 +14,10 @@ static const char usage_text[] =
     "  --reasoning N          of these, the first N are reasoning\n"
     "  --per-chunk N          tokens in one frame\n"
     "  --role-first --no-usage --usage-extra N --timings CACHE_N\n"
-    "  --fault die-load|never-ready|die-stream|close|hang|garbage|http|stream-error\n"
+    "  --fault die-load|never-ready|die-stream|close|hang|garbage|html|http|stream-error\n"
     "  --fault-at FRAME --fault-request N\n"
-    "  --ignore-term --spawn-child --allocate-mib N --times FILE\n";
+    "  --ignore-term --spawn-child --allocate-mib N --times FILE\n"
+    "  --replay FILE          answer every POST with the file; ollama's other routes are there too\n";
 
 static int64_t ms_to_ns(const char *text)
 {
@@ -25,8 +26,8 @@ static int64_t ms_to_ns(const char *text)
 
 static fake_fault find_fault(const char *name)
 {
-    static const char *const names[] = {"none", "die-load", "never-ready", "die-stream",  "close",
-                                        "hang", "garbage",  "http",        "stream-error"};
+    static const char *const names[] = {"none", "die-load", "never-ready", "die-stream", "close",
+                                        "hang", "garbage",  "html",        "http",       "stream-error"};
     for (int i = 0; i < (int)(sizeof names / sizeof *names); i++) {
         if (strcmp(name, names[i]) == 0)
             return (fake_fault)i;
@@ -83,6 +84,8 @@ static bool take_value(fake_options *options, const char *name, const char *valu
         options->fault_request = atoi(value);
     else if (strcmp(name, "--allocate-mib") == 0)
         options->allocate_bytes = (int64_t)atoi(value) << 20;
+    else if (strcmp(name, "--replay") == 0)
+        options->replay_path = value;
     else if (strcmp(name, "--times") == 0)
         options->times_path = value;
     else

@@ -13,6 +13,7 @@ typedef enum fake_fault {
     FAKE_FAULT_CLOSE,       /* the connection ends before frame --fault-at, the server lives on */
     FAKE_FAULT_HANG,        /* nothing more from frame --fault-at on */
     FAKE_FAULT_GARBAGE,     /* bytes that are no event stream */
+    FAKE_FAULT_HTML,        /* 200 with a page, as a proxy answers */
     FAKE_FAULT_HTTP,        /* 500 with OpenAI's error object */
     FAKE_FAULT_STREAM_ERROR /* an error object inside the stream, at frame --fault-at */
 } fake_fault;
@@ -30,8 +31,9 @@ typedef struct fake_options {
     bool role_first, usage, ignore_term, spawn_child;
     int fault_at, fault_request; /* the fault strikes from this request on (from 0), at this frame */
     fake_fault fault;
-    int64_t allocate_bytes; /* touched before ready */
-    const char *times_path; /* where the times of receiving and sending are appended; may be NULL */
+    int64_t allocate_bytes;  /* touched before ready */
+    const char *replay_path; /* every POST is answered with this file's bytes; may be NULL */
+    const char *times_path;  /* where the times of receiving and sending are appended; may be NULL */
 } fake_options;
 
 /* Prints and exits 2 on a bad value; unknown options are ignored, since arms pass a real server's. */

@@ -20,7 +20,7 @@
 #include "base/strbuf.h"
 #include "fake_options.h"
 
-enum { REQUEST_BYTES_MAX = 4 << 20, BACKLOG = 16, N_WORDS = 8 };
+enum { REQUEST_BYTES_MAX = 4 << 20, REPLAY_BYTES_MAX = 1 << 20, BACKLOG = 16, N_WORDS = 8 };
 
 static const char *const words[N_WORDS] = {" the", " sea", " saw", " a", " plank", " that", " tips", " over"};
 
@@ -208,6 +208,12 @@ static void chat(int fd, const char *body, int64_t received_ns)
         send_answer(fd, "400 Bad Request", "{\"error\": {\"message\": \"no messages\"}}");
         return;
     }
+    if (strikes && options.fault == FAKE_FAULT_HTML) {
+        static const char page[] = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 32\r\n"
+                                   "Connection: close\r\n\r\n<html><p>Gone fishing</p></html>";
+        send_all(fd, page, sizeof page - 1);
+        return;
+    }
     if (strikes && options.fault == FAKE_FAULT_HTTP) {
         send_answer(fd, "500 Internal Server Error", "{\"error\": {\"message\": \"the model\\nfell over\"}}");
         return;
@@ -231,6 +237,33 @@ static void chat(int fd, const char *body, int64_t received_ns)
     ssw_strbuf_deinit(&r.times);
 }
 
+/* The stream form of another server, from a file. */
+static void replay(int fd)
+{
+    char *bytes = malloc(REPLAY_BYTES_MAX), head[256];
+    FILE *file = fopen(options.replay_path, "rb");
+    size_t n = file && bytes ? fread(bytes, 1, REPLAY_BYTES_MAX, file) : 0;
+    bool lines = strstr(options.replay_path, ".ndjson") != NULL;
+    snprintf(head, sizeof head,
+             "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+             lines ? "application/x-ndjson" : "text/event-stream", n);
+    if (file)
+        fclose(file);
+    if (send_all(fd, head, strlen(head)))
+        send_all(fd, bytes, n);
+    free(bytes);
+}
+
+static void send_models(int fd, const char *list, const char *key)
+{
+    json_t *root =
+        json_pack("{s:s, s:[{s:s, s:s}]}", "object", "list", list, key, options.name, "object", "model");
+    char *text = json_dumps(root, 0);
+    send_answer(fd, "200 OK", text);
+    free(text);
+    json_decref(root);
+}
+
 static void answer(int fd, const char *head, const char *body, int64_t received_ns)
 {
     bool ready = ssw_clock_now_ns() >= ready_ns && options.fault != FAKE_FAULT_NEVER_READY;
@@ -239,12 +272,13 @@ static void answer(int fd, const char *head, const char *body, int64_t received_
     } else if (strncmp(head, "GET /health ", 12) == 0) {
         send_answer(fd, "200 OK", "{\"status\": \"ok\"}");
     } else if (strncmp(head, "GET /v1/models ", 15) == 0) {
-        json_t *root = json_pack("{s:s, s:[{s:s, s:s}]}", "object", "list", "data", "id", options.name,
-                                 "object", "model");
-        char *text = json_dumps(root, 0);
-        send_answer(fd, "200 OK", text);
-        free(text);
-        json_decref(root);
+        send_models(fd, "data", "id");
+    } else if (options.replay_path && strncmp(head, "GET /api/version ", 17) == 0) {
+        send_answer(fd, "200 OK", "{\"version\": \"0\"}");
+    } else if (options.replay_path && strncmp(head, "GET /api/tags ", 14) == 0) {
+        send_models(fd, "models", "name");
+    } else if (options.replay_path && strncmp(head, "POST ", 5) == 0) {
+        replay(fd);
     } else if (strncmp(head, "POST /v1/chat/completions ", 26) == 0) {
         chat(fd, body, received_ns);
     } else {

@@ -1,8 +1,9 @@
 /* Chat-completion chunks. */
 #include "bench/client/completion.h"
 
-#include <jansson.h>
 #include <string.h>
+
+#include "bench/client/completion_internal.h"
 
 void ssw_completion_init(ssw_completion *completion, ssw_arena *arena)
 {
@@ -17,7 +18,7 @@ void ssw_completion_deinit(ssw_completion *completion)
     ssw_strbuf_deinit(&completion->reasoning);
 }
 
-static int64_t integer_of(const json_t *object, const char *key)
+int64_t ssw_completion_integer_of(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
     return json_is_integer(value) ? json_integer_value(value) : SSW_EVIDENCE_NONE;
@@ -35,32 +36,31 @@ static void take_usage(ssw_completion *completion, const json_t *root)
     if (json_is_object(usage)) {
         completion->has_usage = true;
         completion->usage = (ssw_usage){
-            .prompt_tokens = integer_of(usage, "prompt_tokens"),
-            .completion_tokens = integer_of(usage, "completion_tokens"),
-            .cached_tokens = integer_of(json_object_get(usage, "prompt_tokens_details"), "cached_tokens"),
+            .prompt_tokens = ssw_completion_integer_of(usage, "prompt_tokens"),
+            .completion_tokens = ssw_completion_integer_of(usage, "completion_tokens"),
+            .cached_tokens =
+                ssw_completion_integer_of(json_object_get(usage, "prompt_tokens_details"), "cached_tokens"),
         };
     }
     if (json_is_object(timings)) {
         completion->has_timings = true;
         completion->timings = (ssw_timings){
-            .prompt_n = integer_of(timings, "prompt_n"),
-            .predicted_n = integer_of(timings, "predicted_n"),
-            .cache_n = integer_of(timings, "cache_n"),
+            .prompt_n = ssw_completion_integer_of(timings, "prompt_n"),
+            .predicted_n = ssw_completion_integer_of(timings, "predicted_n"),
+            .cache_n = ssw_completion_integer_of(timings, "cache_n"),
             .prompt_ms = real_of(timings, "prompt_ms"),
             .predicted_ms = real_of(timings, "predicted_ms"),
         };
     }
 }
 
-/* The string under key, NULL when it is absent, of another type or empty. */
-static const json_t *text_of(const json_t *object, const char *key)
+const json_t *ssw_completion_text_of(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
     return json_is_string(value) && json_string_length(value) > 0 ? value : NULL;
 }
 
-/* A NUL written as \u0000 would cut C strings short: it is kept as U+FFFD. */
-static const char *copy_text(ssw_arena *arena, const json_t *value, ssw_strbuf *whole)
+const char *ssw_completion_keep_text(ssw_arena *arena, const json_t *value, ssw_strbuf *whole)
 {
     const char *text = json_string_value(value);
     size_t n = json_string_length(value);
@@ -86,19 +86,20 @@ static const char *copy_text(ssw_arena *arena, const json_t *value, ssw_strbuf *
 static void take_choice(ssw_completion *completion, const json_t *choice, ssw_frame *frame)
 {
     const json_t *delta = json_object_get(choice, "delta");
-    const json_t *content = text_of(delta, "content");
-    const json_t *reasoning = text_of(delta, "reasoning_content");
+    const json_t *content = ssw_completion_text_of(delta ? delta : choice, delta ? "content" : "text");
+    const json_t *reasoning = ssw_completion_text_of(delta, "reasoning_content");
     const json_t *tools = json_object_get(delta, "tool_calls");
-    const json_t *finish = text_of(choice, "finish_reason");
+    const json_t *finish = ssw_completion_text_of(choice, "finish_reason");
     if (!reasoning)
-        reasoning = text_of(delta, "reasoning");
+        reasoning = ssw_completion_text_of(delta, "reasoning");
     if (finish)
         completion->finish_reason = ssw_arena_copy_text(completion->arena, json_string_value(finish),
                                                         strlen(json_string_value(finish)));
-    const char *thought = reasoning ? copy_text(completion->arena, reasoning, &completion->reasoning) : NULL;
+    const char *thought =
+        reasoning ? ssw_completion_keep_text(completion->arena, reasoning, &completion->reasoning) : NULL;
     if (content) {
         frame->kind = SSW_FRAME_CONTENT;
-        frame->text = copy_text(completion->arena, content, &completion->content);
+        frame->text = ssw_completion_keep_text(completion->arena, content, &completion->content);
     } else if (reasoning) {
         frame->kind = SSW_FRAME_REASONING;
         frame->text = thought;
@@ -107,7 +108,7 @@ static void take_choice(ssw_completion *completion, const json_t *choice, ssw_fr
     } else if (finish) {
         frame->kind = SSW_FRAME_FINISH;
     } else {
-        frame->kind = text_of(delta, "role") ? SSW_FRAME_ROLE : SSW_FRAME_EMPTY;
+        frame->kind = ssw_completion_text_of(delta, "role") ? SSW_FRAME_ROLE : SSW_FRAME_EMPTY;
     }
 }
 
@@ -143,9 +144,10 @@ ssw_status ssw_completion_push(ssw_completion *completion, const char *data, siz
 static const json_t *find_message(const json_t *root)
 {
     const json_t *error = json_object_get(root, "error");
-    if (text_of(error, "message"))
-        return text_of(error, "message");
-    return text_of(root, "error") ? text_of(root, "error") : text_of(root, "message");
+    if (ssw_completion_text_of(error, "message"))
+        return ssw_completion_text_of(error, "message");
+    return ssw_completion_text_of(root, "error") ? ssw_completion_text_of(root, "error")
+                                                 : ssw_completion_text_of(root, "message");
 }
 
 const char *ssw_completion_quote_error(ssw_arena *arena, const char *body, size_t n_bytes)

@@ -1,7 +1,9 @@
-/* What the frames of a streamed chat completion say. Pure.
+/* What the frames of a streamed completion say. Pure.
  *
- * Source: OpenAI's API reference, "Chat completion chunk object"; `reasoning_content` as llama-server and
- * DeepSeek send it, `reasoning` as vLLM and ollama do; `timings` as llama-server's README describes. */
+ * Source: OpenAI's API reference, "Chat completion chunk object" and, for /v1/completions, "Completion
+ * object"; `reasoning_content` as llama-server and DeepSeek send it, `reasoning` as vLLM and ollama do;
+ * `timings` as llama-server's README describes; ollama's own form as its API reference does (/api/generate,
+ * /api/chat). */
 #ifndef SSW_BENCH_CLIENT_COMPLETION_H
 #define SSW_BENCH_CLIENT_COMPLETION_H
 
@@ -29,6 +31,11 @@ void ssw_completion_deinit(ssw_completion *completion);
 /* Adds one frame's data; kind and text of *frame are set. A frame that is not JSON is SSW_FRAME_OTHER. */
 ssw_status ssw_completion_push(ssw_completion *completion, const char *data, size_t n_data, ssw_frame *frame,
                                ssw_error *err);
+
+/* The same for one line of ollama's stream: the object that says done is SSW_FRAME_DONE, unless it has text.
+ */
+ssw_status ssw_completion_push_ollama(ssw_completion *completion, const char *data, size_t n_data,
+                                      ssw_frame *frame, ssw_error *err);
 
 /* One line from an error body: the `message` of OpenAI's error object, or the body's beginning with blanks
  * for line ends. The text is the arena's; NULL when out of memory. */

@@ -8,9 +8,10 @@
 
 #include "base/clock.h"
 #include "bench/client/completion.h"
+#include "bench/client/json_lines.h"
 #include "bench/client/sse.h"
 
-enum { WAIT_MS_MAX = 1000, URL_BYTES_MAX = 128, FRAMES_FIRST = 256 };
+enum { WAIT_MS_MAX = 1000, FRAMES_FIRST = 256 };
 
 struct ssw_client {
     ssw_client_options options;
@@ -31,6 +32,7 @@ typedef struct exchange { /* one POST while it runs */
     void *observer_context;
     size_t n_body, n_given;
     ssw_sse_parser sse;
+    ssw_json_lines lines;
     ssw_strbuf data;  /* every frame's data, one after another */
     ssw_strbuf plain; /* the body of an answer that is no stream */
     raw_frame *frames;
@@ -79,10 +81,13 @@ void ssw_client_close(ssw_client *client)
 
 static void set_common(ssw_client *client, const char *path)
 {
-    char url[URL_BYTES_MAX];
+    char url[SSW_CLIENT_URL_MAX];
     CURL *easy = client->easy;
     curl_easy_reset(easy);
-    snprintf(url, sizeof url, "http://127.0.0.1:%d%s", client->options.port, path);
+    if (client->options.base_url)
+        snprintf(url, sizeof url, "%s%s", client->options.base_url, path);
+    else
+        snprintf(url, sizeof url, "http://127.0.0.1:%d%s", client->options.port, path);
     curl_easy_setopt(easy, CURLOPT_URL, url);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* whatever the environment says */
@@ -205,13 +210,21 @@ static void show_frame(exchange *run, const ssw_frame *frame)
         run->observer(run->observer_context, frame);
 }
 
+static ssw_status push_frame(const exchange *run, ssw_completion *reply, const char *data, size_t n_data,
+                             ssw_frame *frame, ssw_error *err)
+{
+    return run->client->options.wire == SSW_WIRE_OLLAMA
+               ? ssw_completion_push_ollama(reply, data, n_data, frame, err)
+               : ssw_completion_push(reply, data, n_data, frame, err);
+}
+
 /* Parses frames as they come until one has text: telemetry needs to know when decoding begins. */
 static ssw_status look_for_text(exchange *run, const ssw_sse_event *event, ssw_error *err)
 {
     ssw_frame frame = {.t_ns = event->t_ns, .n_bytes = (uint32_t)event->n_bytes, .kind = SSW_FRAME_CONTENT};
     ssw_status status = SSW_OK;
     if (!run->text_seen) {
-        status = ssw_completion_push(&run->live, event->data, event->n_data, &frame, err);
+        status = push_frame(run, &run->live, event->data, event->n_data, &frame, err);
         run->text_seen = frame.kind == SSW_FRAME_CONTENT || frame.kind == SSW_FRAME_REASONING ||
                          frame.kind == SSW_FRAME_TOOL;
     }
@@ -248,13 +261,29 @@ static size_t take_bytes(char *bytes, size_t size, size_t n, void *context)
     run->last_byte_ns = now_ns;
     curl_easy_getinfo(run->client->easy, CURLINFO_RESPONSE_CODE, &code);
     if (code == 200) {
-        run->status = ssw_sse_push(&run->sse, bytes, n_bytes, now_ns, &run->error);
+        run->status = run->client->options.wire == SSW_WIRE_OLLAMA
+                          ? ssw_json_lines_push(&run->lines, bytes, n_bytes, now_ns, &run->error)
+                          : ssw_sse_push(&run->sse, bytes, n_bytes, now_ns, &run->error);
     } else {
         ssw_strbuf_append(&run->plain, bytes, n_bytes);
         if (run->plain.failed)
             run->status = ssw_strbuf_check(&run->plain, "the error's body", &run->error);
     }
     return run->status ? 0 : n_bytes;
+}
+
+/* Why a reply that came with HTTP 200 is no complete stream. */
+static ssw_status say_incomplete(const exchange *run, ssw_error *err)
+{
+    const char *type = NULL;
+    bool torn = ssw_sse_is_torn(&run->sse) || ssw_json_lines_are_torn(&run->lines);
+    curl_easy_getinfo(run->client->easy, CURLINFO_CONTENT_TYPE, &type);
+    if (run->n_frames == 0)
+        return ssw_error_set(err, SSW_ERR_FORMAT,
+                             "the answer holds no frame of a stream (Content-Type: %.60s)",
+                             type ? type : "none");
+    return ssw_error_set(err, SSW_ERR_FORMAT, "the stream ended without [DONE] or a finish reason%s",
+                         torn ? ", inside a frame" : "");
 }
 
 /* The parsing that was put off: fills the sample from the frames. */
@@ -270,8 +299,8 @@ static ssw_status parse_frames(exchange *run, ssw_arena *arena, ssw_error *err)
     for (size_t i = 0; !status && i < run->n_frames; i++) {
         const raw_frame *raw = &run->frames[i];
         frames[i] = (ssw_frame){.t_ns = raw->t_ns, .n_bytes = (uint32_t)raw->n_wire};
-        status = ssw_completion_push(&reply, ssw_strbuf_text(&run->data) + raw->offset, raw->n_data,
-                                     &frames[i], err);
+        status =
+            push_frame(run, &reply, ssw_strbuf_text(&run->data) + raw->offset, raw->n_data, &frames[i], err);
         sample->n_frames = i + 1;
     }
     sample->frames = frames;
@@ -288,8 +317,7 @@ static ssw_status parse_frames(exchange *run, ssw_arena *arena, ssw_error *err)
     if (!status && reply.error)
         status = ssw_error_set(err, SSW_ERR_USAGE, "the server said: %s", reply.error);
     else if (!status && !reply.done && !reply.finish_reason && sample->http_status == 200)
-        status = ssw_error_set(err, SSW_ERR_FORMAT, "the stream ended without [DONE] or a finish reason%s",
-                               ssw_sse_is_torn(&run->sse) ? ", inside a frame" : "");
+        status = say_incomplete(run, err);
     ssw_completion_deinit(&reply);
     return status;
 }
@@ -317,6 +345,7 @@ static void init_exchange(exchange *run, ssw_client *client, ssw_sample *sample)
 {
     *run = (exchange){.client = client, .sample = sample, .n_body = strlen(sample->request)};
     ssw_sse_init(&run->sse, keep_event, run);
+    ssw_json_lines_init(&run->lines, keep_event, run);
     ssw_strbuf_init(&run->data, SSW_CLIENT_REPLY_BYTES_MAX);
     ssw_strbuf_init(&run->plain, SSW_CLIENT_BODY_BYTES_MAX);
     ssw_arena_init(&run->live_arena, SSW_CLIENT_REPLY_BYTES_MAX);
@@ -326,6 +355,7 @@ static void init_exchange(exchange *run, ssw_client *client, ssw_sample *sample)
 static void deinit_exchange(exchange *run)
 {
     ssw_sse_deinit(&run->sse);
+    ssw_json_lines_deinit(&run->lines);
     ssw_strbuf_deinit(&run->data);
     ssw_strbuf_deinit(&run->plain);
     ssw_completion_deinit(&run->live);
@@ -343,7 +373,7 @@ ssw_status ssw_client_chat(ssw_client *client, ssw_arena *arena, ssw_sample *sam
     init_exchange(&run, client, sample);
     run.observer = observer;
     run.observer_context = context;
-    set_common(client, "/v1/chat/completions");
+    set_common(client, client->options.ask_path ? client->options.ask_path : "/v1/chat/completions");
     CURL *easy = client->easy;
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, client->headers);
     curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)run.n_body);

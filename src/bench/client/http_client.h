@@ -1,4 +1,4 @@
-/* One HTTP request at a time to a local server, timed. Owned by one thread.
+/* One HTTP request at a time to a server, timed. Owned by one thread.
  *
  * How the times are taken:
  * - send: the body goes to libcurl through a read callback, whose bytes it passes to send() at once (it has
@@ -22,13 +22,23 @@
 
 enum {
     SSW_CLIENT_REPLY_BYTES_MAX = 256 << 20, /* all frames of one reply */
-    SSW_CLIENT_BODY_BYTES_MAX = 1 << 20     /* of an answer that is not a stream */
+    SSW_CLIENT_BODY_BYTES_MAX = 1 << 20,    /* of an answer that is not a stream */
+    SSW_CLIENT_URL_MAX = 1024
 };
 
 typedef struct ssw_client ssw_client;
 
+typedef enum ssw_wire {                  /* how a reply is streamed */
+                        SSW_WIRE_OPENAI, /* server-sent events with OpenAI's chunks */
+                        SSW_WIRE_OLLAMA  /* one JSON object a line */
+} ssw_wire;
+
 typedef struct ssw_client_options {
-    int port;      /* on 127.0.0.1 */
+    int port; /* on 127.0.0.1 */
+    const char
+        *base_url; /* http://HOST:PORT without a slash at its end, instead of port; NULL: none. Borrowed */
+    const char *ask_path; /* NULL: /v1/chat/completions. Borrowed */
+    ssw_wire wire;
     int cancel_fd; /* a request ends when it becomes readable; -1 for none */
     int64_t connect_timeout_ns;
     int64_t silence_timeout_ns; /* longest time without a byte in either direction */
@@ -46,7 +56,7 @@ void ssw_client_close(ssw_client *client); /* NULL is allowed */
 ssw_status ssw_client_get(ssw_client *client, const char *path, int64_t timeout_ns, long *http_status,
                           ssw_strbuf *body, ssw_error *err);
 
-/* POSTs sample->request to /v1/chat/completions and fills the sample's times, frames, texts and error; what
+/* POSTs sample->request to options.ask_path and fills the sample's times, frames, texts and error; what
  * it points to belongs to the arena. The returned status says what went wrong, and sample->error says it in
  * one line: SSW_ERR_UNAVAILABLE (connection refused or broken), SSW_ERR_TIMEOUT (silence), SSW_ERR_CANCELLED,
  * SSW_ERR_FORMAT (not a complete stream), SSW_ERR_LIMIT, SSW_ERR_USAGE (the server refused the request: HTTP

@@ -19,6 +19,7 @@ static const ssw_json_field life_fields[] = {
     SSW_JSON_FIELD(COUNT, ssw_server_life, position),
     SSW_JSON_FIELD(I64, ssw_server_life, pid),
     SSW_JSON_FIELD(I64, ssw_server_life, port),
+    SSW_JSON_FIELD(I64, ssw_server_life, page_cache_bytes),
     SSW_JSON_FIELD_AS("t_ns", I64, ssw_server_life, start_ns),
 };
 static const ssw_json_field ready_fields[] = {
@@ -108,6 +109,15 @@ static ssw_status add_to_life(ssw_evidence *evidence, const json_t *object, cons
     return ssw_json_get_fields(&evidence->arena, object, life, fields, n_fields, err);
 }
 
+static ssw_status add_ready(ssw_evidence *evidence, const json_t *object, ssw_error *err)
+{
+    ssw_status status = add_to_life(evidence, object, SSW_JSON_FIELDS(ready_fields), err);
+    if (status)
+        return status;
+    ssw_server_life *life = &evidence->servers[evidence->n_servers - 1];
+    return ssw_server_buffers_from_json(&evidence->arena, object, &life->buffers, &life->n_buffers, err);
+}
+
 static ssw_status add_clock(ssw_evidence *evidence, const json_t *object, ssw_error *err)
 {
     void *items = evidence->clocks;
@@ -132,7 +142,7 @@ static ssw_status read_sample_line(ssw_evidence *evidence, const json_t *object,
     if (strcmp(kind, "server_start") == 0)
         return add_life(evidence, object, err);
     if (strcmp(kind, "server_ready") == 0)
-        return add_to_life(evidence, object, SSW_JSON_FIELDS(ready_fields), err);
+        return add_ready(evidence, object, err);
     if (strcmp(kind, "server_stop") == 0)
         return add_to_life(evidence, object, SSW_JSON_FIELDS(stop_fields), err);
     if (strcmp(kind, "clock") == 0)

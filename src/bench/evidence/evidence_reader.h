@@ -10,6 +10,7 @@
 #include "bench/evidence/manifest.h"
 #include "bench/evidence/reading.h"
 #include "bench/evidence/sample.h"
+#include "bench/evidence/server_buffer.h"
 
 enum {
     SSW_EVIDENCE_SAMPLES_MAX = 1 << 20,
@@ -23,11 +24,15 @@ typedef struct ssw_server_life {
     const char *arm;
     int block, position;
     int64_t pid, port;
+    int64_t page_cache_bytes;   /* of the model's files, in the page cache when it was started */
     int64_t start_ns;           /* the line's own time */
-    int64_t spawn_ns, ready_ns; /* load time = ready - spawn; NONE when it never became ready */
+    int64_t spawn_ns, ready_ns; /* load time = ready - spawn; NONE when it never became ready; spawn is NONE
+                                   when the server ran already */
     int64_t stop_ns;            /* NONE when no stop was written */
     const char *stop_reason;    /* "done", "crashed", "hung", "interrupted"; NULL without a stop */
     int64_t exit_code, exit_signal, memory_back_ns;
+    size_t n_buffers; /* of which the server's own log speaks */
+    ssw_server_buffer *buffers;
     const char *served_model; /* as /v1/models names it; NULL when not asked or not said */
 } ssw_server_life;
 

@@ -70,8 +70,9 @@ static ssw_status append(ssw_evidence_writer *writer, const char *kind, json_t *
 
 static json_t *server_line(const ssw_writer_server *server)
 {
-    return json_pack("{s:s, s:i, s:i, s:I}", "arm", server->arm, "block", server->block, "position",
-                     server->position, "pid", (json_int_t)server->pid);
+    json_t *pid = server->pid ? json_integer(server->pid) : json_null();
+    return json_pack("{s:s, s:i, s:i, s:o}", "arm", server->arm, "block", server->block, "position",
+                     server->position, "pid", pid);
 }
 
 /* Adds nullable integers: pairs of key and value, ended by NULL. */
@@ -96,10 +97,11 @@ ssw_status ssw_evidence_write_clock(ssw_evidence_writer *writer, ssw_error *err)
 }
 
 ssw_status ssw_evidence_write_start(ssw_evidence_writer *writer, const ssw_writer_server *server,
-                                    const ssw_manifest_words *argv, int port, ssw_error *err)
+                                    const ssw_manifest_arm *arm, int64_t page_cache_bytes, ssw_error *err)
 {
-    json_t *line = with_int(server_line(server), "port", port);
-    if (line && !ssw_json_put(line, "argv", ssw_json_words(argv->words, argv->n))) {
+    json_t *line = with_int(server_line(server), "port", arm->port);
+    line = with_int(line, "page_cache_bytes", page_cache_bytes);
+    if (line && !ssw_json_put(line, "argv", ssw_json_words(arm->argv.words, arm->argv.n))) {
         json_decref(line);
         line = NULL;
     }
@@ -107,11 +109,13 @@ ssw_status ssw_evidence_write_start(ssw_evidence_writer *writer, const ssw_write
 }
 
 ssw_status ssw_evidence_write_ready(ssw_evidence_writer *writer, const ssw_writer_server *server,
-                                    int64_t spawn_ns, int64_t ready_ns, const char *served_model,
-                                    ssw_error *err)
+                                    const ssw_writer_ready *ready, ssw_error *err)
 {
-    json_t *line = with_int(with_int(server_line(server), "spawn_ns", spawn_ns), "ready_ns", ready_ns);
-    if (line && !ssw_json_put(line, "served_model", ssw_json_make_text(served_model))) {
+    json_t *line =
+        with_int(with_int(server_line(server), "spawn_ns", ready->spawn_ns), "ready_ns", ready->ready_ns);
+    if (line &&
+        (!ssw_json_put(line, "served_model", ssw_json_make_text(ready->served_model)) ||
+         !ssw_json_put(line, "buffers", ssw_server_buffers_to_json(ready->buffers, ready->n_buffers)))) {
         json_decref(line);
         line = NULL;
     }

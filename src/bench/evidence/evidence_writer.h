@@ -11,6 +11,7 @@
 #include "bench/evidence/jsonl_writer.h"
 #include "bench/evidence/manifest.h"
 #include "bench/evidence/sample.h"
+#include "bench/evidence/server_buffer.h"
 
 typedef struct ssw_evidence_writer {
     ssw_jsonl samples;
@@ -20,8 +21,15 @@ typedef struct ssw_evidence_writer {
 typedef struct ssw_writer_server { /* which start of which server a line is about */
     const char *arm;
     int block, position;
-    pid_t pid;
+    pid_t pid; /* 0: not known */
 } ssw_writer_server;
+
+typedef struct ssw_writer_ready {
+    int64_t spawn_ns, ready_ns; /* spawn: SSW_EVIDENCE_NONE for a server that ran already */
+    const char *served_model;   /* may be NULL */
+    const ssw_server_buffer *buffers;
+    size_t n_buffers;
+} ssw_writer_ready;
 
 typedef struct ssw_writer_stop {
     const char *reason;             /* "done", "crashed", "hung", "interrupted" */
@@ -34,11 +42,9 @@ ssw_status ssw_evidence_writer_close(ssw_evidence_writer *writer, ssw_error *err
 
 ssw_status ssw_evidence_write_clock(ssw_evidence_writer *writer, ssw_error *err);
 ssw_status ssw_evidence_write_start(ssw_evidence_writer *writer, const ssw_writer_server *server,
-                                    const ssw_manifest_words *argv, int port, ssw_error *err);
-/* served_model may be NULL. */
+                                    const ssw_manifest_arm *arm, int64_t page_cache_bytes, ssw_error *err);
 ssw_status ssw_evidence_write_ready(ssw_evidence_writer *writer, const ssw_writer_server *server,
-                                    int64_t spawn_ns, int64_t ready_ns, const char *served_model,
-                                    ssw_error *err);
+                                    const ssw_writer_ready *ready, ssw_error *err);
 ssw_status ssw_evidence_write_stop(ssw_evidence_writer *writer, const ssw_writer_server *server,
                                    const ssw_writer_stop *stop, ssw_error *err);
 ssw_status ssw_evidence_write_sample(ssw_evidence_writer *writer, const ssw_sample *sample, ssw_error *err);

@@ -41,6 +41,7 @@ static const ssw_json_field prompt_fields[] = {
 };
 static const ssw_json_field plan_arm_fields[] = {
     SSW_JSON_FIELD(TEXT_NEEDED, ssw_plan_arm, name),
+    SSW_JSON_FIELD(TEXT, ssw_plan_arm, url),
     SSW_JSON_FIELD(COUNT, ssw_plan_arm, port),
 };
 static const ssw_json_field model_fields[] = {
@@ -53,14 +54,19 @@ static const ssw_json_field model_fields[] = {
     SSW_JSON_FIELD(I64, ssw_manifest_model, expert_bytes_per_token),
 };
 static const ssw_json_field file_fields[] = {
-    SSW_JSON_FIELD(TEXT_NEEDED, ssw_manifest_file, path),
+    SSW_JSON_FIELD(TEXT, ssw_manifest_file, path),
     SSW_JSON_FIELD(I64, ssw_manifest_file, bytes),
     SSW_JSON_FIELD(TEXT, ssw_manifest_file, sha256),
 };
 static const ssw_json_field arm_fields[] = {
     SSW_JSON_FIELD(TEXT_NEEDED, ssw_manifest_arm, name),
     SSW_JSON_FIELD(COUNT, ssw_manifest_arm, port),
+    SSW_JSON_FIELD(TEXT, ssw_manifest_arm, adapter),
+    SSW_JSON_FIELD(TEXT, ssw_manifest_arm, ask_path),
+    SSW_JSON_FIELD(TEXT, ssw_manifest_arm, prompt_cache),
+    SSW_JSON_FIELD(TEXT, ssw_manifest_arm, own_times),
     SSW_JSON_FIELD(TEXT, ssw_manifest_arm, treatment),
+    SSW_JSON_FIELD(I64, ssw_manifest_arm, offload_bytes),
 };
 static const ssw_json_field machine_fields[] = {
     SSW_JSON_FIELD(TEXT, ssw_manifest_machine, hostname_hash),
@@ -180,8 +186,11 @@ static json_t *plan_to_json(const ssw_plan *plan)
 {
     json_t *object = record(plan, SSW_JSON_FIELDS(plan_fields));
     json_t *arms = records(plan->arms, plan->n_arms, sizeof *plan->arms, SSW_JSON_FIELDS(plan_arm_fields));
-    bool ok =
-        object && arms && ssw_json_put(object, "design", json_string(ssw_plan_design_name(plan->design)));
+    bool ok = object && arms &&
+              ssw_json_put(object, "design", json_string(ssw_plan_design_name(plan->design))) &&
+              ssw_json_put(object, "ask", json_string(ssw_plan_ask_name(plan->ask))) &&
+              ssw_json_put(object, "page_cache", json_string(ssw_plan_page_cache_name(plan->page_cache))) &&
+              ssw_json_put(object, "allow_diff", ssw_json_words(plan->allowed, plan->n_allowed));
     for (size_t i = 0; ok && i < plan->n_arms; i++) {
         json_t *arm = json_array_get(arms, i);
         ok = ssw_json_put(arm, "args", ssw_json_words(plan->arms[i].args, plan->arms[i].n_args)) &&
@@ -333,14 +342,33 @@ static ssw_status read_plan_arms(ssw_plan *plan, const json_t *object, ssw_error
     return status;
 }
 
+/* Choices that evidence of older programs does not have keep their defaults. */
+static ssw_status read_choices(ssw_plan *plan, const json_t *object, ssw_error *err)
+{
+    const char *design = json_string_value(json_object_get(object, "design"));
+    const char *ask = json_string_value(json_object_get(object, "ask"));
+    const char *page_cache = json_string_value(json_object_get(object, "page_cache"));
+    const char **allowed = NULL;
+    size_t n_allowed = 0;
+    ssw_status status = ssw_plan_parse_design(design ? design : "", &plan->design, err);
+    if (!status && ask)
+        status = ssw_plan_parse_ask(ask, &plan->ask, err);
+    if (!status && page_cache)
+        status = ssw_plan_parse_page_cache(page_cache, &plan->page_cache, err);
+    if (!status)
+        status = ssw_json_get_words(&plan->arena, object, "allow_diff", SSW_PLAN_ALLOWED_MAX, &n_allowed,
+                                    &allowed, err);
+    for (size_t i = 0; !status && i < n_allowed; i++)
+        status = ssw_plan_allow_difference(plan, allowed[i], err);
+    return status;
+}
+
 static ssw_status read_plan(ssw_plan *plan, const json_t *object, ssw_error *err)
 {
     void *prompts = NULL;
     ssw_status status = ssw_json_get_fields(&plan->arena, object, plan, SSW_JSON_FIELDS(plan_fields), err);
-    if (!status) {
-        const char *design = json_string_value(json_object_get(object, "design"));
-        status = ssw_plan_parse_design(design ? design : "", &plan->design, err);
-    }
+    if (!status)
+        status = read_choices(plan, object, err);
     if (!status)
         status = read_records(&plan->arena, object, "prompts", SSW_PLAN_PROMPTS_MAX, sizeof *plan->prompts,
                               SSW_JSON_FIELDS(prompt_fields), &plan->n_prompts, &prompts, err);

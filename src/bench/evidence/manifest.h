@@ -43,9 +43,13 @@ typedef struct ssw_manifest_arm { /* in the plan's order */
     const char *name;
     int port;
     ssw_manifest_words argv, env; /* the whole command line; the variables set for this arm */
-    ssw_manifest_file server;     /* the executable */
-    const char *server_version;   /* first line of `SERVER --version`; NULL when it has none */
-    const char *treatment;        /* what differs from the first arm: "(first arm)", "adds: --cpu-moe" */
+    const char *adapter;          /* by which the server is talked to: "llama-server"; NULL in old evidence */
+    const char *ask_path;         /* where its requests go */
+    const char *prompt_cache, *own_times; /* what the adapter knows of both, in words */
+    ssw_manifest_file server;             /* the executable; path NULL when the server ran already */
+    const char *server_version;           /* first line of `SERVER --version`; NULL when it has none */
+    const char *treatment; /* what differs from the first arm: "(first arm)", "adds: --cpu-moe" */
+    int64_t offload_bytes; /* of expert tensors, that its arguments keep in host memory; NONE: not known */
 } ssw_manifest_arm;
 
 typedef struct ssw_manifest_gpu {

@@ -48,22 +48,6 @@ void ssw_plan_deinit(ssw_plan *plan)
     *plan = (ssw_plan){0};
 }
 
-const char *ssw_plan_design_name(ssw_plan_design design)
-{
-    return design == SSW_PLAN_SEQUENTIAL ? "sequential" : "abba";
-}
-
-ssw_status ssw_plan_parse_design(const char *text, ssw_plan_design *out, ssw_error *err)
-{
-    if (strcmp(text, "abba") == 0)
-        *out = SSW_PLAN_ABBA;
-    else if (strcmp(text, "sequential") == 0)
-        *out = SSW_PLAN_SEQUENTIAL;
-    else
-        return ssw_error_set(err, SSW_ERR_USAGE, "unknown design \"%.40s\": abba or sequential", text);
-    return SSW_OK;
-}
-
 static bool is_name(const char *name)
 {
     size_t n = strlen(name);
@@ -216,7 +200,8 @@ static ssw_status check_ports(const ssw_plan *plan, ssw_error *err)
         if (status)
             return status;
         for (size_t j = 0; j < i; j++) {
-            if (plan->arms[i].port == plan->arms[j].port)
+            bool both_run = plan->arms[i].url && plan->arms[j].url; /* it may be one server: A/A */
+            if (!both_run && plan->arms[i].port == plan->arms[j].port)
                 return ssw_error_set(err, SSW_ERR_USAGE, "arms \"%s\" and \"%s\" share port %d",
                                      plan->arms[j].name, plan->arms[i].name, plan->arms[i].port);
         }

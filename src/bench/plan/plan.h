@@ -22,7 +22,9 @@ enum {
     SSW_PLAN_TOKENS_MAX = 1 << 20,
     SSW_PLAN_PROMPT_BYTES_MAX = 1 << 20,
     SSW_PLAN_FILE_BYTES_MAX = 8 << 20,
-    SSW_PLAN_FIRST_PORT = 11436
+    SSW_PLAN_FIRST_PORT = 11436,
+    SSW_PLAN_URL_MAX = 512,
+    SSW_PLAN_ALLOWED_MAX = 32 /* differences between arms that are no treatment */
 };
 #define SSW_PLAN_NO_COUNT     INT64_C(-1)
 #define SSW_PLAN_DURATION_MAX INT64_C(86400000000000) /* a day in ns: the longest pause or time-out */
@@ -30,6 +32,17 @@ enum {
 /* ABBA: blocks in which each arm is started once and answers each prompt once, the order mirrored from block
  * to block. SEQUENTIAL: the published form, all of the first arm, then all of the second. */
 typedef enum ssw_plan_design { SSW_PLAN_ABBA, SSW_PLAN_SEQUENTIAL } ssw_plan_design;
+
+/* How a prompt reaches the model: as a chat of one message, in the model's chat format, or as it is. */
+typedef enum ssw_plan_ask { SSW_PLAN_ASK_CHAT, SSW_PLAN_ASK_COMPLETION } ssw_plan_ask;
+
+/* What of the model's files is in the page cache when a server starts: whatever is left of earlier starts,
+ * all of it, or nothing. */
+typedef enum ssw_plan_page_cache {
+    SSW_PLAN_CACHE_AS_IS,
+    SSW_PLAN_CACHE_WARM,
+    SSW_PLAN_CACHE_COLD
+} ssw_plan_page_cache;
 
 typedef struct ssw_plan_prompt {
     const char *id;           /* "q1", "q2", ...: unique in the plan */
@@ -41,6 +54,7 @@ typedef struct ssw_plan_prompt {
 
 typedef struct ssw_plan_arm {
     const char *name;
+    const char *url; /* of a server that runs already; NULL: one is started, with what follows */
     int port;
     size_t n_args;
     const char **args; /* what follows the common part of the server's command line */
@@ -55,6 +69,8 @@ typedef struct ssw_plan {
     int warmup_runs; /* requests after each server start that no figure uses */
     int max_tokens;
     double temperature;
+    ssw_plan_ask ask;
+    ssw_plan_page_cache page_cache;
     int fixed_length; /* 1: ask the server to ignore the end of text, so that each reply has max_tokens */
     int64_t pause_ns; /* between a server's end and the next one's start */
     int64_t ready_timeout_ns;  /* from spawn to GET /health = 200 */
@@ -65,6 +81,8 @@ typedef struct ssw_plan {
     ssw_plan_prompt *prompts;
     size_t n_arms;
     ssw_plan_arm arms[SSW_PLAN_ARMS_MAX];
+    size_t n_allowed; /* names of options and variables in which arms may differ besides the treatment */
+    const char *allowed[SSW_PLAN_ALLOWED_MAX];
     ssw_arena arena;
 } ssw_plan;
 
@@ -75,12 +93,26 @@ void ssw_plan_deinit(ssw_plan *plan);
 
 const char *ssw_plan_design_name(ssw_plan_design design); /* "abba", "sequential" */
 ssw_status ssw_plan_parse_design(const char *text, ssw_plan_design *out, ssw_error *err);
+const char *ssw_plan_ask_name(ssw_plan_ask ask); /* "chat", "completion" */
+ssw_status ssw_plan_parse_ask(const char *text, ssw_plan_ask *out, ssw_error *err);
+const char *ssw_plan_page_cache_name(ssw_plan_page_cache page_cache); /* "as-is", "warm", "cold" */
+ssw_status ssw_plan_parse_page_cache(const char *text, ssw_plan_page_cache *out, ssw_error *err);
+const char *ssw_plan_length_name(int fixed_length); /* "fixed", "natural" */
+ssw_status ssw_plan_parse_length(const char *text, int *fixed_length, ssw_error *err);
 
 /* words: arguments, before them NAME=VALUE words for the server's environment, separated by blanks; '...',
  * "..." and \ quote as in a shell, and nothing is expanded. */
 ssw_status ssw_plan_add_arm(ssw_plan *plan, const char *name, const char *words, ssw_error *err);
 /* The same from "NAME=WORDS" (the option --arm). */
 ssw_status ssw_plan_add_arm_option(ssw_plan *plan, const char *option, ssw_error *err);
+
+/* An arm that is a server which runs already, from "NAME=URL" or "URL" (then its name is "running"). The URL
+ * is http://HOST[:PORT][/PATH]; a path comes before those that the server's adapter asks for. */
+ssw_status ssw_plan_add_url_option(ssw_plan *plan, const char *option, ssw_error *err);
+ssw_status ssw_plan_add_url(ssw_plan *plan, const char *name, const char *url, ssw_error *err);
+
+/* name: "-t", "--ctx-size" or "OMP_NUM_THREADS". */
+ssw_status ssw_plan_allow_difference(ssw_plan *plan, const char *name, ssw_error *err);
 
 /* label may be NULL: then it is the prompt's number. */
 ssw_status ssw_plan_add_prompt(ssw_plan *plan, const char *label, const char *text, size_t n_bytes,

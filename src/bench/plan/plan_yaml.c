@@ -19,20 +19,21 @@ typedef struct yaml_prompt {
 
 typedef struct yaml_arm {
     char *name;
-    char *args;
+    char *args, *url;
     int64_t *port;
 } yaml_arm;
 
 typedef struct yaml_plan { /* NULL: the file does not say */
-    char *design;
+    char *design, *ask, *length, *page_cache;
     uint64_t *seed;
     int64_t *runs, *warmup, *max_tokens;
-    bool *fixed_length;
     double *temperature, *pause_s, *timeout_s, *ready_timeout_s, *stop_grace_s, *memory_timeout_s;
     yaml_prompt *prompts;
     unsigned prompts_count;
     yaml_arm *arms;
     unsigned arms_count;
+    char **allow_diff;
+    unsigned allow_diff_count;
 } yaml_plan;
 
 enum { OPTIONAL_PTR = CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL };
@@ -49,11 +50,14 @@ static const cyaml_schema_value_t prompt_schema = {
 static const cyaml_schema_field_t arm_fields[] = {
     CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, yaml_arm, name, 1, SSW_PLAN_ARM_NAME_MAX),
     CYAML_FIELD_STRING_PTR("args", OPTIONAL_PTR, yaml_arm, args, 0, 65536),
+    CYAML_FIELD_STRING_PTR("url", OPTIONAL_PTR, yaml_arm, url, 1, SSW_PLAN_URL_MAX),
     CYAML_FIELD_INT_PTR("port", OPTIONAL_PTR, yaml_arm, port),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t arm_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, yaml_arm, arm_fields)};
+
+static const cyaml_schema_value_t name_schema = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, 128)};
 
 static const cyaml_schema_field_t plan_fields[] = {
     CYAML_FIELD_STRING_PTR("design", OPTIONAL_PTR, yaml_plan, design, 1, 32),
@@ -61,7 +65,9 @@ static const cyaml_schema_field_t plan_fields[] = {
     CYAML_FIELD_INT_PTR("runs", OPTIONAL_PTR, yaml_plan, runs),
     CYAML_FIELD_INT_PTR("warmup", OPTIONAL_PTR, yaml_plan, warmup),
     CYAML_FIELD_INT_PTR("max_tokens", OPTIONAL_PTR, yaml_plan, max_tokens),
-    CYAML_FIELD_BOOL_PTR("fixed_length", OPTIONAL_PTR, yaml_plan, fixed_length),
+    CYAML_FIELD_STRING_PTR("ask", OPTIONAL_PTR, yaml_plan, ask, 1, 32),
+    CYAML_FIELD_STRING_PTR("length", OPTIONAL_PTR, yaml_plan, length, 1, 32),
+    CYAML_FIELD_STRING_PTR("page_cache", OPTIONAL_PTR, yaml_plan, page_cache, 1, 32),
     CYAML_FIELD_FLOAT_PTR("temperature", OPTIONAL_PTR, yaml_plan, temperature),
     CYAML_FIELD_FLOAT_PTR("pause_s", OPTIONAL_PTR, yaml_plan, pause_s),
     CYAML_FIELD_FLOAT_PTR("timeout_s", OPTIONAL_PTR, yaml_plan, timeout_s),
@@ -71,6 +77,8 @@ static const cyaml_schema_field_t plan_fields[] = {
     CYAML_FIELD_SEQUENCE("prompts", OPTIONAL_PTR, yaml_plan, prompts, &prompt_schema, 1,
                          SSW_PLAN_PROMPTS_MAX),
     CYAML_FIELD_SEQUENCE("arms", OPTIONAL_PTR, yaml_plan, arms, &arm_schema, 1, SSW_PLAN_ARMS_MAX),
+    CYAML_FIELD_SEQUENCE("allow_diff", OPTIONAL_PTR, yaml_plan, allow_diff, &name_schema, 1,
+                         SSW_PLAN_ALLOWED_MAX),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t plan_schema = {
@@ -146,10 +154,14 @@ static ssw_status take_settings(ssw_plan *plan, const yaml_plan *yaml, ssw_error
     ssw_status status = SSW_OK;
     if (yaml->design)
         status = ssw_plan_parse_design(yaml->design, &plan->design, err);
+    if (!status && yaml->ask)
+        status = ssw_plan_parse_ask(yaml->ask, &plan->ask, err);
+    if (!status && yaml->length)
+        status = ssw_plan_parse_length(yaml->length, &plan->fixed_length, err);
+    if (!status && yaml->page_cache)
+        status = ssw_plan_parse_page_cache(yaml->page_cache, &plan->page_cache, err);
     if (yaml->seed)
         plan->seed = *yaml->seed;
-    if (yaml->fixed_length)
-        plan->fixed_length = *yaml->fixed_length;
     if (yaml->temperature)
         plan->temperature = *yaml->temperature;
     if (!status)
@@ -185,11 +197,21 @@ static ssw_status take_lists(ssw_plan *plan, const yaml_plan *yaml, ssw_error *e
         const yaml_arm *arm = &yaml->arms[i];
         int port = 0;
         status = take_int("port", arm->port, &port, err);
-        if (!status)
-            status = ssw_plan_add_arm(plan, arm->name, arm->args ? arm->args : "", err);
+        if (!status && arm->url && (arm->args || arm->port))
+            status = ssw_error_set(err, SSW_ERR_USAGE, "arm \"%s\" has a url: args and port are its own",
+                                   arm->name);
+        if (status)
+            break;
+        if (arm->url) {
+            status = ssw_plan_add_url(plan, arm->name, arm->url, err);
+            continue;
+        }
+        status = ssw_plan_add_arm(plan, arm->name, arm->args ? arm->args : "", err);
         if (!status)
             plan->arms[plan->n_arms - 1].port = port;
     }
+    for (unsigned i = 0; !status && i < yaml->allow_diff_count; i++)
+        status = ssw_plan_allow_difference(plan, yaml->allow_diff[i], err);
     return status;
 }
 

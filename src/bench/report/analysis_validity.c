@@ -57,16 +57,25 @@ static bool has_word(const ssw_plan_arm *arm, const char *word)
     return false;
 }
 
+/* The same executable, or the same URL. */
+static bool same_server(const ssw_manifest *manifest, size_t arm)
+{
+    const char *url = manifest->plan.arms[arm].url, *first_url = manifest->plan.arms[0].url;
+    const char *path = manifest->arms[arm].server.path, *first_path = manifest->arms[0].server.path;
+    if (url || first_url)
+        return url && first_url && strcmp(url, first_url) == 0;
+    return path && first_path && strcmp(path, first_path) == 0;
+}
+
 static void describe_arms(ssw_analysis *analysis)
 {
     const ssw_manifest *manifest = &analysis->evidence->manifest;
     const ssw_plan_arm *first = &manifest->plan.arms[0];
     for (size_t i = 1; i < analysis->n_arms; i++) {
         const ssw_plan_arm *arm = &manifest->plan.arms[i];
-        analysis->arms[i].same_as_first =
-            same_words(arm->args, arm->n_args, first->args, first->n_args) &&
-            same_words(arm->env, arm->n_env, first->env, first->n_env) &&
-            strcmp(manifest->arms[i].server.path, manifest->arms[0].server.path) == 0;
+        analysis->arms[i].same_as_first = same_words(arm->args, arm->n_args, first->args, first->n_args) &&
+                                          same_words(arm->env, arm->n_env, first->env, first->n_env) &&
+                                          same_server(manifest, i);
         if (!analysis->proof_arm && has_word(arm, "--cpu-moe") && !has_word(first, "--cpu-moe"))
             analysis->proof_arm = i;
     }

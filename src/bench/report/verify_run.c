@@ -193,7 +193,7 @@ static bool check_servers(verification *v)
         for (size_t k = 0; k < i; k++)
             checked |= server->path && manifest->arms[k].server.path &&
                        strcmp(server->path, manifest->arms[k].server.path) == 0;
-        if (checked)
+        if (checked || manifest->plan.arms[i].url) /* its executable was never seen */
             continue;
         if (!server->path || !server->sha256) {
             note(v, "server", SSW_VERIFY_DIFFERS, "the manifest has no path or hash for the server of %s",

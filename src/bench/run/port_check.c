@@ -51,34 +51,41 @@ static bool holds_socket(const char *pid, const char *wanted)
     return found;
 }
 
-/* "name (pid N)" of the process that holds the socket. */
-static bool find_owner(unsigned long inode, char *out, size_t size)
+pid_t ssw_port_find_owner(int port)
 {
-    char wanted[64], path[300], name[64] = "";
-    bool found = false;
-    snprintf(wanted, sizeof wanted, "socket:[%lu]", inode);
-    DIR *dir = opendir("/proc");
+    char wanted[64];
+    pid_t found = 0;
+    unsigned long inode = find_listener("/proc/net/tcp", port);
+    if (!inode)
+        inode = find_listener("/proc/net/tcp6", port);
+    DIR *dir = inode ? opendir("/proc") : NULL;
     if (!dir)
-        return false;
+        return 0;
+    snprintf(wanted, sizeof wanted, "socket:[%lu]", inode);
     for (const struct dirent *entry; !found && (entry = readdir(dir));) {
-        if (entry->d_name[0] < '1' || entry->d_name[0] > '9' || !holds_socket(entry->d_name, wanted))
-            continue;
-        snprintf(path, sizeof path, "/proc/%s/comm", entry->d_name);
-        FILE *file = fopen(path, "re");
-        if (file && fgets(name, sizeof name, file))
-            name[strcspn(name, "\n")] = '\0';
-        if (file)
-            fclose(file);
-        snprintf(out, size, "%s (pid %.10s)", *name ? name : "a process", entry->d_name);
-        found = true;
+        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && holds_socket(entry->d_name, wanted))
+            found = (pid_t)strtol(entry->d_name, NULL, 10);
     }
     closedir(dir);
     return found;
 }
 
+/* "a process" where its name may not be read. */
+static void read_name(pid_t pid, char *name, size_t size)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (!file || !fgets(name, (int)size, file))
+        snprintf(name, size, "a process");
+    name[strcspn(name, "\n")] = '\0';
+    if (file)
+        fclose(file);
+}
+
 ssw_status ssw_port_check(int port, ssw_error *err)
 {
-    char owner[128];
+    char name[64];
     int one = 1;
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -93,10 +100,9 @@ ssw_status ssw_port_check(int port, ssw_error *err)
         return SSW_OK;
     if (failed != EADDRINUSE)
         return ssw_error_set_errno(err, SSW_ERR_USAGE, failed, "port %d cannot be used", port);
-    unsigned long inode = find_listener("/proc/net/tcp", port);
-    if (!inode)
-        inode = find_listener("/proc/net/tcp6", port);
-    if (inode && find_owner(inode, owner, sizeof owner))
-        return ssw_error_set(err, SSW_ERR_USAGE, "port %d is taken by %s", port, owner);
-    return ssw_error_set(err, SSW_ERR_USAGE, "port %d is taken by another process", port);
+    pid_t owner = ssw_port_find_owner(port);
+    if (!owner)
+        return ssw_error_set(err, SSW_ERR_USAGE, "port %d is taken by another process", port);
+    read_name(owner, name, sizeof name);
+    return ssw_error_set(err, SSW_ERR_USAGE, "port %d is taken by %s (pid %d)", port, name, (int)owner);
 }

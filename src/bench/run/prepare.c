@@ -9,14 +9,11 @@
 
 #include "base/clock.h"
 #include "base/file_hash.h"
-#include "base/strbuf.h"
 #include "bench/evidence/token_count.h"
 #include "bench/run/machine.h"
-#include "bench/run/version_probe.h"
+#include "bench/run/prepare_internal.h"
 #include "gguf/gguf.h"
 #include "gguf/tensor_class.h"
-
-enum { TREATMENT_BYTES_MAX = 8192, VERSION_BYTES_MAX = 160 };
 
 static const char *keep(ssw_manifest *manifest, const char *text)
 {
@@ -44,7 +41,7 @@ static const char *name_model(ssw_manifest *manifest, const char *path)
 
 /* ---- the model ---- */
 
-static void count_experts(const ssw_gguf *gguf, ssw_manifest_model *model)
+static void count_experts(const ssw_gguf *gguf, ssw_manifest_model *model, ssw_expert_layers *layers)
 {
     char key[128];
     uint64_t n_used = 0, n_all = 0;
@@ -55,9 +52,14 @@ static void count_experts(const ssw_gguf *gguf, ssw_manifest_model *model)
         for (int d = 0; d < tensor->n_dims; d++)
             elements *= tensor->dims[d];
         model->parameters += (int64_t)elements;
-        if (ssw_tensor_role_of(tensor->name).kind == SSW_TENSOR_EXPERT)
-            model->expert_bytes += (int64_t)tensor->n_bytes;
+        ssw_tensor_role role = ssw_tensor_role_of(tensor->name);
+        if (role.kind != SSW_TENSOR_EXPERT)
+            continue;
+        model->expert_bytes += (int64_t)tensor->n_bytes;
+        if (role.layer >= 0 && role.layer < SSW_OFFLOAD_LAYERS_MAX)
+            layers->layer_bytes[role.layer] += (int64_t)tensor->n_bytes;
     }
+    layers->known = true;
     if (!model->architecture)
         return;
     snprintf(key, sizeof key, "%.64s.expert_used_count", model->architecture);
@@ -68,7 +70,7 @@ static void count_experts(const ssw_gguf *gguf, ssw_manifest_model *model)
             (int64_t)((double)model->expert_bytes * (double)n_used / (double)n_all + 0.5);
 }
 
-static ssw_status hash_file(ssw_manifest *manifest, const char *path, const char *cache_dir,
+ssw_status ssw_prepare_hash(ssw_manifest *manifest, const char *path, const char *cache_dir,
                             ssw_manifest_file *out, ssw_error *err)
 {
     ssw_sha256_text sum;
@@ -81,7 +83,7 @@ static ssw_status hash_file(ssw_manifest *manifest, const char *path, const char
 }
 
 static ssw_status describe_gguf(ssw_manifest *manifest, const char *path, const char *cache_dir,
-                                ssw_error *err)
+                                ssw_expert_layers *layers, ssw_error *err)
 {
     ssw_gguf *gguf = NULL;
     ssw_gguf_text architecture, general_name;
@@ -93,13 +95,13 @@ static ssw_status describe_gguf(ssw_manifest *manifest, const char *path, const 
         model->architecture = ssw_arena_copy_text(&manifest->arena, architecture.bytes, architecture.n_bytes);
     if (ssw_gguf_read_text(ssw_gguf_find_key(gguf, "general.name"), &general_name))
         model->general_name = ssw_arena_copy_text(&manifest->arena, general_name.bytes, general_name.n_bytes);
-    count_experts(gguf, model);
+    count_experts(gguf, model, layers);
     size_t n = ssw_gguf_count_files(gguf);
     model->files = ssw_arena_alloc(&manifest->arena, n + 1, sizeof *model->files);
     if (!model->files)
         status = no_memory(err);
     for (size_t i = 0; !status && i < n; i++) {
-        status = hash_file(manifest, ssw_gguf_file_path(gguf, i), cache_dir, &model->files[i], err);
+        status = ssw_prepare_hash(manifest, ssw_gguf_file_path(gguf, i), cache_dir, &model->files[i], err);
         model->n_files += !status;
     }
     ssw_gguf_close(gguf);
@@ -109,7 +111,7 @@ static ssw_status describe_gguf(ssw_manifest *manifest, const char *path, const 
 /* A GGUF begins with its magic; any other file is only hashed, and a name that is no file is left to the
  * server. */
 static ssw_status describe_model(ssw_manifest *manifest, const char *given, const char *cache_dir,
-                                 ssw_error *err)
+                                 ssw_expert_layers *layers, ssw_error *err)
 {
     struct stat info;
     char magic[4] = "";
@@ -128,12 +130,12 @@ static ssw_status describe_model(ssw_manifest *manifest, const char *given, cons
     if (file)
         fclose(file);
     if (got == sizeof magic && memcmp(magic, "GGUF", 4) == 0)
-        return describe_gguf(manifest, given, cache_dir, err);
+        return describe_gguf(manifest, given, cache_dir, layers, err);
     manifest->model.files = ssw_arena_alloc(&manifest->arena, 1, sizeof *manifest->model.files);
     if (!manifest->model.files)
         return no_memory(err);
     manifest->model.n_files = 1;
-    return hash_file(manifest, given, cache_dir, &manifest->model.files[0], err);
+    return ssw_prepare_hash(manifest, given, cache_dir, &manifest->model.files[0], err);
 }
 
 static ssw_status count_prompts(ssw_manifest *manifest, ssw_error *err)
@@ -151,177 +153,6 @@ static ssw_status count_prompts(ssw_manifest *manifest, ssw_error *err)
             manifest->plan.prompts[i].tokens = count.tokens;
     }
     ssw_token_counter_close(counter);
-    return status;
-}
-
-/* ---- the arms ---- */
-
-static ssw_status build_argv(const ssw_prepare_options *options, ssw_manifest *manifest,
-                             const ssw_plan_arm *arm, ssw_manifest_words *out, ssw_error *err)
-{
-    char port[16];
-    snprintf(port, sizeof port, "%d", arm->port);
-    out->words = ssw_arena_alloc(&manifest->arena, arm->n_args + 8, sizeof *out->words);
-    const char *server = keep(manifest, options->server), *port_word = keep(manifest, port);
-    if (!out->words || !server || !port_word)
-        return no_memory(err);
-    out->words[out->n++] = server;
-    if (options->serve_word)
-        out->words[out->n++] = "serve";
-    out->words[out->n++] = "-m";
-    out->words[out->n++] = manifest->model.path;
-    out->words[out->n++] = "--port";
-    out->words[out->n++] = port_word;
-    for (size_t i = 0; i < arm->n_args; i++)
-        out->words[out->n++] = arm->args[i];
-    return SSW_OK; /* the words end in NULL: the arena's memory is zeroed */
-}
-
-/* Whether an inherited variable can change how a server runs, and so belongs into the evidence. Others may
- * hold secrets and stay out. */
-static bool is_relevant(const char *variable)
-{
-    static const char *const prefixes[] = {"CUDA_",   "GGML_", "LLAMA_",        "OMP_",    "GOMP_",
-                                           "KMP_",    "MKL_",  "OPENBLAS_",     "NVIDIA_", "HIP_",
-                                           "ROCR_",   "LD_",   "MALLOC_",       "SEESAW_", "SHIMMY_",
-                                           "OLLAMA_", "VLLM_", "GLIBC_TUNABLES"};
-    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
-        if (strncmp(variable, prefixes[i], strlen(prefixes[i])) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool is_set_by(const ssw_plan_arm *arm, const char *variable)
-{
-    size_t n = strcspn(variable, "=") + 1;
-    for (size_t i = 0; i < arm->n_env; i++) {
-        if (strncmp(arm->env[i], variable, n) == 0)
-            return true;
-    }
-    return false;
-}
-
-static ssw_status build_env(const ssw_prepare_options *options, ssw_manifest *manifest,
-                            const ssw_plan_arm *arm, ssw_manifest_words *out, ssw_error *err)
-{
-    size_t n = 0;
-    while (options->environment[n])
-        n++;
-    out->words = ssw_arena_alloc(&manifest->arena, n + arm->n_env + 1, sizeof *out->words);
-    if (!out->words)
-        return no_memory(err);
-    for (size_t i = 0; i < n; i++) {
-        const char *variable = options->environment[i];
-        if (strchr(variable, '=') && is_relevant(variable) && !is_set_by(arm, variable)) {
-            out->words[out->n] = keep(manifest, variable);
-            if (!out->words[out->n++])
-                return no_memory(err);
-        }
-    }
-    for (size_t i = 0; i < arm->n_env; i++)
-        out->words[out->n++] = arm->env[i];
-    return SSW_OK;
-}
-
-/* Texts of a that are not (that often) in b, with a blank before each. */
-static void append_missing(ssw_strbuf *out, const char *const *a, size_t n_a, const char *const *b,
-                           size_t n_b)
-{
-    for (size_t i = 0; i < n_a; i++) {
-        size_t in_a = 0, in_b = 0;
-        for (size_t k = 0; k <= i; k++)
-            in_a += strcmp(a[k], a[i]) == 0;
-        for (size_t k = 0; k < n_b; k++)
-            in_b += strcmp(b[k], a[i]) == 0;
-        if (in_a > in_b)
-            ssw_strbuf_append_format(out, " %s", a[i]);
-    }
-}
-
-typedef struct word_groups { /* an arm's variables and options, each option with its values: "-t 4" */
-    size_t n;
-    const char *texts[SSW_PLAN_ARM_WORDS_MAX];
-} word_groups;
-
-/* A word that does not begin with '-' (or is a negative number) belongs to the option before it. */
-static bool is_value(const char *word)
-{
-    return word[0] != '-' || (word[1] >= '0' && word[1] <= '9');
-}
-
-static bool group_words(ssw_manifest *manifest, const ssw_plan_arm *arm, word_groups *out)
-{
-    out->n = 0;
-    for (size_t i = 0; i < arm->n_env; i++)
-        out->texts[out->n++] = arm->env[i];
-    for (size_t i = 0; i < arm->n_args;) {
-        ssw_strbuf text;
-        ssw_strbuf_init(&text, TREATMENT_BYTES_MAX);
-        ssw_strbuf_append_text(&text, arm->args[i++]);
-        while (i < arm->n_args && is_value(arm->args[i]))
-            ssw_strbuf_append_format(&text, " %s", arm->args[i++]);
-        const char *kept = text.failed ? NULL : keep(manifest, ssw_strbuf_text(&text));
-        ssw_strbuf_deinit(&text);
-        if (!kept)
-            return false;
-        out->texts[out->n++] = kept;
-    }
-    return true;
-}
-
-/* "adds: --cpu-moe; lacks: -t 4": the arm's own options against those of the first. */
-static const char *describe_treatment(ssw_manifest *manifest, size_t index)
-{
-    word_groups first, own;
-    ssw_strbuf adds, lacks, text;
-    if (!group_words(manifest, &manifest->plan.arms[0], &first) ||
-        !group_words(manifest, &manifest->plan.arms[index], &own))
-        return NULL;
-    ssw_strbuf_init(&adds, TREATMENT_BYTES_MAX);
-    ssw_strbuf_init(&lacks, TREATMENT_BYTES_MAX);
-    ssw_strbuf_init(&text, 2 * TREATMENT_BYTES_MAX);
-    append_missing(&adds, own.texts, own.n, first.texts, first.n);
-    append_missing(&lacks, first.texts, first.n, own.texts, own.n);
-    if (index == 0)
-        ssw_strbuf_append_text(&text, "(first arm)");
-    else if (adds.n_bytes == 0 && lacks.n_bytes == 0)
-        ssw_strbuf_append_text(&text, "(the same as the first arm)");
-    if (adds.n_bytes)
-        ssw_strbuf_append_format(&text, "adds:%s", ssw_strbuf_text(&adds));
-    if (lacks.n_bytes)
-        ssw_strbuf_append_format(&text, "%slacks:%s", adds.n_bytes ? "; " : "", ssw_strbuf_text(&lacks));
-    const char *kept = keep(manifest, ssw_strbuf_text(&text));
-    ssw_strbuf_deinit(&adds);
-    ssw_strbuf_deinit(&lacks);
-    ssw_strbuf_deinit(&text);
-    return kept;
-}
-
-static ssw_status describe_arms(const ssw_prepare_options *options, ssw_manifest *manifest, ssw_error *err)
-{
-    char version[VERSION_BYTES_MAX];
-    ssw_manifest_file server = {0};
-    ssw_status status = hash_file(manifest, options->server, options->cache_dir, &server, err);
-    if (status)
-        return status;
-    const char *kept_version =
-        ssw_version_probe(options->server, options->environment, version, sizeof version)
-            ? keep(manifest, version)
-            : NULL;
-    for (size_t i = 0; !status && i < manifest->plan.n_arms; i++) {
-        const ssw_plan_arm *planned = &manifest->plan.arms[i];
-        ssw_manifest_arm *arm = &manifest->arms[i];
-        *arm = (ssw_manifest_arm){.name = planned->name,
-                                  .port = planned->port,
-                                  .server = server,
-                                  .server_version = kept_version,
-                                  .treatment = describe_treatment(manifest, i)};
-        status = build_argv(options, manifest, planned, &arm->argv, err);
-        if (!status)
-            status = build_env(options, manifest, planned, &arm->env, err);
-    }
-    manifest->n_arms = manifest->plan.n_arms;
     return status;
 }
 
@@ -361,13 +192,14 @@ static ssw_status keep_tool(const ssw_prepare_options *options, ssw_manifest *ma
 ssw_status ssw_prepare_manifest(const ssw_prepare_options *options, ssw_manifest *manifest,
                                 ssw_schedule *schedule, ssw_error *err)
 {
+    ssw_expert_layers layers = {0};
     ssw_status status = keep_tool(options, manifest, err);
     if (!status)
-        status = describe_model(manifest, options->model, options->cache_dir, err);
+        status = describe_model(manifest, options->model, options->cache_dir, &layers, err);
     if (!status)
         status = count_prompts(manifest, err);
     if (!status)
-        status = describe_arms(options, manifest, err);
+        status = ssw_prepare_arms(options, manifest, &layers, err);
     if (!status)
         status = ssw_machine_describe(manifest, options->nvml, options->nvml_reason, err);
     if (!status)
@@ -392,7 +224,9 @@ ssw_status ssw_prepare_check(const ssw_manifest *manifest, const char *cache_dir
     ssw_status status = SSW_OK;
     for (size_t i = 0; !status && i < manifest->model.n_files; i++)
         status = check_file(&manifest->model.files[i], cache_dir, err);
-    for (size_t i = 0; !status && i < manifest->n_arms; i++)
-        status = check_file(&manifest->arms[i].server, cache_dir, err);
+    for (size_t i = 0; !status && i < manifest->n_arms; i++) {
+        if (manifest->arms[i].server.path)
+            status = check_file(&manifest->arms[i].server, cache_dir, err);
+    }
     return status;
 }

@@ -2,6 +2,7 @@
 #ifndef SSW_BENCH_RUN_PREPARE_H
 #define SSW_BENCH_RUN_PREPARE_H
 
+#include "bench/adapter/adapter.h"
 #include "bench/evidence/manifest.h"
 #include "bench/plan/schedule.h"
 #include "bench/telemetry/nvml.h"
@@ -10,9 +11,9 @@ typedef struct ssw_prepare_options {
     const char *tool_version, *tool_commit; /* commit may be NULL */
     int argc;                               /* the bench's own command line */
     char *const *argv;
-    const char *model;              /* what -m said: a path, or a name that only the server knows */
-    const char *server;             /* the executable's path */
-    bool serve_word;                /* the server is seesaw: "serve" comes first */
+    const char *model;  /* what -m said: a path, or a name that only the server knows */
+    const char *server; /* the executable's path; NULL when all arms run already */
+    const ssw_adapter *adapter;
     const char *const *environment; /* the bench's own, NULL-terminated */
     const char *cache_dir;          /* of file hashes; NULL for none */
     const ssw_nvml *nvml;           /* may be NULL */

@@ -15,36 +15,39 @@ static int64_t make_seed(const ssw_plan *plan, int prompt, int run)
     return (int64_t)(mixed & 0x7fffffff);
 }
 
-char *ssw_runner_make_request(const ssw_plan *plan, const char *model, int prompt, int run, const char *text,
-                              int max_tokens)
+const ssw_adapter *ssw_runner_adapter_of(const ssw_manifest_arm *arm)
 {
-    /* cache_prompt is llama-server's: without it a repeated prompt would skip its prefill. */
-    json_t *root =
-        json_pack("{s:s, s:[{s:s, s:s}], s:i, s:f, s:I, s:b, s:{s:b}, s:b}", "model", model, "messages",
-                  "role", "user", "content", text, "max_tokens", max_tokens, "temperature", plan->temperature,
-                  "seed", (json_int_t)make_seed(plan, prompt, run), "stream", 1, "stream_options",
-                  "include_usage", 1, "cache_prompt", 0);
-    if (root && plan->fixed_length)
-        json_object_set_new(root, "ignore_eos", json_true());
-    char *body = root ? json_dumps(root, JSON_COMPACT) : NULL;
-    json_decref(root);
-    return body;
+    const ssw_adapter *adapter = arm->adapter ? ssw_adapter_find(arm->adapter) : NULL;
+    return adapter ? adapter : ssw_adapter_find("llama-server");
 }
 
-static bool is_short(const ssw_sample *sample, const ssw_plan *plan)
+char *ssw_runner_make_request(const ssw_runner *runner, int prompt, int run, const char *text, int max_tokens)
 {
-    if (sample->finish_reason)
+    const ssw_ask ask = {.model = *runner->served_model ? runner->served_model : runner->manifest->model.name,
+                         .text = text,
+                         .how = runner->plan->ask,
+                         .max_tokens = max_tokens,
+                         .temperature = runner->plan->temperature,
+                         .seed = make_seed(runner->plan, prompt, run),
+                         .fixed_length = runner->plan->fixed_length};
+    return ssw_adapter_make_body(runner->adapter, &ask);
+}
+
+/* Where a server always says "stop", only usage can tell. */
+static bool is_short(const ssw_runner *runner, const ssw_sample *sample)
+{
+    if (sample->finish_reason && runner->adapter->finish_is_true)
         return strcmp(sample->finish_reason, "length") != 0;
-    return sample->has_usage && sample->usage.completion_tokens < plan->max_tokens;
+    return sample->has_usage && sample->usage.completion_tokens < runner->plan->max_tokens;
 }
 
-void ssw_runner_flag_sample(ssw_sample *sample, const ssw_plan *plan, const ssw_sampler_watch *watch,
+void ssw_runner_flag_sample(const ssw_runner *runner, ssw_sample *sample, const ssw_sampler_watch *watch,
                             int64_t clock_step_ns)
 {
     if ((sample->has_timings && sample->timings.cache_n > 0) ||
         (sample->has_usage && sample->usage.cached_tokens > 0))
         ssw_sample_add_flag(sample, "prompt-cache");
-    if (!sample->error && is_short(sample, plan))
+    if (!sample->error && is_short(runner, sample))
         ssw_sample_add_flag(sample, "short");
     if (watch->major_faults > 0)
         ssw_sample_add_flag(sample, "major-faults");

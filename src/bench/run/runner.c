@@ -125,8 +125,7 @@ static ssw_status measure(ssw_runner *runner, const slot *s, int attempt, ssw_er
         snprintf(suffix, sizeof suffix, ".a%d", attempt);
     snprintf(id, sizeof id, "b%d.p%d.%s.%s.r%d%s", runner->start.block, runner->start.position, arm,
              s->prompt_id, s->run, suffix);
-    const char *model = *runner->served_model ? runner->served_model : runner->manifest->model.name;
-    char *request = ssw_runner_make_request(runner->plan, model, s->prompt, s->run, s->text, s->max_tokens);
+    char *request = ssw_runner_make_request(runner, s->prompt, s->run, s->text, s->max_tokens);
     if (!request)
         return ssw_error_set(err, SSW_ERR_NOMEM, "out of memory for a request");
     ssw_arena_init(&arena, SAMPLE_ARENA_BYTES_MAX);
@@ -148,7 +147,7 @@ static ssw_status measure(ssw_runner *runner, const slot *s, int attempt, ssw_er
     int64_t step_ns = clock_offset_ns() - offset_ns;
     ssw_sampler_set_phase(runner->sampler, SSW_PHASE_BETWEEN);
     ssw_sampler_take_watch(runner->sampler, &seen);
-    ssw_runner_flag_sample(&sample, runner->plan, &seen, step_ns);
+    ssw_runner_flag_sample(runner, &sample, &seen, step_ns);
     ssw_error write_error = {0};
     ssw_status kept = ssw_evidence_write_sample(&runner->writer, &sample, &write_error);
     runner->n_samples += !kept;
@@ -247,6 +246,7 @@ static ssw_status run_starts(ssw_runner *runner, ssw_error *err)
     for (size_t i = 0; !status && i < schedule->n_starts; i++) {
         const ssw_schedule_request *requests = ssw_schedule_requests_of(schedule, i);
         runner->start = schedule->starts[i];
+        runner->adapter = ssw_runner_adapter_of(ssw_runner_arm(runner));
         if (count_missing(runner, requests, schedule->n_requests) == 0)
             continue;
         if (!first)

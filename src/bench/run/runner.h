@@ -14,7 +14,7 @@
 
 typedef enum ssw_run_event_kind {
     SSW_RUN_SERVER_START,  /* arm, block, position */
-    SSW_RUN_SERVER_READY,  /* value_ns: load time */
+    SSW_RUN_SERVER_READY,  /* value_ns: load time, SSW_EVIDENCE_NONE of one that ran already */
     SSW_RUN_REQUEST_BEGIN, /* sample: its id, prompt and phase */
     SSW_RUN_FRAME,         /* one more frame; value_ns: its time */
     SSW_RUN_REQUEST_END,   /* sample */

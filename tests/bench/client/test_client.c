@@ -115,7 +115,10 @@ static void test_faults(void **state)
 {
     (void)state;
     expect_failure("--tokens 9 --fault http", SSW_NS_PER_S, SSW_ERR_USAGE, "HTTP 500: the model fell over");
-    expect_failure("--tokens 9 --fault garbage", SSW_NS_PER_S, SSW_ERR_FORMAT, "ended without [DONE]");
+    expect_failure("--tokens 9 --fault garbage", SSW_NS_PER_S, SSW_ERR_FORMAT,
+                   "holds no frame of a stream (Content-Type: text/event-stream)");
+    expect_failure("--tokens 9 --fault html", SSW_NS_PER_S, SSW_ERR_FORMAT,
+                   "holds no frame of a stream (Content-Type: text/html)");
     expect_failure("--tokens 9 --fault close --fault-at 3", SSW_NS_PER_S, SSW_ERR_UNAVAILABLE,
                    "broke the connection");
     expect_failure("--tokens 9 --fault die-stream --fault-at 3", SSW_NS_PER_S, SSW_ERR_UNAVAILABLE, "broke");

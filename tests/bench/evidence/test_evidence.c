@@ -145,7 +145,10 @@ static void write_run(void)
         {4, 10, SSW_FRAME_ROLE, NULL}, {6, 20, SSW_FRAME_CONTENT, "\xc3\xa9"}, {8, 30, SSW_FRAME_DONE, NULL}};
     ssw_evidence_writer writer;
     const ssw_writer_server server = {.arm = "offload", .pid = 77};
-    const ssw_manifest_words words = {1, argv};
+    const ssw_manifest_arm arm = {.port = 11437, .argv = {1, argv}};
+    const ssw_server_buffer buffer = {.device = "CUDA0", .use = "model", .bytes = 4096};
+    const ssw_writer_ready ready = {
+        .spawn_ns = 100, .ready_ns = 250, .served_model = "m", .buffers = &buffer, .n_buffers = 1};
     const ssw_writer_stop stop = {.reason = "crashed",
                                   .exit_code = SSW_EVIDENCE_NONE,
                                   .exit_signal = 11,
@@ -155,8 +158,8 @@ static void write_run(void)
     failed.attempt = 2;
     assert_int_equal(ssw_evidence_writer_open(&writer, dir, NULL), SSW_OK);
     assert_int_equal(ssw_evidence_write_clock(&writer, NULL), SSW_OK);
-    assert_int_equal(ssw_evidence_write_start(&writer, &server, &words, 11437, NULL), SSW_OK);
-    assert_int_equal(ssw_evidence_write_ready(&writer, &server, 100, 250, "m", NULL), SSW_OK);
+    assert_int_equal(ssw_evidence_write_start(&writer, &server, &arm, 8192, NULL), SSW_OK);
+    assert_int_equal(ssw_evidence_write_ready(&writer, &server, &ready, NULL), SSW_OK);
     assert_int_equal(ssw_evidence_write_sample(&writer, &sample, NULL), SSW_OK);
     assert_int_equal(ssw_evidence_write_sample(&writer, &failed, NULL), SSW_OK);
     assert_int_equal(ssw_evidence_write_stop(&writer, &server, &stop, NULL), SSW_OK);
@@ -193,6 +196,11 @@ static void test_samples_round_trip(void **state)
     assert_int_equal(evidence->n_servers, 1);
     const ssw_server_life *life = &evidence->servers[0];
     assert_true(life->spawn_ns == 100 && life->ready_ns == 250 && life->pid == 77 && life->port == 11437);
+    assert_int_equal(life->page_cache_bytes, 8192);
+    assert_int_equal(life->n_buffers, 1);
+    assert_string_equal(life->buffers[0].device, "CUDA0");
+    assert_string_equal(life->buffers[0].use, "model");
+    assert_int_equal(life->buffers[0].bytes, 4096);
     assert_string_equal(life->stop_reason, "crashed");
     assert_true(life->exit_signal == 11 && life->exit_code == SSW_EVIDENCE_NONE);
     assert_string_equal(life->served_model, "m");

@@ -147,7 +147,7 @@ static void test_plan_files(void **state)
     (void)state;
     static const char text[] =
         "design: sequential\nseed: 7\nruns: 2\nwarmup: 0\nmax_tokens: 12\ntemperature: 0\n"
-        "pause_s: 0.25\ntimeout_s: 9\nfixed_length: true\nprompts:\n  - text: hello\n"
+        "pause_s: 0.25\ntimeout_s: 9\nlength: fixed\nprompts:\n  - text: hello\n"
         "    label: hi\n    published_tokens: 4\n  - text: there\narms:\n  - name: a\n"
         "    args: -t 1\n    port: 5001\n  - name: b\n";
     ssw_plan plan;

@@ -98,7 +98,7 @@ def check_figures(folder, manifest, figures):
             if logs:
                 near(f"{name}.{arm}.ratio", math.exp(statistics.fmean(logs)), figures[f"{name}.{arm}.ratio"]["value"])
     for arm in arms:
-        loads = [(s["ready_ns"] - s["spawn_ns"]) / 1e6 for s in lines if s["kind"] == "server_ready" and s["arm"] == arm]
+        loads = [(s["ready_ns"] - s["spawn_ns"]) / 1e6 for s in lines if s["kind"] == "server_ready" and s["arm"] == arm and s["spawn_ns"] is not None]
         check(figures, f"load_time.{arm}.mean", loads)
     return len(names) * len(arms)
 
