@@ -1,0 +1,159 @@
+#!/bin/sh
+# test_foreign.sh SEESAW MODEL CASE FAKE_SERVER TRANSCRIPTS CHECK_REPORT: `seesaw ab` with servers that are not ours.
+#
+# started, running: tests/foreign/llama_node_server.mjs, llama.cpp's engine behind Node's HTTP server, started by the bench or
+# before it. ollama, shimmy, vllm, llama-server: the stream forms of tests/bench/adapter/transcripts, served by the fake server.
+set -u
+seesaw=$1
+model=$2
+fake=$4
+transcripts=$5
+check_report=$6
+node_server=$(dirname "$0")/llama_node_server.mjs
+work=$(mktemp -d "${TMPDIR:-/tmp}/seesaw-foreign-XXXXXX") || exit 1
+port=$((20000 + ($$ * 4) % 12000))
+child=""
+trap 'if [ -n "$child" ]; then kill -9 "$child" 2>/dev/null; fi; rm -rf "$work"' EXIT
+export XDG_CACHE_HOME="$work/cache"
+mkdir "$work/cache"
+printf 'Once upon a time\nThe plank\n' >"$work/prompts"
+
+fail() {
+    echo "FAIL: $*" >&2
+    tail -n 20 "$work"/*.out "$work"/runs/*/*.log >&2 2>/dev/null
+    exit 1
+}
+
+need_node() {
+    [ -d "$(dirname "$0")/../npm/node_modules/node-llama-cpp" ] && return
+    if [ "${CI:-}" = true ]; then
+        fail "node-llama-cpp is missing: tests/npm/setup"
+    fi
+    echo "skipped: node-llama-cpp is not installed (tests/npm/setup)"
+    exit 77
+}
+
+# ab ARGUMENTS...: must end 0; the run's folder is left in $dir
+ab() {
+    "$seesaw" ab --out "$work/runs" --port "$port" --pause 0 --memory-timeout 1 --grace 2 --max-tokens 6 --warmup 1 \
+        --prompts "$work/prompts" "$@" >"$work/ab.out" 2>&1 || fail "exit status $?"
+    set -- "$work"/runs/*/
+    dir=${1%/}
+}
+
+# wait_for_answer URL: up to 20 s
+wait_for_answer() {
+    for i in $(seq 200); do
+        curl -fs "$1" >/dev/null && return
+        sleep 0.1
+    done
+    fail "$1 does not answer"
+}
+
+# field JQ-PROGRAM: over samples.jsonl
+samples() {
+    jq -rs "$1" "$dir/samples.jsonl"
+}
+
+expect() { # WHAT FOUND WANTED
+    [ "$2" = "$3" ] || fail "$1: $2, not $3"
+}
+
+check_measured() { # COUNT: good samples, each with 6 tokens by our tokenizer and by usage, then the report and verify
+    expect "good samples" "$(samples '[.[] | select(.kind == "sample" and .phase == "measure" and .error == null)] | length')" "$1"
+    expect "their usage" "$(samples '[.[] | select(.kind == "sample" and .phase == "measure") | .usage.completion_tokens] | unique | join(" ")')" 6
+    expect "prompt sizes by usage" "$(samples '[.[] | select(.kind == "sample" and .phase == "measure") | .usage.prompt_tokens > 0] | unique | join(" ")')" true
+    python3 "$check_report" "$dir" >"$work/check.out" 2>&1 || fail "the report: $(cat "$work/check.out")"
+    "$seesaw" verify "$dir" >"$work/verify.out" 2>&1 || fail "verify: $(cat "$work/verify.out")"
+}
+
+case_started() {
+    need_node
+    ab -m "$model" --server "$node_server" --runs 2 --arm "two=-t 2" --arm "one=-t 1"
+    check_measured 8
+    expect "load times" "$(samples '[.[] | select(.kind == "server_ready") | .ready_ns > .spawn_ns] | unique | join(" ")')" true
+    # what llama.cpp logs of its buffers: the model's file, once in each start
+    expect "buffers of the model" "$(samples '[.[] | select(.kind == "server_ready") | [.buffers[] | select(.device == "CPU_Mapped" and .use == "model")] | length] | unique | join(" ")')" 1
+    mapped=$(samples '[.[] | select(.kind == "server_ready") | .buffers[] | select(.device == "CPU_Mapped") | .bytes][0]')
+    bytes=$(stat -c %s "$model")
+    [ "$mapped" -gt $((bytes * 9 / 10)) ] && [ "$mapped" -le $((bytes * 11 / 10)) ] || fail "it mapped $mapped of $bytes bytes"
+    expect "tokens counted by us" "$(jq -rs '[.[] | select(.id | contains("warmup") | not) | .tokens] | unique | join(" ")' "$dir/tokens.jsonl")" 6
+}
+
+case_running() {
+    need_node
+    "$node_server" -m "$model" --port "$port" >"$work/server.out" 2>&1 &
+    child=$!
+    wait_for_answer "http://127.0.0.1:$port/health"
+    sleep 0.5
+    ab -m "$model" --server openai --runs 2 --url "a=http://127.0.0.1:$port" --url "b=http://localhost:$port"
+    check_measured 8
+    kill -0 "$child" || fail "the server was stopped"
+    expect "load times" "$(samples '[.[] | select(.kind == "server_ready") | .spawn_ns] | unique | tojson')" "[null]"
+    expect "the process, found by its port" "$(samples '[.[] | select(.kind == "server_start") | .pid] | unique | tojson')" "[$child]"
+    expect "its memory" "$(jq -rs '[.[] | select(.phase == "decode") | .rss_bytes > 10000000] | unique | join(" ")' "$dir/telemetry.jsonl")" true
+    grep -q "server logs\|server-" "$dir/SHA256SUMS" && fail "there is a log of a server that we did not start"
+    grep -q "runs already" "$dir/manifest.json" || fail "that it ran already is not said"
+    kill "$child"
+    wait "$child" 2>/dev/null
+    child=""
+    "$seesaw" ab --out "$work/gone" -m "$model" --server openai --url "http://127.0.0.1:$port" --no-report --pause 0 >"$work/gone.out" 2>&1
+    expect "exit status without a server" "$?" 5
+    grep -q "http://127.0.0.1:$port/v1/models does not answer with 200: connection refused" "$work/gone.out" || fail "the reason is not said"
+}
+
+# replay ADAPTER TRANSCRIPT NAME
+replay() {
+    "$fake" -m x --name "$3" --port "$port" --replay "$transcripts/$2" >"$work/server.out" 2>&1 &
+    child=$!
+    wait_for_answer "http://127.0.0.1:$port/health"
+    ab -m demo --server "$1" --runs 1 --max-tokens 3 --url "http://127.0.0.1:$port"
+    expect "texts" "$(samples '[.[] | select(.kind == "sample") | .text] | unique | join("|")')" "See saw"
+    expect "errors" "$(samples '[.[] | select(.kind == "sample") | .error] | unique | tojson')" "[null]"
+    expect "the adapter" "$(jq -r '.arms[0].adapter' "$dir/manifest.json")" "$1"
+    "$seesaw" verify "$dir" >"$work/verify.out" 2>&1 || fail "verify: $(cat "$work/verify.out")"
+}
+
+case_ollama() {
+    replay ollama ollama_generate.ndjson demo:latest
+    expect "its own times" "$(samples '[.[] | select(.kind == "sample") | .timings.predicted_ms] | unique | join(" ")')" 30.25
+    expect "requests" "$(samples '[.[] | select(.kind == "sample") | .request | fromjson | .options.num_predict] | unique | join(" ")')" 3
+}
+
+case_shimmy() {
+    replay shimmy shimmy.sse demo
+    expect "flags: its finish_reason says nothing" "$(samples '[.[] | select(.kind == "sample") | .flags[]] | length')" 0
+    expect "usage" "$(samples '[.[] | select(.kind == "sample") | .usage] | unique | tojson')" "[null]"
+}
+
+case_vllm() {
+    replay vllm vllm.sse demo
+    expect "flags: 4 tokens of the prompt were cached" "$(samples '[.[] | select(.kind == "sample") | .flags[]] | unique | join(" ")')" prompt-cache
+}
+
+case_llama_server() {
+    replay llama-server llama_server.sse demo
+    expect "flags" "$(samples '[.[] | select(.kind == "sample") | .flags[]] | length')" 0
+    expect "reasoning" "$(samples '[.[] | select(.kind == "sample") | .reasoning] | unique | join(" ")')" Hm
+}
+
+# What an adapter cannot do is refused before anything starts.
+case_refused() {
+    refuse() { # WORDS ARGUMENTS...
+        words=$1
+        shift
+        "$seesaw" ab --out "$work/runs" -m demo --no-report "$@" >"$work/ab.out" 2>&1
+        expect "exit status ($words)" "$?" 2
+        grep -q "$words" "$work/ab.out" || fail "it is not said: $words"
+        [ ! -d "$work/runs" ] || fail "a run folder was made"
+    }
+    refuse "names no executable" --server openai
+    refuse "no route for --ask completion" --server "shimmy=$fake" --ask completion
+    refuse "cannot be asked to ignore the end of text" --server "ollama=$fake" --length fixed
+    refuse "vLLM does not know --cpu-moe" --server "vllm=$fake"
+    refuse "is not of the form" --server openai --url "https://127.0.0.1:1"
+    refuse "differ in more than the treatment (--cpu-moe): -t" --server "$fake" --arm "a=-t 1" --arm "b=-t 2 --cpu-moe"
+}
+
+"case_$(echo "$3" | tr - _)"
+echo "$3: ok"
