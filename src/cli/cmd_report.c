@@ -79,7 +79,7 @@ int ssw_cmd_report(int argc, char **argv)
         .parser = parse_option,
         .args_doc = "FOLDER",
         .doc =
-            "Make a run's report from its evidence: report.md, report.html, figures.json and three plots, in "
+            "Make a run's report from its evidence: report.md, report.html, figures.json and the plots, in "
             "FOLDER/report.",
     };
     arguments all = {0};

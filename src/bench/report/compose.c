@@ -119,13 +119,15 @@ static void write_plots(ssw_composer *composer)
 {
     const ssw_plots *plots = composer->plots;
     for (int i = 0; i < SSW_PLOTS_COUNT; i++) {
-        char *svg = ssw_plot_inline_svg(&plots->plots[i]);
-        if (!svg)
+        const ssw_plot *plot = &plots->plots[i];
+        char *svg = ssw_plot_inline_svg(plot);
+        if (!svg && !(plot->wide && plot->has_data)) /* the wide ones the page's script can draw by itself */
             continue;
         ssw_page_block *block = ssw_page_add(composer->page, SSW_PAGE_PLOT);
-        block->text = ssw_arena_copy_text(composer->page->arena, svg, strlen(svg));
-        block->name = plots->plots[i].name;
-        if (!block->text)
+        block->text = svg ? ssw_arena_copy_text(composer->page->arena, svg, strlen(svg)) : NULL;
+        block->name = plot->name;
+        block->wide = plot->wide;
+        if (svg && !block->text)
             composer->page->failed = true;
         free(svg);
         ssw_page_write(composer->page, SSW_PAGE_PLAIN, plots->plots[i].caption);

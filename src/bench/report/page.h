@@ -42,8 +42,8 @@ typedef enum ssw_page_kind {
     SSW_PAGE_LIST,
     SSW_PAGE_TABLE, /* cells row by row, the first n_columns are the head */
     SSW_PAGE_TILES, /* cells in threes: label, value, detail */
-    SSW_PAGE_PLOT,  /* text: inline SVG of our own making; name: its file without suffix; caption in the cell
-                     */
+    SSW_PAGE_PLOT,  /* text: inline SVG of our own making, NULL where only a script draws it; name: its file
+                       without suffix, and the figure's id; caption in the cell */
     SSW_PAGE_CODE_BLOCK,
     SSW_PAGE_FOLD /* a heading whose content, up to the next heading, is folded away in HTML */
 } ssw_page_kind;
@@ -51,6 +51,7 @@ typedef enum ssw_page_kind {
 typedef struct ssw_page_block {
     ssw_page_kind kind;
     ssw_page_tone tone;
+    bool wide; /* a plot that takes the page's whole width */
     size_t n_columns;
     const char *text, *name;
     ssw_page_cell *first, *last;
@@ -89,7 +90,10 @@ void ssw_page_cell_number(ssw_page *page, ssw_page_tone tone, const ssw_figure *
 ssw_status ssw_page_render_md(const ssw_page *page, int level, ssw_strbuf *out, ssw_error *err);
 /* Only the verdict's sentences, one per line. */
 void ssw_page_render_verdict(const ssw_page *page, int lines_max, ssw_strbuf *out);
-/* title is the browser's; self-contained: style inside, no script, no reference to anything outside. */
-ssw_status ssw_page_render_html(const ssw_page *page, const char *title, ssw_strbuf *out, ssw_error *err);
+/* title is the browser's. Self-contained: style inside, no reference to anything outside. data is what
+ * ssw_page_data_render made: then the page also carries it and the script that draws it over the plots, and a
+ * Content-Security-Policy under which no other script runs; NULL: a page without script. */
+ssw_status ssw_page_render_html(const ssw_page *page, const char *title, const char *data, ssw_strbuf *out,
+                                ssw_error *err);
 
 #endif

@@ -1,9 +1,9 @@
-/* A page as one HTML file: no script, nothing from outside. Written as XML too, so that an XML parser can
- * check it. */
+/* A page as one HTML file with nothing from outside; its one script only draws over plots that are there
+ * without it. Written as XML too, so that an XML parser can check it. */
 #include <string.h>
 
 #include "bench/report/page.h"
-#include "bench/report/page_style.h"
+#include "bench/report/page_assets.h"
 
 static void put(ssw_strbuf *out, const char *text)
 {
@@ -153,8 +153,9 @@ static void put_block(ssw_strbuf *out, const ssw_page_block *block)
         put_tiles(out, block);
         return;
     case SSW_PAGE_PLOT:
-        put(out, "<figure>");
-        put(out, block->text);
+        ssw_strbuf_append_format(out, "<figure id=\"%s\" class=\"%s\"%s>", block->name,
+                                 block->wide ? "wide" : "", block->text ? "" : " hidden=\"hidden\"");
+        put(out, block->text ? block->text : "");
         put_element(out, "figcaption", "", block->first);
         put(out, "</figure>\n");
         return;
@@ -192,19 +193,36 @@ static void put_body(ssw_strbuf *out, const ssw_page *page)
     put(out, in_fold ? "</details>\n" : "");
 }
 
-ssw_status ssw_page_render_html(const ssw_page *page, const char *title, ssw_strbuf *out, ssw_error *err)
+static void put_script(ssw_strbuf *out, const char *data)
+{
+    put(out, "<script type=\"application/json\" id=\"seesaw-data\">");
+    put(out, data);
+    put(out, "</script>\n<script>");
+    put(out, ssw_page_script);
+    put(out, "</script>\n");
+}
+
+ssw_status ssw_page_render_html(const ssw_page *page, const char *title, const char *data, ssw_strbuf *out,
+                                ssw_error *err)
 {
     if (page->failed)
         return ssw_error_set(err, SSW_ERR_NOMEM, "out of memory for the page");
     put(out, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
-             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
+             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+             "style-src 'unsafe-inline'; script-src ");
+    put(out, data ? "'sha256-" : "'none'");
+    put(out, data ? ssw_page_script_sha256 : "");
+    put(out, data ? "'\"/>" : "\"/>");
+    put(out, "\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
              "<meta name=\"color-scheme\" content=\"light dark\"/>\n<title>");
     put_escaped(out, title);
     put(out, "</title>\n<style>\n");
-    for (int i = 0; ssw_page_style_sheet[i]; i++)
-        put(out, ssw_page_style_sheet[i]);
+    put(out, ssw_page_style_sheet);
     put(out, "</style>\n</head>\n<body>\n<main>\n");
     put_body(out, page);
-    put(out, "</main>\n</body>\n</html>\n");
+    put(out, "</main>\n");
+    if (data)
+        put_script(out, data);
+    put(out, "</body>\n</html>\n");
     return ssw_strbuf_check(out, "report.html", err);
 }

@@ -160,6 +160,8 @@ static void put_block(ssw_strbuf *out, const ssw_page_block *block, int level)
         put_tiles(out, block);
         return;
     case SSW_PAGE_PLOT:
+        if (!block->text)
+            return;
         put(out, "![");
         put_runs(out, block->first, false);
         put(out, "](");

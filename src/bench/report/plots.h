@@ -1,13 +1,11 @@
-/* The three plots, drawn by gnuplot in a child process from a script of our own.
- *
- * Each shows every run as an open circle and, per arm, the mean with its 95 % interval. */
+/* The plots, drawn by gnuplot in a child process from scripts of our own (plot_scripts.h). */
 #ifndef SSW_BENCH_REPORT_PLOTS_H
 #define SSW_BENCH_REPORT_PLOTS_H
 
 #include "bench/report/analysis.h"
 
 enum {
-    SSW_PLOTS_COUNT = 3,
+    SSW_PLOTS_COUNT = 6,
     SSW_PLOTS_POINTS_MAX = 600, /* of one arm; of more, every k-th is drawn */
     SSW_PLOTS_WAIT_MAX_MS = 60000
 };
@@ -19,7 +17,8 @@ typedef struct ssw_plot {
     char *svg;           /* NULL when it was not drawn */
     char *png;
     size_t svg_bytes, png_bytes;
-    bool has_data;
+    bool has_data; /* there is something to draw */
+    bool wide;     /* takes the page's whole width */
 } ssw_plot;
 
 typedef struct ssw_plots {
@@ -33,8 +32,8 @@ ssw_status ssw_plots_draw(const ssw_analysis *analysis, const char *gnuplot, boo
                           ssw_error *err);
 void ssw_plots_deinit(ssw_plots *plots);
 
-/* Fills names, captions and made_with of drawings that were loaded, not drawn. */
-void ssw_plots_name(ssw_plots *plots);
+/* Fills in everything but the drawings: for those that were loaded, or left out, not drawn. */
+void ssw_plots_name(const ssw_analysis *analysis, ssw_plots *plots);
 
 /* The drawing without its XML head and with ids of its own, fit to stand inside a page. The caller frees it;
  * NULL when out of memory or when there is none. */

@@ -1,4 +1,4 @@
-/* From an evidence folder to pages: report.md, report.html, figures.json and three plots, under DIR/report.
+/* From an evidence folder to pages: report.md, report.html, figures.json and the plots, under DIR/report.
  *
  * Reads evidence only (docs/EVIDENCE.md), never the clock nor the machine, so the same folder gives the same
  * bytes years later. Each figure and the rule behind it: docs/METHOD.md. gnuplot draws the plots in a child

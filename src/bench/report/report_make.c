@@ -9,6 +9,7 @@
 
 #include "bench/evidence/text_file.h"
 #include "bench/report/compose.h"
+#include "bench/report/page_data.h"
 
 #define PAGE_ARENA_BYTES_MAX ((size_t)1 << 30)
 enum { FIGURES_SCHEMA = 1 };
@@ -39,13 +40,16 @@ static void close_workshop(workshop *shop)
     ssw_arena_deinit(&shop->arena);
 }
 
-static ssw_status load_plots(const char *folder, ssw_plots *plots, ssw_error *err)
+static ssw_status load_plots(const ssw_analysis *analysis, const char *folder, ssw_plots *plots,
+                             ssw_error *err)
 {
-    static const char *const names[SSW_PLOTS_COUNT] = {"plot-memory", "plot-ttft", "plot-tps"};
+    ssw_plots_name(analysis, plots);
     for (int i = 0; i < SSW_PLOTS_COUNT; i++) {
         char path[PATH_MAX];
-        if (snprintf(path, sizeof path, "%s/%s.svg", folder, names[i]) >= (int)sizeof path)
+        if (snprintf(path, sizeof path, "%s/%s.svg", folder, plots->plots[i].name) >= (int)sizeof path)
             return ssw_error_set(err, SSW_ERR_LIMIT, "%.200s: the path is too long", folder);
+        if (!plots->plots[i].has_data)
+            continue;
         ssw_status status = ssw_text_file_read(path, SSW_PLOTS_BYTES_MAX, &plots->plots[i].svg,
                                                &plots->plots[i].svg_bytes, err);
         if (status)
@@ -59,6 +63,7 @@ static ssw_status get_plots(const workshop *shop, const ssw_report_make_options 
 {
     if (options->no_plots) {
         *plots = (ssw_plots){0};
+        ssw_plots_name(shop->analysis, plots);
         snprintf(plots->why_not, sizeof plots->why_not, "%s", options->no_plots);
         return SSW_OK;
     }
@@ -66,8 +71,8 @@ static ssw_status get_plots(const workshop *shop, const ssw_report_make_options 
     if (!status && options->plots_from) {
         ssw_plots_deinit(plots);
         *plots = (ssw_plots){0};
-        status = load_plots(options->plots_from, plots, err);
-        ssw_plots_name(plots);
+        status = load_plots(shop->analysis, options->plots_from, plots, err);
+        ssw_plots_name(shop->analysis, plots);
     }
     return status;
 }
@@ -126,8 +131,15 @@ static ssw_status render(workshop *shop, ssw_report_pages *out, ssw_error *err)
     ssw_status status = ssw_page_render_md(&shop->page, 1, &out->md, err);
     if (!status)
         status = ssw_page_render_md(&shop->section, 2, &out->section, err);
+    ssw_strbuf data;
+    ssw_strbuf_init(&data, SSW_REPORT_BYTES_MAX);
     if (!status)
-        status = ssw_page_render_html(&shop->page, title, &out->html, err);
+        status = ssw_page_data_render(shop->analysis, &data, err);
+    if (!status)
+        status = ssw_strbuf_check(&data, "the page's data", err);
+    if (!status)
+        status = ssw_page_render_html(&shop->page, title, ssw_strbuf_text(&data), &out->html, err);
+    ssw_strbuf_deinit(&data);
     return status ? status : render_json(shop, &out->plots, &out->json, err);
 }
 

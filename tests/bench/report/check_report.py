@@ -3,10 +3,14 @@
 
 - every metric's mean, σ and interval, every ratio and memory figure is computed again from samples.jsonl and
   telemetry.jsonl with Python's statistics module and compared with figures.json (1 part in 10^9);
-- report.html is well-formed, has no script, handler or reference to anything outside, and each number marked there
-  stands in figures.json with the same value;
+- report.html is well-formed, has no handler or reference to anything outside, no script but its own, which is made of the files
+  in the source tree and named by hash in its Content-Security-Policy, and each number marked there stands in figures.json with
+  the same value;
+- the charts' data are the evidence's: each frame's time and text, and the highest memory reading of each start;
 - what came from outside stands in the page as text, never as markup.
 """
+import base64
+import hashlib
 import html.parser
 import json
 import math
@@ -123,11 +127,13 @@ def check_memory(folder, manifest, figures):
 class Page(html.parser.HTMLParser):
     def __init__(self):
         super().__init__()
-        self.numbers, self.ids = [], set()
+        self.numbers, self.ids, self.scripts, self.policy = [], set(), [], ""
 
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
-        if tag in ("script", "iframe", "object", "embed", "link", "img", "a", "form", "input", "base"):
+        if tag == "script":
+            self.scripts.append([attributes, ""])
+        if tag in ("iframe", "object", "embed", "link", "img", "a", "form", "input", "base"):
             faults.append(f"report.html has <{tag}>")
         for name, value in attributes.items():
             if name.startswith("on"):
@@ -138,15 +144,63 @@ class Page(html.parser.HTMLParser):
             if attributes["id"] in self.ids:
                 faults.append(f"report.html: id {attributes['id']!r} twice")
             self.ids.add(attributes["id"])
+        if attributes.get("http-equiv") == "Content-Security-Policy":
+            self.policy = attributes["content"]
         if tag == "data":
             self.numbers.append((attributes["title"], float(attributes["value"])))
 
 
-def check_html(folder, figures):
+    def handle_data(self, data):
+        if self.cdata_elem == "script":
+            self.scripts[-1][1] += data
+
+
+def check_script(page):
+    """The page's second script is uPlot and web/*.js of the source tree, and the only one that its policy lets run."""
+    root = pathlib.Path(__file__).resolve().parents[3]
+    parts = ["third_party/uplot/uPlot.iife.min.js", *(f"src/bench/report/web/{name}.js" for name in ("charts", "tradeoff", "memory", "timeline"))]
+    wanted = "\n".join((root / part).read_text(encoding="utf-8").strip() for part in parts)
+    if len(page.scripts) != 2 or page.scripts[0][0] != {"type": "application/json", "id": "seesaw-data"} or page.scripts[1][0]:
+        faults.append(f"report.html's scripts are {[attributes for attributes, _ in page.scripts]}")
+        return
+    text = page.scripts[1][1]
+    if wanted not in text or len(text) > len(wanted) + 40:
+        faults.append("report.html's script is not made of the source tree's files")
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    if page.policy != f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'":
+        faults.append(f"report.html's policy is {page.policy!r}, its script's hash {digest}")
+
+
+def check_data(folder, manifest, data):
+    arms, prompts = [a["name"] for a in manifest["arms"]], [p["id"] for p in manifest["plan"]["prompts"]]
+    shown = {(arms[r["arm"]], prompts[r["prompt"]], r["run"]): r for r in data["replies"]}
+    n = 0
+    for s in map(json.loads, (folder / "samples.jsonl").open(encoding="utf-8")):
+        if s["kind"] != "sample" or s["phase"] != "measure" or s["error"]:
+            continue
+        text = [f for f in s["frames"] if f["kind"] in ("content", "reasoning", "tool")]
+        reply = shown.get((s["arm"], s["prompt"], s["run"]), {"t": [], "text": []})
+        n += 1
+        if reply["t"] != [(f["t_ns"] - s["send_ns"]) // 1000 for f in text] or reply["text"] != [f["text"] for f in text]:
+            faults.append(f"report.html draws other frames than {s['id']} has")
+    if n != len(shown) or data["replies_left_out"] or data["starts_left_out"]:
+        faults.append(f"report.html draws {len(shown)} of {n} replies")
+    highest = {}
+    for reading in map(json.loads, (folder / "telemetry.jsonl").open(encoding="utf-8")):
+        key = (reading["arm"], reading["block"])
+        highest[key] = max(highest.get(key, 0), reading["rss_bytes"] // 1024)
+    drawn = {(arms[s["arm"]], s["block"]): max(s["rss"]) for s in data["starts"]}
+    if highest != drawn:
+        faults.append(f"report.html draws memory up to {drawn}, telemetry.jsonl has {highest}")
+
+
+def check_html(folder, manifest, figures):
     text = (folder / "report" / "report.html").read_text(encoding="utf-8")
     xml.etree.ElementTree.fromstring(text.replace("<!DOCTYPE html>", ""))
     page = Page()
     page.feed(text)
+    check_script(page)
+    check_data(folder, manifest, json.loads(page.scripts[0][1]))
     for key, value in page.numbers:
         if key not in figures:
             faults.append(f"report.html prints {key}, which figures.json lacks")
@@ -181,7 +235,7 @@ def main():
     figures = json.loads((folder / "report" / "figures.json").read_text(encoding="utf-8"))["figures"]
     checked = check_figures(folder, manifest, figures)
     check_memory(folder, manifest, figures)
-    numbers = check_html(folder, figures)
+    numbers = check_html(folder, manifest, figures)
     check_md(folder)
     for fault in faults[:20]:
         print("FAULT:", fault)

@@ -61,7 +61,7 @@ static void html_escapes(void **state)
     ssw_page_add(&f.page, SSW_PAGE_FOLD);
     ssw_page_write(&f.page, SSW_PAGE_STRONG, HOSTILE);
     ssw_page_add(&f.page, SSW_PAGE_CODE_BLOCK)->text = "</pre><script>";
-    assert_int_equal(ssw_page_render_html(&f.page, "</title>" HOSTILE, &f.out, NULL), SSW_OK);
+    assert_int_equal(ssw_page_render_html(&f.page, "</title>" HOSTILE, NULL, &f.out, NULL), SSW_OK);
     const char *text = ssw_strbuf_text(&f.out);
     assert_null(strstr(text, "<script"));
     assert_non_null(strstr(text, "<title>&lt;/title&gt;&lt;script&gt;"));

@@ -65,7 +65,7 @@ gpu)
     expect report.md 'For reference only, not measured here'
     expect_not report.md 'No GPU took part'
     expect figures.json '"worth": "measured"'
-    for plot in memory ttft tps; do
+    for plot in tradeoff memory ttft tps memory-time timeline; do
         head -c 8 "$run/report/plot-$plot.png" | grep -q PNG || fail "plot-$plot.png is no PNG"
         xmllint --noout "$run/report/plot-$plot.svg" || fail "plot-$plot.svg"
     done
@@ -95,7 +95,7 @@ bursts)
 hostile)
     make_evidence hostile
     make_report
-    expect_not report.html '<script'
+    expect_not report.html '<script>alert'
     expect report.html '&lt;script&gt;alert(1)&lt;/script&gt;'
     expect report.md 'without flagged samples the ratio is'
     expect report.md '1 of 12 in offload'
