@@ -9,7 +9,7 @@
 enum option_key { KEY_INTO = 256, KEY_FORMAT, KEY_SECTION, KEY_GNUPLOT };
 
 static const struct argp_option option_list[] = {
-    {"format", KEY_FORMAT, "md,html,json", 0, "which files to make (all three)", 0},
+    {"format", KEY_FORMAT, "md,html,json,csv", 0, "which files to make (all)", 0},
     {"into", KEY_INTO, "FILE", 0, "also put the tables into this Markdown file, between its seesaw markers",
      0},
     {"section", KEY_SECTION, "NAME", 0, "the markers' name (the model's name)", 0},
@@ -27,14 +27,16 @@ static unsigned read_formats(struct argp_state *state, const char *text)
     static const struct {
         const char *name;
         unsigned format;
-    } known[] = {{"md", SSW_REPORT_MD}, {"html", SSW_REPORT_HTML}, {"json", SSW_REPORT_JSON}};
+    } known[] = {
+        {"md", SSW_REPORT_MD}, {"html", SSW_REPORT_HTML}, {"json", SSW_REPORT_JSON}, {"csv", SSW_REPORT_CSV}};
+    const size_t n_known = sizeof known / sizeof *known;
     unsigned formats = 0;
     while (*text) {
         size_t n = strcspn(text, ","), i = 0;
-        while (i < 3 && (strlen(known[i].name) != n || strncmp(known[i].name, text, n) != 0))
+        while (i < n_known && (strlen(known[i].name) != n || strncmp(known[i].name, text, n) != 0))
             i++;
-        if (i == 3)
-            argp_error(state, "--format wants md, html, json or several of them with commas, not '%.*s'",
+        if (i == n_known)
+            argp_error(state, "--format wants md, html, json, csv or several of them with commas, not '%.*s'",
                        (int)n, text);
         else
             formats |= known[i].format;
@@ -78,9 +80,9 @@ int ssw_cmd_report(int argc, char **argv)
         .options = option_list,
         .parser = parse_option,
         .args_doc = "FOLDER",
-        .doc =
-            "Make a run's report from its evidence: report.md, report.html, figures.json and the plots, in "
-            "FOLDER/report.",
+        .doc = "Make a run's report from its evidence: report.md, report.html, figures.json, samples.csv, "
+               "figures.csv and the plots, in "
+               "FOLDER/report.",
     };
     arguments all = {0};
     if (argp_parse(&argp, argc, argv, 0, NULL, &all))

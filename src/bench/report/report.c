@@ -112,6 +112,12 @@ static ssw_status put_pages(const char *folder, unsigned formats, const ssw_repo
         status = put_in(folder, "report.html", ssw_strbuf_text(&pages->html), pages->html.n_bytes, err);
     if (!status && formats & SSW_REPORT_JSON)
         status = put_in(folder, "figures.json", ssw_strbuf_text(&pages->json), pages->json.n_bytes, err);
+    if (!status && formats & SSW_REPORT_CSV)
+        status = put_in(folder, "samples.csv", ssw_strbuf_text(&pages->samples_csv),
+                        pages->samples_csv.n_bytes, err);
+    if (!status && formats & SSW_REPORT_CSV)
+        status = put_in(folder, "figures.csv", ssw_strbuf_text(&pages->figures_csv),
+                        pages->figures_csv.n_bytes, err);
     return status;
 }
 

@@ -1,4 +1,5 @@
-/* From an evidence folder to pages: report.md, report.html, figures.json and the plots, under DIR/report.
+/* From an evidence folder to pages: report.md, report.html, figures.json, two tables as CSV and the plots,
+ * under DIR/report.
  *
  * Reads evidence only (docs/EVIDENCE.md), never the clock nor the machine, so the same folder gives the same
  * bytes years later. Each figure and the rule behind it: docs/METHOD.md. gnuplot draws the plots in a child
@@ -19,7 +20,8 @@ typedef enum ssw_report_format {
     SSW_REPORT_MD = 1,
     SSW_REPORT_HTML = 2,
     SSW_REPORT_JSON = 4,
-    SSW_REPORT_ALL = 7
+    SSW_REPORT_CSV = 8, /* samples.csv and figures.csv */
+    SSW_REPORT_ALL = 15
 } ssw_report_format;
 
 typedef struct ssw_report_options {

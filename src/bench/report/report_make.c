@@ -9,6 +9,7 @@
 
 #include "bench/evidence/text_file.h"
 #include "bench/report/compose.h"
+#include "bench/report/csv.h"
 #include "bench/report/page_data.h"
 
 #define PAGE_ARENA_BYTES_MAX ((size_t)1 << 30)
@@ -108,6 +109,15 @@ static ssw_status render_json(const workshop *shop, const ssw_plots *plots, ssw_
     return ssw_strbuf_check(out, "figures.json", err);
 }
 
+static ssw_status render_csv(const workshop *shop, ssw_report_pages *out, ssw_error *err)
+{
+    ssw_csv_put_samples(shop->analysis, &out->samples_csv);
+    ssw_status status = ssw_csv_put_figures(&shop->figures, &out->figures_csv, err);
+    if (!status)
+        status = ssw_strbuf_check(&out->samples_csv, "samples.csv", err);
+    return status ? status : ssw_strbuf_check(&out->figures_csv, "figures.csv", err);
+}
+
 static void name_section(const workshop *shop, char name[128])
 {
     const char *model = shop->analysis->evidence->manifest.model.name;
@@ -140,7 +150,9 @@ static ssw_status render(workshop *shop, ssw_report_pages *out, ssw_error *err)
     if (!status)
         status = ssw_page_render_html(&shop->page, title, ssw_strbuf_text(&data), &out->html, err);
     ssw_strbuf_deinit(&data);
-    return status ? status : render_json(shop, &out->plots, &out->json, err);
+    if (!status)
+        status = render_json(shop, &out->plots, &out->json, err);
+    return status ? status : render_csv(shop, out, err);
 }
 
 ssw_status ssw_report_make(const char *dir, const ssw_report_make_options *options, ssw_report_pages *out,
@@ -150,6 +162,8 @@ ssw_status ssw_report_make(const char *dir, const ssw_report_make_options *optio
     ssw_strbuf_init(&out->md, SSW_REPORT_BYTES_MAX);
     ssw_strbuf_init(&out->html, SSW_REPORT_BYTES_MAX);
     ssw_strbuf_init(&out->json, SSW_REPORT_BYTES_MAX);
+    ssw_strbuf_init(&out->samples_csv, SSW_REPORT_BYTES_MAX);
+    ssw_strbuf_init(&out->figures_csv, SSW_REPORT_BYTES_MAX);
     ssw_strbuf_init(&out->section, SSW_REPORT_BYTES_MAX);
     workshop shop;
     ssw_status status = open_workshop(dir, &shop, err);
@@ -166,6 +180,8 @@ void ssw_report_pages_deinit(ssw_report_pages *pages)
     ssw_strbuf_deinit(&pages->md);
     ssw_strbuf_deinit(&pages->html);
     ssw_strbuf_deinit(&pages->json);
+    ssw_strbuf_deinit(&pages->samples_csv);
+    ssw_strbuf_deinit(&pages->figures_csv);
     ssw_strbuf_deinit(&pages->section);
     ssw_plots_deinit(&pages->plots);
 }

@@ -13,7 +13,8 @@ typedef struct ssw_report_make_options {
 } ssw_report_make_options;
 
 typedef struct ssw_report_pages {
-    ssw_strbuf md, html, json, section; /* section: for a file such as docs/VALIDATION.md */
+    ssw_strbuf md, html, json, samples_csv, figures_csv;
+    ssw_strbuf section; /* for a file such as docs/VALIDATION.md */
     char section_name[128];
     ssw_plots plots;
 } ssw_report_pages;

@@ -332,7 +332,11 @@ static bool compare_report(verification *v, const ssw_report_pages *pages, bool 
     bool same =
         compare_file(v, "figures.json", ssw_strbuf_text(&pages->json), pages->json.n_bytes, true, &any) &&
         compare_file(v, "report.md", ssw_strbuf_text(&pages->md), pages->md.n_bytes, false, &there) &&
-        compare_file(v, "report.html", ssw_strbuf_text(&pages->html), pages->html.n_bytes, false, &there);
+        compare_file(v, "report.html", ssw_strbuf_text(&pages->html), pages->html.n_bytes, false, &there) &&
+        compare_file(v, "samples.csv", ssw_strbuf_text(&pages->samples_csv), pages->samples_csv.n_bytes,
+                     false, &there) &&
+        compare_file(v, "figures.csv", ssw_strbuf_text(&pages->figures_csv), pages->figures_csv.n_bytes,
+                     false, &there);
     for (int i = 0; i < SSW_PLOTS_COUNT && same && redrawn; i++) {
         char name[64];
         const ssw_plot *plot = &pages->plots.plots[i];

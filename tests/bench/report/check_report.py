@@ -7,9 +7,11 @@
   in the source tree and named by hash in its Content-Security-Policy, and each number marked there stands in figures.json with
   the same value;
 - the charts' data are the evidence's: each frame's time and text, and the highest memory reading of each start;
+- figures.csv and samples.csv, read by Python's csv module, say the same;
 - what came from outside stands in the page as text, never as markup.
 """
 import base64
+import csv
 import hashlib
 import html.parser
 import json
@@ -24,6 +26,7 @@ import xml.etree.ElementTree
 T = dict(zip(range(1, 12), [12.7062047361747, 4.30265272974946, 3.18244630528371, 2.77644510519779, 2.57058183563631,
                             2.44691185114497, 2.36462425159278, 2.30600413520417, 2.2621571627982, 2.22813885198627,
                             2.20098516009164]))
+NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]\d+)?")
 faults = []
 
 
@@ -215,6 +218,38 @@ def check_html(folder, manifest, figures):
     return len(page.numbers)
 
 
+def check_csv(folder, figures):
+    """figures.csv says what figures.json says, samples.csv has a line for each sample, and no field is a formula."""
+    def read(name):
+        with (folder / "report" / name).open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, strict=True))
+        for row in rows:
+            for column, field in row.items():
+                if field is None or field[:1] in "=+@\t\r" and field or field[:1] == "-" and not NUMBER.fullmatch(field):
+                    faults.append(f"{name}: {column} is {field!r}")
+        return rows
+    table = {row["key"]: row for row in read("figures.csv")}
+    if set(table) != set(figures):
+        faults.append(f"figures.csv and figures.json differ in {sorted(set(table) ^ set(figures))[:3]}")
+    for key, row in table.items():
+        for column in ("value", "n", "sd", "ci_low", "ci_high"):
+            if (float(row[column]) if row[column] else None) != figures[key].get(column):
+                faults.append(f"figures.csv: {column} of {key} is {row[column]}, not {figures[key].get(column)}")
+    lines = [json.loads(line) for line in (folder / "samples.jsonl").open(encoding="utf-8")]
+    lines = {s["id"]: s for s in lines if s["kind"] == "sample"}
+    rows = {row["id"]: row for row in read("samples.csv")}
+    if set(lines) != {i.removeprefix("'") for i in rows}:
+        faults.append("samples.csv has other samples than samples.jsonl")
+    for row in rows.values():
+        line = lines[row["id"].removeprefix("'")]
+        measured = line["phase"] == "measure" and not line["error"]
+        text = [f["t_ns"] - line["send_ns"] for f in line["frames"] if f["kind"] in ("content", "reasoning", "tool")]
+        if row["ttft_ms"] != "" if not measured else not math.isclose(float(row["ttft_ms"]), text[0] / 1e6, rel_tol=1e-12):
+            faults.append(f"samples.csv: TTFT of {row['id']} is {row['ttft_ms']}")
+        if row["error"].removeprefix("'") != (line["error"] or "") or row["flags"] != " ".join(line["flags"]):
+            faults.append(f"samples.csv: error and flags of {row['id']}: {row['error']!r}, {row['flags']!r}")
+
+
 def check_md(folder):
     width, fence = None, ""
     for number, line in enumerate((folder / "report" / "report.md").read_text(encoding="utf-8").splitlines(), 1):
@@ -237,6 +272,7 @@ def main():
     check_memory(folder, manifest, figures)
     numbers = check_html(folder, manifest, figures)
     check_md(folder)
+    check_csv(folder, figures)
     for fault in faults[:20]:
         print("FAULT:", fault)
     print(f"check_report: {checked} groups computed again, {numbers} numbers on the page, {len(faults)} faults")

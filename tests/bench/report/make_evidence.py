@@ -97,7 +97,7 @@ class Run:
         self.line("sample", id=identifier, arm=name, block=block, position=position,
                   prompt="warmup" if warmup else f"q{prompt + 1}", run=run, attempt=1,
                   phase="warmup" if warmup else "measure", request="{}", http_status=200, error=error, start_ns=start,
-                  send_ns=send, frames=frames, end_ns=self.now, finish_reason="stop",
+                  send_ns=send, frames=frames, end_ns=self.now, finish_reason="=1+1" if self.hostile else "stop",
                   usage={"prompt_tokens": 9 + prompt, "completion_tokens": n + 3, "cached_tokens": 0},
                   timings=None, text="" if error else "".join(words), reasoning="", flags=flags)
         if not error:

@@ -178,7 +178,7 @@ verify)
     change "$run.server" 20
     verify 4 'run.server is not the file that was measured'
     change "$run.server" 20
-    for file in report.md report.html figures.json plot-ttft.svg; do
+    for file in report.md report.html figures.json samples.csv figures.csv plot-ttft.svg; do
         cp "$run/report/$file" "$work/kept"
         change "$run/report/$file" 1500
         verify 4 "run/report/$file"
