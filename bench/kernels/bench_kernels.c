@@ -294,7 +294,7 @@ static void bench_attention(bench *s)
         if (!wanted(s, name))
             continue;
         s->kv.n_rows = ssw_cpu_kv_rows(s->ctx, 0, TOKENS_MAX);
-        uint64_t bytes = ssw_cpu_kv_bytes(s->kv.n_rows, KV_HEADS, DIM);
+        uint64_t bytes = ssw_cpu_kv_bytes(s->kv.n_rows, KV_HEADS, DIM, DIM);
         s->kv.data = get(bytes);
         s->job = attention_job;
         int64_t ns = measure_best_ns(s, s->n == 1 ? 16 : 1);

@@ -10,7 +10,12 @@
 #include "cpu/kernels.h"
 #include "quant/half.h"
 
-enum { BAND = SSW_CPU_BAND_ROWS, TILE = SSW_KV_TILE, QUERIES = SSW_ATTENTION_QUERIES };
+enum {
+    BAND = SSW_CPU_BAND_ROWS,
+    TILE = SSW_KV_TILE,
+    QUERIES = SSW_ATTENTION_QUERIES,
+    LATENT_QUERIES_MIN = 4 /* to a unit: as many as kernels let share a load */
+};
 
 int32_t ssw_cpu_kv_rows(int32_t ctx, int32_t window, int32_t n_batch)
 {
@@ -20,9 +25,10 @@ int32_t ssw_cpu_kv_rows(int32_t ctx, int32_t window, int32_t n_batch)
     return (int32_t)((rows + TILE - 1) / TILE * TILE);
 }
 
-uint64_t ssw_cpu_kv_bytes(int32_t n_rows, int32_t n_kv_heads, int32_t head_dim)
+uint64_t ssw_cpu_kv_bytes(int32_t n_rows, int32_t n_kv_heads, int32_t key_dim, int32_t value_dim)
 {
-    return (uint64_t)n_rows * (uint64_t)n_kv_heads * (uint64_t)head_dim * 2 * sizeof(uint16_t);
+    return (uint64_t)n_rows * (uint64_t)n_kv_heads * ((uint64_t)key_dim + (uint64_t)value_dim) *
+           sizeof(uint16_t);
 }
 
 static uint16_t *keys_of(const ssw_cpu_kv *kv, const ssw_cpu_attention_args *args, int head)
@@ -47,10 +53,10 @@ static int32_t count_tokens(const ssw_cpu_attention_args *args)
 
 static void rotate(const ssw_cpu_attention_args *args, const float *cos_sin, const float *in, float *out)
 {
-    int n_pairs = args->n_pairs;
+    int n_pairs = args->n_pairs, first = args->rotated_from;
     for (int i = 0; i < n_pairs; i++) {
-        int a = args->interleaved ? 2 * i : i;
-        int b = args->interleaved ? 2 * i + 1 : i + n_pairs;
+        int a = first + (args->interleaved ? 2 * i : i);
+        int b = first + (args->interleaved ? 2 * i + 1 : i + n_pairs);
         float x = in[a], y = in[b], c = cos_sin[i], s = cos_sin[n_pairs + i];
         out[a] = x * c - y * s;
         out[b] = x * s + y * c;
@@ -63,7 +69,6 @@ static void store_token(const ssw_cpu_attention_args *args, const ssw_cpu_attent
     int dim = args->head_dim, group = args->n_heads / args->n_kv_heads;
     int64_t token = item->first + i;
     const float *k = args->k + token * args->kv_stride + head * dim;
-    const float *v = args->v + token * args->kv_stride + head * dim;
     float rotated[SSW_CPU_HEAD_DIM_MAX];
     if (args->cos_sin) {
         const float *cos_sin = args->cos_sin + token * 2 * args->n_pairs;
@@ -76,17 +81,20 @@ static void store_token(const ssw_cpu_attention_args *args, const ssw_cpu_attent
     }
     int32_t row = (int32_t)(((int64_t)item->position + i) % item->kv.n_rows);
     uint16_t *key = keys_of(&item->kv, args, head) + (size_t)(row / BAND) * BAND * (size_t)dim + row % BAND;
-    uint16_t *value = values_of(&item->kv, args, head) + (size_t)row * (size_t)dim;
-    for (int d = 0; d < dim; d++) {
+    for (int d = 0; d < dim; d++)
         key[d * BAND] = ssw_half_to_f16(k[d]);
+    if (args->latent_dim > 0)
+        return;
+    const float *v = args->v + token * args->kv_stride + head * dim;
+    uint16_t *value = values_of(&item->kv, args, head) + (size_t)row * (size_t)dim;
+    for (int d = 0; d < dim; d++)
         value[d] = ssw_half_to_f16(v[d]);
-    }
 }
 
 void ssw_cpu_kv_store(ssw_cpu_worker *worker, const ssw_cpu_attention_args *args)
 {
     assert(args->head_dim <= SSW_CPU_HEAD_DIM_MAX && args->n_heads % args->n_kv_heads == 0);
-    assert(2 * args->n_pairs <= args->head_dim);
+    assert(args->rotated_from + 2 * args->n_pairs <= args->head_dim && args->latent_dim <= args->head_dim);
     ssw_span span =
         ssw_span_of((int64_t)count_tokens(args) * args->n_kv_heads, worker->index, worker->n_workers);
     int64_t unit = 0;
@@ -116,18 +124,31 @@ static int64_t queries_of(const ssw_cpu_attention_args *args, const ssw_cpu_atte
     return (int64_t)item->n * (args->n_heads / args->n_kv_heads);
 }
 
+/* Queries to a unit. All heads share a latent key: with few tokens they are spread over the workers. */
+static int64_t unit_queries(const ssw_cpu_attention_args *args, int n_workers)
+{
+    int64_t n = 0;
+    if (args->latent_dim == 0)
+        return QUERIES;
+    for (int32_t s = 0; s < args->n_items; s++)
+        n += queries_of(args, &args->items[s]);
+    int64_t share = (n + n_workers - 1) / n_workers;
+    share = (share + LATENT_QUERIES_MIN - 1) / LATENT_QUERIES_MIN * LATENT_QUERIES_MIN;
+    return share < QUERIES ? share : QUERIES;
+}
+
 /* The last queries first: they see the most positions. */
-static bool find_unit(const ssw_cpu_attention_args *args, int64_t number, unit *out)
+static bool find_unit(const ssw_cpu_attention_args *args, int64_t n_each, int64_t number, unit *out)
 {
     for (int32_t s = 0; s < args->n_items; s++) {
         const ssw_cpu_attention_item *item = &args->items[s];
         int64_t n_queries = queries_of(args, item);
-        int64_t n_chunks = (n_queries + QUERIES - 1) / QUERIES;
+        int64_t n_chunks = (n_queries + n_each - 1) / n_each;
         if (number < n_chunks * args->n_kv_heads) {
             int64_t chunk = n_chunks - 1 - number / args->n_kv_heads;
-            int64_t rest = n_queries - chunk * QUERIES;
-            *out = (unit){item, (int)(number % args->n_kv_heads), chunk * QUERIES,
-                          rest < QUERIES ? (int)rest : QUERIES};
+            int64_t rest = n_queries - chunk * n_each;
+            *out = (unit){item, (int)(number % args->n_kv_heads), chunk * n_each,
+                          rest < n_each ? (int)rest : (int)n_each};
             return true;
         }
         number -= n_chunks * args->n_kv_heads;
@@ -139,6 +160,7 @@ static bool find_unit(const ssw_cpu_attention_args *args, int64_t number, unit *
 typedef struct workspace {
     float *q, *acc, *max, *sum, *kernel;
     int *from, *to;
+    uint16_t *values; /* of a latent tile */
 } workspace;
 
 static workspace place_workspace(const ssw_cpu_worker *worker, int dim)
@@ -151,6 +173,7 @@ static workspace place_workspace(const ssw_cpu_worker *worker, int dim)
     s.from = (int *)(void *)(s.sum + QUERIES);
     s.to = s.from + QUERIES;
     s.kernel = s.sum + 3 * QUERIES;
+    s.values = (uint16_t *)(void *)(s.kernel + SSW_ATTENTION_SCRATCH_FLOATS);
     return s;
 }
 
@@ -175,12 +198,25 @@ bool ssw_cpu_attention_can_store(const ssw_cpu_attention_args *args)
         if (queries_of(args, &args->items[s]) > QUERIES)
             return false;
     }
-    return true;
+    return args->latent_dim == 0; /* else several workers share an item */
 }
 
 static int clamp_to_tile(int64_t position)
 {
     return position < 0 ? 0 : position > TILE ? TILE : (int)position;
+}
+
+/* The keys of a tile position by position, as the kernels take values. */
+static const uint16_t *lay_out_latent(const uint16_t *keys, int dim, uint16_t *out)
+{
+    for (int band = 0; band < TILE / BAND; band++) {
+        const uint16_t *from = keys + band * BAND * dim;
+        for (int p = 0; p < BAND; p++) {
+            for (int d = 0; d < dim; d++)
+                out[(band * BAND + p) * dim + d] = from[d * BAND + p];
+        }
+    }
+    return out;
 }
 
 static void attend_unit(const ssw_cpu_worker *worker, const ssw_cpu_attention_args *args, const unit *u,
@@ -199,8 +235,10 @@ static void attend_unit(const ssw_cpu_worker *worker, const ssw_cpu_attention_ar
             s->to[i] = clamp_to_tile(own + 1 - start);
         }
         size_t offset = (size_t)(start % kv->n_rows) * (size_t)dim;
-        ssw_attention_tile tile = {.k = keys_of(kv, args, u->head) + offset,
-                                   .v = values_of(kv, args, u->head) + offset,
+        const uint16_t *k = keys_of(kv, args, u->head) + offset;
+        ssw_attention_tile tile = {.k = k,
+                                   .v = args->latent_dim > 0 ? lay_out_latent(k, dim, s->values)
+                                                             : values_of(kv, args, u->head) + offset,
                                    .head_dim = dim,
                                    .n = u->n,
                                    .q = s->q,
@@ -217,14 +255,15 @@ static void attend_unit(const ssw_cpu_worker *worker, const ssw_cpu_attention_ar
 static void store_results(const ssw_cpu_worker *worker, const ssw_cpu_attention_args *args, const unit *u,
                           const workspace *s)
 {
-    int group = args->n_heads / args->n_kv_heads, dim = args->head_dim;
+    int group = args->n_heads / args->n_kv_heads;
+    int dim = args->latent_dim > 0 ? args->latent_dim : args->head_dim;
     for (int i = 0; i < u->n; i++) {
         int64_t token = u->item->first + (u->first + i) / group;
         int head = u->head * group + (int)((u->first + i) % group);
         float *out = args->out + token * args->out_stride + head * dim;
         float scale = 1 / s->sum[i];
         for (int d = 0; d < dim; d++)
-            out[d] = s->acc[i * dim + d] * scale;
+            out[d] = s->acc[i * args->head_dim + d] * scale;
         if (args->out_q8) {
             int64_t blocks = args->n_heads * dim / SSW_QUANT_BLOCK;
             worker->kernels->quantize(
@@ -235,12 +274,13 @@ static void store_results(const ssw_cpu_worker *worker, const ssw_cpu_attention_
 
 void ssw_cpu_attention(ssw_cpu_worker *worker, const ssw_cpu_attention_args *args)
 {
-    assert(!args->out_q8 || args->head_dim % SSW_QUANT_BLOCK == 0);
+    assert(!args->out_q8 || (args->head_dim % SSW_QUANT_BLOCK == 0 && args->latent_dim == 0));
     workspace s = place_workspace(worker, args->head_dim);
     ssw_cpu_queue *queue = ssw_cpu_queue_begin(worker);
     unit u;
     assert(!args->store || ssw_cpu_attention_can_store(args));
-    while (find_unit(args, ssw_cpu_queue_take(queue), &u)) {
+    int64_t n_each = unit_queries(args, worker->n_workers);
+    while (find_unit(args, n_each, ssw_cpu_queue_take(queue), &u)) {
         for (int32_t i = 0; args->store && i < u.item->n; i++)
             store_token(args, u.item, i, u.head);
         load_queries(args, &u, &s);

@@ -32,8 +32,9 @@ static void store_tile(const ssw_cpu_matmul_args *args, int64_t band, int64_t to
     }
 }
 
-static void multiply_bands(const ssw_cpu_worker *worker, const ssw_cpu_matmul_args *args, ssw_span bands,
-                           ssw_span tokens)
+/* Token t's activations are row t * x_step of x. */
+static void multiply_bands(const ssw_cpu_worker *worker, const ssw_cpu_matmul_args *args, int64_t x_step,
+                           ssw_span bands, ssw_span tokens)
 {
     const ssw_cpu_matrix *w = args->w;
     ssw_tile_kernel *kernel = ssw_kernels_tile(worker->kernels, w->dtype);
@@ -47,7 +48,7 @@ static void multiply_bands(const ssw_cpu_worker *worker, const ssw_cpu_matmul_ar
         for (int64_t token = tokens.begin; token < tokens.end; token += SSW_TILE_TOKENS) {
             tile.n = tokens.end - token < SSW_TILE_TOKENS ? (int)(tokens.end - token) : SSW_TILE_TOKENS;
             for (int t = 0; t < tile.n; t++)
-                tile.x[t] = ssw_acts_row(&args->x, q8, w->cols, token + t);
+                tile.x[t] = ssw_acts_row(&args->x, q8, w->cols, (token + t) * x_step);
             kernel(&tile);
             for (int i = 0; i < tile.n_bands; i++)
                 store_tile(args, band + i, token, tile.n, out + i * SSW_TILE_TOKENS);
@@ -60,7 +61,7 @@ void ssw_cpu_matmul(ssw_cpu_worker *worker, const ssw_cpu_matmul_args *args)
     int64_t n_bands = ssw_matrix_bands(args->w);
     assert(args->index >= 0 && args->index < args->w->n_matrices);
     if (args->n < DYNAMIC_TOKENS_MIN) {
-        multiply_bands(worker, args, ssw_span_of(n_bands, worker->index, worker->n_workers),
+        multiply_bands(worker, args, 1, ssw_span_of(n_bands, worker->index, worker->n_workers),
                        (ssw_span){0, args->n});
         return;
     }
@@ -72,6 +73,28 @@ void ssw_cpu_matmul(ssw_cpu_worker *worker, const ssw_cpu_matmul_args *args)
         ssw_span tokens = {unit / n_takes * TOKENS_PER_PASS, (unit / n_takes + 1) * TOKENS_PER_PASS};
         bands.end = bands.end < n_bands ? bands.end : n_bands;
         tokens.end = tokens.end < args->n ? tokens.end : args->n;
-        multiply_bands(worker, args, bands, tokens);
+        multiply_bands(worker, args, 1, bands, tokens);
+    }
+}
+
+void ssw_cpu_matmul_heads(ssw_cpu_worker *worker, const ssw_cpu_matmul_heads_args *args)
+{
+    int64_t n_heads = args->w->n_matrices, n_bands = ssw_matrix_bands(args->w);
+    ssw_span span = ssw_span_of(n_heads * n_bands, worker->index, worker->n_workers);
+    for (int64_t head = span.begin / n_bands; head * n_bands < span.end; head++) {
+        int64_t first = head * n_bands;
+        ssw_span bands = {first < span.begin ? span.begin - first : 0,
+                          first + n_bands > span.end ? span.end - first : n_bands};
+        ssw_cpu_matmul_args one = {.w = args->w,
+                                   .index = head,
+                                   .x = args->x,
+                                   .n = args->n,
+                                   .out = args->out + head * args->out_dim,
+                                   .out_stride = n_heads * args->out_dim};
+        if (one.x.f32)
+            one.x.f32 += head * args->x.f32_stride;
+        if (one.x.q8)
+            one.x.q8 = (const uint8_t *)args->x.q8 + (uint64_t)head * ssw_cpu_q8_row_bytes(args->w->cols);
+        multiply_bands(worker, &one, n_heads, bands, (ssw_span){0, args->n});
     }
 }

@@ -33,7 +33,7 @@ extern "C" {
 enum {
     SSW_CPU_BAND_ROWS = 16, /* rows of a weight matrix kept together, see ssw_cpu_matrix */
     SSW_CPU_OPS_BETWEEN_BARRIERS_MAX = 6,
-    SSW_CPU_HEAD_DIM_MAX = 256,
+    SSW_CPU_HEAD_DIM_MAX = 576, /* a latent key of DeepSeek's: 512 numbers and 64 rotated ones */
     SSW_CPU_EXPERTS_MAX = 1024,
     SSW_CPU_EXPERTS_USED_MAX = 32
 };
@@ -171,6 +171,17 @@ typedef struct ssw_cpu_matmul_args {
 
 void ssw_cpu_matmul(ssw_cpu_worker *worker, const ssw_cpu_matmul_args *args);
 
+/* A small product for each head: out[t][h][r] = sum over c of W[h][r][c] * x[t][h][c]. */
+typedef struct ssw_cpu_matmul_heads_args {
+    const ssw_cpu_matrix *w; /* n_matrices heads */
+    ssw_cpu_acts x;          /* n * heads rows, a token's heads one after the other */
+    int64_t n;               /* tokens */
+    float *out;              /* [n][heads][out_dim], of which the first w->rows are written */
+    int64_t out_dim;
+} ssw_cpu_matmul_heads_args;
+
+void ssw_cpu_matmul_heads(ssw_cpu_worker *worker, const ssw_cpu_matmul_heads_args *args);
+
 /* ---- rotary positions ---- */
 
 enum { SSW_CPU_ROPE_PAIRS_MAX = SSW_CPU_HEAD_DIM_MAX / 2 };
@@ -201,7 +212,8 @@ void ssw_cpu_rope_angles(const ssw_cpu_rope *rope, int32_t position, float *cos_
 
 /* The cache of one sequence and one layer: a ring of n_rows positions (position p lives in row p % n_rows),
  * F16. The layout is this folder's own: keys in bands of 16 positions like a weight matrix, values row by
- * row. */
+ * row. With latent attention (https://arxiv.org/abs/2405.04434) a position's values are the beginning of its
+ * key, and the cache holds keys alone. */
 typedef struct ssw_cpu_kv {
     uint16_t *data; /* ssw_cpu_kv_bytes, zeroed at first, 64-byte aligned */
     int32_t n_rows; /* ssw_cpu_kv_rows */
@@ -210,7 +222,8 @@ typedef struct ssw_cpu_kv {
 /* Rows for a context of ctx tokens, attention window (0: none) and at most n_batch new tokens at once: a
  * multiple of 64. */
 int32_t ssw_cpu_kv_rows(int32_t ctx, int32_t window, int32_t n_batch);
-uint64_t ssw_cpu_kv_bytes(int32_t n_rows, int32_t n_kv_heads, int32_t head_dim);
+/* value_dim 0: keys alone. */
+uint64_t ssw_cpu_kv_bytes(int32_t n_rows, int32_t n_kv_heads, int32_t key_dim, int32_t value_dim);
 
 /* One sequence's tokens within a batch. */
 typedef struct ssw_cpu_attention_item {
@@ -224,17 +237,19 @@ typedef struct ssw_cpu_attention_args {
     const ssw_cpu_attention_item *items; /* tokens 0 .. sum of n - 1, in order */
     int32_t n_items;
     int32_t n_heads, n_kv_heads, head_dim;
+    int32_t latent_dim;   /* a value is the first latent_dim numbers of its key; 0: it is v's own head_dim */
     int32_t window;       /* a token sees the last `window` positions, its own included; 0: all */
     float scale;          /* of the scores, 1 / sqrt(head_dim) as a rule */
     const float *sinks;   /* [n_heads], a logit per head that takes part in the softmax only; or NULL */
     const float *cos_sin; /* [tokens][2][n_pairs]; NULL: no rotation */
     int32_t n_pairs;
-    bool interleaved; /* pairs are (2i, 2i + 1); else (i, i + n_pairs), "NeoX" */
-    float *q;         /* [tokens][n_heads][head_dim]; rotated in place by ssw_cpu_kv_store */
-    const float *k;   /* [tokens][n_kv_heads][head_dim] of the new tokens */
-    const float *v;
+    int32_t rotated_from; /* the first rotated number of a head */
+    bool interleaved;     /* pairs are (2i, 2i + 1); else (i, i + n_pairs), "NeoX" */
+    float *q;             /* [tokens][n_heads][head_dim]; rotated in place by ssw_cpu_kv_store */
+    const float *k;       /* [tokens][n_kv_heads][head_dim] of the new tokens */
+    const float *v;       /* NULL where values are parts of keys */
     int64_t q_stride, kv_stride;
-    float *out; /* [tokens][n_heads][head_dim] */
+    float *out; /* [tokens][n_heads][head_dim or latent_dim] */
     int64_t out_stride;
     void *out_q8; /* the same, quantised (head_dim must be a multiple of 32); or NULL */
     bool store;   /* ssw_cpu_attention also does what ssw_cpu_kv_store does: only where

@@ -158,9 +158,11 @@ static uint64_t round_up(uint64_t bytes)
     return (bytes + CACHE_LINE_BYTES - 1) / CACHE_LINE_BYTES * CACHE_LINE_BYTES;
 }
 
-/* Queries, accumulators, maxima, sums and bounds of one attention call, then the kernel's scratch. */
+/* Queries, accumulators, maxima, sums and bounds of one attention call, the kernel's scratch, a tile of
+ * latent values. */
 enum {
-    ATTENTION_FLOATS = SSW_ATTENTION_QUERIES * (2 * SSW_CPU_HEAD_DIM_MAX + 4) + SSW_ATTENTION_SCRATCH_FLOATS
+    ATTENTION_FLOATS = SSW_ATTENTION_QUERIES * (2 * SSW_CPU_HEAD_DIM_MAX + 4) + SSW_ATTENTION_SCRATCH_FLOATS +
+                       SSW_KV_TILE * SSW_CPU_HEAD_DIM_MAX / 2
 };
 
 static uint64_t worker_bytes_of(int32_t max_tokens, int32_t max_experts_used)

@@ -12,11 +12,12 @@ void ssw_kvcache_plan(ssw_kvcache *cache, const ssw_model_hparams *hparams, cons
     memset(cache, 0, sizeof *cache);
     cache->n_layers = hparams->n_layers;
     cache->n_sequences = shape->n_sequences;
+    int32_t value_dim = hparams->latent.kv_rank > 0 ? 0 : hparams->head_dim;
     for (int32_t i = 0; i < hparams->n_layers; i++) {
         ssw_kvcache_layer *layer = &cache->layers[i];
         int32_t window = hparams->layer_window[i];
         layer->n_rows = ssw_cpu_kv_rows(shape->ctx_size, window, shape->n_batch);
-        uint64_t bytes = ssw_cpu_kv_bytes(layer->n_rows, hparams->n_heads_kv, hparams->head_dim);
+        uint64_t bytes = ssw_cpu_kv_bytes(layer->n_rows, hparams->n_heads_kv, hparams->head_dim, value_dim);
         layer->sequence_bytes = (bytes + ALIGNMENT_BYTES - 1) / ALIGNMENT_BYTES * ALIGNMENT_BYTES;
         layer->offset_bytes = cache->n_bytes;
         if (layer->n_rows < shape->ctx_size) {

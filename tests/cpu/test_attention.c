@@ -25,13 +25,19 @@ typedef struct shape {
     bool sinks, interleaved;
     int steps[8]; /* tokens of each batch, 0 ends */
     int n_batch;
+    int latent; /* values are so many first numbers of the keys, what follows is rotated; 0: own values */
 } shape;
+
+static int value_dim(const shape *s)
+{
+    return s->latent > 0 ? s->latent : s->dim;
+}
 
 /* Everything one sequence has ever seen, and the truth about it. */
 typedef struct history {
     float *q, *k, *v; /* [POSITIONS_MAX][heads][dim], unrotated */
     float *sinks;     /* or NULL */
-    float *want;      /* [POSITIONS_MAX][n_heads][dim] */
+    float *want;      /* [POSITIONS_MAX][n_heads][value_dim] */
     int n;
     ssw_cpu_rope rope;
 } history;
@@ -40,7 +46,8 @@ static void rotate_truth(const shape *s, const ssw_cpu_rope *rope, int position,
 {
     memcpy(out, in, (size_t)s->dim * sizeof *out);
     for (int i = 0; i < s->n_pairs; i++) {
-        int a = s->interleaved ? 2 * i : i, b = s->interleaved ? 2 * i + 1 : i + s->n_pairs;
+        int a = s->latent + (s->interleaved ? 2 * i : i);
+        int b = s->latent + (s->interleaved ? 2 * i + 1 : i + s->n_pairs);
         double angle = (double)((float)position * rope->inv_freq[i]);
         double cosine = cos(angle) * (double)rope->scale, sine = sin(angle) * (double)rope->scale;
         out[a] = (float)((double)in[a] * cosine - (double)in[b] * sine);
@@ -48,7 +55,7 @@ static void rotate_truth(const shape *s, const ssw_cpu_rope *rope, int position,
     }
 }
 
-/* keys, values: [POSITIONS_MAX][n_kv_heads][dim] as the cache holds them. */
+/* keys, values: [POSITIONS_MAX][n_kv_heads][dim] as the cache holds them; of latent values the keys. */
 static void attend_truth(const shape *s, const history *h, const float *keys, const float *values,
                          int position, int head)
 {
@@ -73,8 +80,8 @@ static void attend_truth(const shape *s, const history *h, const float *keys, co
         for (int d = 0; d < s->dim; d++)
             out[d] += weight * (double)values[(p * s->n_kv_heads + kv_head) * s->dim + d];
     }
-    for (int d = 0; d < s->dim; d++)
-        h->want[at + d] = (float)(out[d] / sum);
+    for (int d = 0; d < value_dim(s); d++)
+        h->want[(position * s->n_heads + head) * value_dim(s) + d] = (float)(out[d] / sum);
 }
 
 static history make_history(const shape *s)
@@ -97,7 +104,7 @@ static history make_history(const shape *s)
         values[i] = ssw_half_from_f16(ssw_half_to_f16(h.v[i]));
     }
     for (int i = 0; i < h.n * s->n_heads; i++)
-        attend_truth(s, &h, keys, values, i / s->n_heads, i % s->n_heads);
+        attend_truth(s, &h, keys, s->latent > 0 ? keys : values, i / s->n_heads, i % s->n_heads);
     test_free(keys);
     test_free(values);
     return h;
@@ -145,12 +152,14 @@ static void load_batch(const shape *s, const history *h, batch *b)
 
 static void check_batch(cpu_case *c, const shape *s, const history *h, batch *b)
 {
-    int q_dim = s->n_heads * s->dim;
+    int q_dim = s->n_heads * s->dim, out_dim = s->n_heads * value_dim(s);
     ssw_cpu_attention_args args = {.items = b->items,
                                    .n_items = 2,
                                    .n_heads = s->n_heads,
                                    .n_kv_heads = s->n_kv_heads,
                                    .head_dim = s->dim,
+                                   .latent_dim = s->latent,
+                                   .rotated_from = s->latent,
                                    .window = s->window,
                                    .scale = 0.3f,
                                    .sinks = h->sinks,
@@ -159,20 +168,21 @@ static void check_batch(cpu_case *c, const shape *s, const history *h, batch *b)
                                    .interleaved = s->interleaved,
                                    .q = b->q,
                                    .k = b->k,
-                                   .v = b->v,
+                                   .v = s->latent > 0 ? NULL : b->v,
                                    .q_stride = q_dim,
                                    .kv_stride = s->n_kv_heads * s->dim,
                                    .out = b->out,
-                                   .out_stride = q_dim};
+                                   .out_stride = out_dim};
     if (b->items[0].position % 2 == 0) /* both ways of storing take turns */
         args.store = ssw_cpu_attention_can_store(&args);
     cpu_case_run(c, attention_op, &args);
     for (int i = 0; i < 2; i++) {
-        const float *got = b->out + b->items[i].first * q_dim, *want = h->want + b->items[i].position * q_dim;
-        for (int j = 0; j < b->items[i].n * q_dim; j++) {
+        const float *got = b->out + b->items[i].first * out_dim;
+        const float *want = h->want + b->items[i].position * out_dim;
+        for (int j = 0; j < b->items[i].n * out_dim; j++) {
             if (!(fabs((double)got[j] - (double)want[j]) <= BOUND))
                 fail_msg("%s: position %d head %d dimension %d: %g, not %g", ssw_cpu_isa_name(c->isa),
-                         b->items[i].position + j / q_dim, j / s->dim % s->n_heads, j % s->dim,
+                         b->items[i].position + j / out_dim, j / value_dim(s) % s->n_heads, j % value_dim(s),
                          (double)got[j], (double)want[j]);
         }
     }
@@ -186,7 +196,7 @@ static void check_shape(const shape *s, const history *h, ssw_cpu_isa isa)
         return;
     int q_dim = s->n_heads * s->dim, kv_dim = s->n_kv_heads * s->dim;
     int32_t n_rows = ssw_cpu_kv_rows(POSITIONS_MAX, s->window, s->n_batch);
-    uint64_t kv_bytes = ssw_cpu_kv_bytes(n_rows, s->n_kv_heads, s->dim);
+    uint64_t kv_bytes = ssw_cpu_kv_bytes(n_rows, s->n_kv_heads, s->dim, s->latent ? 0 : s->dim);
     batch b = {.items = {{.kv = {ssw_cpu_memory_alloc(kv_bytes), n_rows}},
                          {.kv = {ssw_cpu_memory_alloc(kv_bytes), n_rows}}},
                .q = make_uniform(2 * s->n_batch * q_dim, 0),
@@ -213,15 +223,18 @@ static void check_shape(const shape *s, const history *h, ssw_cpu_isa isa)
 static void attends_as_the_whole_softmax(void **state)
 {
     static const shape shapes[] = {
-        {8, 1, 32, 0, 16, true, false, {5, 1, 1, 30}, 30},
-        {16, 2, 64, 0, 32, true, false, {100, 1, 64, 1}, 100},
-        {16, 2, 64, 24, 32, true, false, {50, 1, 100, 1, 1, 99}, 100}, /* the ring turns over */
-        {4, 4, 16, 7, 8, false, true, {1, 1, 1, 3, 9, 60, 70}, 70}, /* window below a tile, pairs interleaved
-                                                                     */
-        {6, 2, 48, 0, 8, false, false, {70, 2, 33}, 70},            /* half the dimensions rotated */
-        {5, 1, 20, 0, 10, true, true, {9, 1, 70}, 70},              /* a width no vector divides */
-        {20, 2, 128, 33, 64, true, false, {33, 34, 1}, 34},
-        {3, 1, 64, 0, 0, false, false, {3, 70}, 70}, /* no rotation */
+        {8, 1, 32, 0, 16, true, false, {5, 1, 1, 30}, 30, 0},
+        {16, 2, 64, 0, 32, true, false, {100, 1, 64, 1}, 100, 0},
+        {16, 2, 64, 24, 32, true, false, {50, 1, 100, 1, 1, 99}, 100, 0}, /* the ring turns over */
+        {4, 4, 16, 7, 8, false, true, {1, 1, 1, 3, 9, 60, 70}, 70, 0},    /* window below a tile, pairs
+                                                                           * interleaved
+                                                                           */
+        {6, 2, 48, 0, 8, false, false, {70, 2, 33}, 70, 0},               /* half the dimensions rotated */
+        {5, 1, 20, 0, 10, true, true, {9, 1, 70}, 70, 0},                 /* a width no vector divides */
+        {20, 2, 128, 33, 64, true, false, {33, 34, 1}, 34, 0},
+        {3, 1, 64, 0, 0, false, false, {3, 70}, 70, 0},            /* no rotation */
+        {16, 1, 576, 0, 32, false, true, {40, 1, 1, 30}, 40, 512}, /* DeepSeek-V2's latent keys */
+        {5, 1, 26, 0, 3, false, true, {9, 1, 70}, 70, 20},
     };
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         history h = make_history(&shapes[i]);
@@ -268,7 +281,8 @@ static void cache_sizes(void **state)
     assert_int_equal(ssw_cpu_kv_rows(1000, 0, 512), 1024);
     assert_int_equal(ssw_cpu_kv_rows(8192, 128, 512), 640);
     assert_int_equal(ssw_cpu_kv_rows(200, 128, 512), 256);
-    assert_int_equal(ssw_cpu_kv_bytes(640, 8, 64), 640 * 8 * 64 * 2 * 2);
+    assert_int_equal(ssw_cpu_kv_bytes(640, 8, 64, 64), 640 * 8 * 64 * 2 * 2);
+    assert_int_equal(ssw_cpu_kv_bytes(640, 1, 576, 0), 640 * 576 * 2);
 }
 
 int main(void)

@@ -184,6 +184,60 @@ static void vbmi_changes_no_bit(void **state)
 #endif
 }
 
+static void heads_op(ssw_cpu_worker *worker, const void *args)
+{
+    const ssw_cpu_matmul_heads_args *a = args;
+    if (a->x.q8) {
+        ssw_cpu_quantize_args q = {a->x.f32, a->x.f32_stride, a->n * a->w->n_matrices, a->w->cols,
+                                   (void *)(uintptr_t)a->x.q8};
+        ssw_cpu_quantize(worker, &q);
+        ssw_cpu_barrier(worker);
+    }
+    ssw_cpu_matmul_heads(worker, a);
+}
+
+/* Every head's product is that of its matrix alone; rows wider than the matrices on both sides. */
+static void check_heads(ssw_dtype dtype, ssw_cpu_isa isa, int64_t n)
+{
+    enum { HEADS = 5, ROWS = 40, COLS = 64, X_DIM = 70, OUT_DIM = 48 };
+    cpu_case c;
+    if (!cpu_case_open(&c, isa, CASE_THREADS))
+        return;
+    cpu_weights w = cpu_weights_make(dtype, ROWS, COLS, HEADS, 31);
+    float *x = cpu_case_floats(n * HEADS * X_DIM, 32), *out = cpu_case_floats(n * HEADS * OUT_DIM, 33);
+    bool q8 = !is_float(dtype);
+    uint64_t q8_bytes = ssw_cpu_q8_row_bytes(COLS) * (uint64_t)(n * HEADS);
+    void *x_q8 = q8 ? ssw_cpu_memory_alloc(q8_bytes) : NULL;
+    float beyond = out[ROWS];
+    ssw_cpu_matmul_heads_args args = {
+        .w = &w.m, .x = {x, X_DIM, x_q8}, .n = n, .out = out, .out_dim = OUT_DIM};
+    cpu_case_run(&c, heads_op, &args);
+    for (int64_t i = 0; i < n * HEADS * ROWS; i++) {
+        int64_t row = i / ROWS, r = i % ROWS;
+        const float *weights = w.truth + (row % HEADS * ROWS + r) * COLS, *in = x + row * X_DIM;
+        double bound = cpu_case_bound(weights, in, COLS, q8 && isa != SSW_CPU_ISA_REFERENCE);
+        double want = cpu_case_dot(weights, in, COLS), got = (double)out[row * OUT_DIM + r];
+        if (!(fabs(got - want) <= bound))
+            fail_msg("%s, token %d, head %d, row %d: %g, not %g", ssw_cpu_isa_name(isa), (int)(row / HEADS),
+                     (int)(row % HEADS), (int)r, got, want);
+    }
+    assert_true(out[ROWS] == beyond);
+    ssw_cpu_memory_free(x_q8, q8_bytes);
+    test_free(x);
+    test_free(out);
+    cpu_weights_free(&w);
+    cpu_case_close(&c);
+}
+
+static void heads_are_products_of_their_own(void **state)
+{
+    for (int isa = SSW_CPU_ISA_REFERENCE; isa < SSW_CPU_ISA_COUNT; isa++) {
+        check_heads(SSW_DTYPE_F32, (ssw_cpu_isa)isa, 3);
+        check_heads(SSW_DTYPE_Q8_0, (ssw_cpu_isa)isa, 1);
+        check_heads(SSW_DTYPE_Q8_0, (ssw_cpu_isa)isa, 21);
+    }
+}
+
 static void rows_read_back_exactly(void **state)
 {
     for (int d = 0; d < N_TYPES; d++) {
@@ -232,9 +286,13 @@ static void large_memory_is_aligned(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_type_and_size),           cmocka_unit_test(float_types_take_any_width),
-        cmocka_unit_test(batch_does_not_change_a_token), cmocka_unit_test(vbmi_changes_no_bit),
-        cmocka_unit_test(rows_read_back_exactly),        cmocka_unit_test(sizes_are_exact),
+        cmocka_unit_test(every_type_and_size),
+        cmocka_unit_test(float_types_take_any_width),
+        cmocka_unit_test(batch_does_not_change_a_token),
+        cmocka_unit_test(vbmi_changes_no_bit),
+        cmocka_unit_test(heads_are_products_of_their_own),
+        cmocka_unit_test(rows_read_back_exactly),
+        cmocka_unit_test(sizes_are_exact),
         cmocka_unit_test(large_memory_is_aligned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
