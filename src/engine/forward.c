@@ -56,23 +56,44 @@ static uint64_t scratch_bytes(int32_t n_batch, const ssw_model_hparams *h)
     return other > routed ? other : routed;
 }
 
+static void carve_latent(ssw_forward *f, carver *c)
+{
+    static const ssw_model_slot reads_low_q[] = {SSW_MODEL_ATTN_Q_B};
+    static const ssw_model_slot reads_heads[] = {SSW_MODEL_ATTN_K_B, SSW_MODEL_ATTN_V_B};
+    const ssw_model_hparams *h = &f->setup.model->hparams;
+    const ssw_model_latent *latent = &h->latent;
+    uint64_t n = (uint64_t)f->setup.n_batch, heads = n * (uint64_t)h->n_heads;
+    f->low_q = carve(c, n * (uint64_t)latent->q_rank, sizeof(float));
+    f->head_q = carve(c, heads * ((uint64_t)latent->nope_dim + (uint64_t)h->rope.n_dims), sizeof(float));
+    f->head_latent = carve(c, heads * (uint64_t)latent->kv_rank, sizeof(float));
+    if (any_quantised(&f->setup, reads_low_q, 1))
+        f->low_q_q8 = carve(c, n, ssw_cpu_q8_row_bytes(latent->q_rank));
+    uint64_t nope = ssw_cpu_q8_row_bytes(latent->nope_dim), rank = ssw_cpu_q8_row_bytes(latent->kv_rank);
+    if (any_quantised(&f->setup, reads_heads, 2))
+        f->heads_q8 = carve(c, heads, nope > rank ? nope : rank);
+}
+
 static void carve_all(ssw_forward *f, carver *c)
 {
     static const ssw_model_slot reads_normed[] = {
-        SSW_MODEL_OUTPUT, SSW_MODEL_ATTN_Q,      SSW_MODEL_ATTN_K,   SSW_MODEL_ATTN_V,
-        SSW_MODEL_ROUTER, SSW_MODEL_GATE_EXPS,   SSW_MODEL_UP_EXPS,  SSW_MODEL_FFN_GATE,
-        SSW_MODEL_FFN_UP, SSW_MODEL_GATE_SHARED, SSW_MODEL_UP_SHARED};
+        SSW_MODEL_OUTPUT,    SSW_MODEL_ATTN_Q,   SSW_MODEL_ATTN_K,   SSW_MODEL_ATTN_V, SSW_MODEL_ROUTER,
+        SSW_MODEL_GATE_EXPS, SSW_MODEL_UP_EXPS,  SSW_MODEL_FFN_GATE, SSW_MODEL_FFN_UP, SSW_MODEL_GATE_SHARED,
+        SSW_MODEL_UP_SHARED, SSW_MODEL_ATTN_Q_A, SSW_MODEL_ATTN_KV_A};
     static const ssw_model_slot reads_attended[] = {SSW_MODEL_ATTN_OUT};
     const ssw_forward_setup *s = &f->setup;
     const ssw_model_hparams *h = &s->model->hparams;
     uint64_t n = (uint64_t)s->n_batch, embd = (uint64_t)h->n_embd;
     uint64_t q = (uint64_t)h->n_heads * (uint64_t)h->head_dim;
     uint64_t kv = (uint64_t)h->n_heads_kv * (uint64_t)h->head_dim;
+    uint64_t attended = (uint64_t)ssw_model_attended_width(h);
     f->x = carve(c, n * embd, sizeof(float));
     f->q = carve(c, n * q, sizeof(float));
     f->k = carve(c, n * kv, sizeof(float));
-    f->v = carve(c, n * kv, sizeof(float));
-    f->attended = carve(c, n * q, sizeof(float));
+    if (h->latent.kv_rank > 0)
+        carve_latent(f, c);
+    else
+        f->v = carve(c, n * kv, sizeof(float));
+    f->attended = carve(c, n * attended, sizeof(float));
     f->cos_sin = carve(c, n * (uint64_t)h->rope.n_dims, sizeof(float));
     f->routed = carve(c, n * (uint64_t)h->n_experts, sizeof(float));
     f->logits = carve(c, (uint64_t)s->n_sequences * (uint64_t)h->n_vocab, sizeof(float));
@@ -90,7 +111,7 @@ static void carve_all(ssw_forward *f, carver *c)
             f->own[i] = own;
     }
     if (any_quantised(s, reads_attended, 1))
-        f->attended_q8 = carve(c, n, ssw_cpu_q8_row_bytes((int64_t)q));
+        f->attended_q8 = carve(c, n, ssw_cpu_q8_row_bytes((int64_t)attended));
 }
 
 uint64_t ssw_forward_predict_bytes(const ssw_forward_setup *setup)

@@ -37,8 +37,13 @@ struct ssw_forward {
     /* T: n_batch */
     float *x;              /* [T][n_embd] the residual stream */
     float *q;              /* [T][n_heads * head_dim] */
-    float *k, *v;          /* [T][n_heads_kv * head_dim] */
-    float *attended;       /* [T][n_heads * head_dim] */
+    float *k, *v;          /* [T][n_heads_kv * head_dim]; no v with latent attention */
+    float *attended;       /* [T][ssw_model_attended_width] */
+    float *low_q;          /* [T][q_rank], latent attention only, as the next four */
+    float *head_q;         /* [T][n_heads][nope_dim + rope.n_dims] */
+    float *head_latent;    /* [T][n_heads][kv_rank] what was attended */
+    void *low_q_q8;        /* NULL when no quantised matrix reads it */
+    void *heads_q8;        /* the same, of head_q without its rotated part or of head_latent */
     float *cos_sin;        /* [T][2][n_pairs] */
     float *routed;         /* [T][n_experts] router logits */
     ssw_forward_rows rows; /* of T rows */

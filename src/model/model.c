@@ -7,9 +7,9 @@
 
 #include "model/model_arch.h"
 
-static const ssw_model_arch *const archs[] = {&ssw_model_arch_gpt_oss, &ssw_model_arch_phimoe,
-                                              &ssw_model_arch_deepseek, &ssw_model_arch_mixtral,
-                                              &ssw_model_arch_qwen3moe};
+static const ssw_model_arch *const archs[] = {&ssw_model_arch_gpt_oss,  &ssw_model_arch_phimoe,
+                                              &ssw_model_arch_deepseek, &ssw_model_arch_deepseek2,
+                                              &ssw_model_arch_mixtral,  &ssw_model_arch_qwen3moe};
 
 enum { N_ARCHS = sizeof archs / sizeof archs[0], TENSOR_NAME_MAX = 96 };
 
@@ -56,6 +56,18 @@ static uint64_t dim_value(const ssw_model_hparams *h, ssw_model_dim dim)
         return (uint64_t)h->head_dim;
     case SSW_MODEL_DIM_ROPE_PAIRS:
         return (uint64_t)h->rope.n_dims / 2;
+    case SSW_MODEL_DIM_QUERIES:
+        return (uint64_t)h->n_heads * ((uint64_t)h->latent.nope_dim + (uint64_t)h->rope.n_dims);
+    case SSW_MODEL_DIM_Q_RANK:
+        return (uint64_t)h->latent.q_rank;
+    case SSW_MODEL_DIM_KV_RANK:
+        return (uint64_t)h->latent.kv_rank;
+    case SSW_MODEL_DIM_NOPE:
+        return (uint64_t)h->latent.nope_dim;
+    case SSW_MODEL_DIM_VALUE:
+        return (uint64_t)h->latent.value_dim;
+    case SSW_MODEL_DIM_ATTENDED:
+        return (uint64_t)ssw_model_attended_width(h);
     case SSW_MODEL_DIM_FF_EXPERT:
         return (uint64_t)h->n_ff_expert;
     case SSW_MODEL_DIM_FF_DENSE:
@@ -154,9 +166,20 @@ static bool belongs(const ssw_model_tensor_spec *spec, int32_t layer, const ssw_
 {
     if ((spec->slot < SSW_MODEL_SLOT_GLOBAL_COUNT) != (layer < 0))
         return false;
-    if (spec->presence == SSW_MODEL_DENSE_LAYERS)
+    switch (spec->presence) {
+    case SSW_MODEL_ALWAYS:
+    case SSW_MODEL_OPTIONAL:
+        return true;
+    case SSW_MODEL_DENSE_LAYERS:
         return layer < h->n_dense_layers;
-    return spec->presence != SSW_MODEL_EXPERT_LAYERS || layer >= h->n_dense_layers;
+    case SSW_MODEL_EXPERT_LAYERS:
+        return layer >= h->n_dense_layers;
+    case SSW_MODEL_FULL_QUERIES:
+        return h->latent.q_rank == 0;
+    case SSW_MODEL_LOW_QUERIES:
+        return h->latent.q_rank > 0;
+    }
+    return false;
 }
 
 /* A tensor that we would not use would change what the model computes: refuse rather than guess. */
@@ -246,6 +269,12 @@ void ssw_model_deinit(ssw_model *model)
 const ssw_gguf_tensor *ssw_model_tensor(const ssw_model *model, int32_t layer, ssw_model_slot slot)
 {
     return model->tensors[(size_t)(layer + 1) * SSW_MODEL_SLOT_COUNT + slot];
+}
+
+int32_t ssw_model_attended_width(const ssw_model_hparams *hparams)
+{
+    bool is_latent = hparams->latent.kv_rank > 0;
+    return hparams->n_heads * (is_latent ? hparams->latent.value_dim : hparams->head_dim);
 }
 
 bool ssw_model_is_vector(const ssw_model *model, ssw_model_slot slot)

@@ -25,6 +25,8 @@ enum {
     SSW_MODEL_FF_MAX = 1 << 17,
     SSW_MODEL_HEADS_MAX = 256,
     SSW_MODEL_HEAD_DIM_MAX = 256,
+    SSW_MODEL_LATENT_KEY_MAX = 576, /* what is cached of a token */
+    SSW_MODEL_Q_RANK_MAX = 1 << 14,
     SSW_MODEL_VOCAB_MAX = 1 << 20,
     SSW_MODEL_CTX_MAX = 1 << 24
 };
@@ -61,9 +63,21 @@ typedef struct ssw_model_rope {
     float magnitude, magnitude_llama_cpp;
 } ssw_model_rope;
 
+/* Latent attention (arXiv:2405.04434): the cache holds kv_rank numbers of a token, from which every head's
+ * key and value are made, and rope.n_dims rotated ones that all heads share. The heads' matrices are applied
+ * to the queries and to what was attended instead (the paper's "absorbed" form), so that to the cache all
+ * this looks like one key-value head of head_dim = kv_rank + rope.n_dims. */
+typedef struct ssw_model_latent {
+    int32_t kv_rank;   /* 0: no latent attention */
+    int32_t q_rank;    /* the queries have a latent vector too; 0: they have none */
+    int32_t nope_dim;  /* a head's query: so many numbers, then rope.n_dims rotated ones */
+    int32_t value_dim; /* a head's value */
+} ssw_model_latent;
+
 typedef struct ssw_model_hparams {
     int32_t n_layers, n_embd, n_vocab, ctx_train;
     int32_t n_heads, n_heads_kv, head_dim;
+    ssw_model_latent latent;
     int32_t n_experts, n_experts_used, n_ff_expert;
     int32_t n_dense_layers; /* the first ones, which have one feed-forward network of width n_ff_dense */
     int32_t n_ff_dense;
@@ -100,7 +114,14 @@ typedef enum ssw_model_slot {
     SSW_MODEL_ATTN_V_BIAS,
     SSW_MODEL_ATTN_Q_NORM, /* [head_dim]: RMSNorm of every head's query, before rotation */
     SSW_MODEL_ATTN_K_NORM,
-    SSW_MODEL_ATTN_OUT, /* [n_embd][n_heads * head_dim] */
+    SSW_MODEL_ATTN_Q_A, /* [q_rank][n_embd], latent attention only, as the next six */
+    SSW_MODEL_ATTN_Q_A_NORM,
+    SSW_MODEL_ATTN_Q_B,  /* [n_heads * (nope_dim + rope.n_dims)][q_rank]; ATTN_Q instead where q_rank is 0 */
+    SSW_MODEL_ATTN_KV_A, /* [head_dim][n_embd] */
+    SSW_MODEL_ATTN_KV_A_NORM, /* [kv_rank]: RMSNorm of the latent vector before it is cached */
+    SSW_MODEL_ATTN_K_B,       /* [n_heads][kv_rank][nope_dim] */
+    SSW_MODEL_ATTN_V_B,       /* [n_heads][value_dim][kv_rank] */
+    SSW_MODEL_ATTN_OUT,       /* [n_embd][ssw_model_attended_width] */
     SSW_MODEL_ATTN_OUT_BIAS,
     SSW_MODEL_ATTN_SINKS, /* [n_heads]: one more logit in each head's softmax, that no value belongs to */
     SSW_MODEL_FFN_NORM,   /* [n_embd] */
@@ -144,6 +165,8 @@ bool ssw_model_follow_llama_cpp(ssw_model *model);
 
 /* NULL when the architecture allows it to be absent and it is. layer -1 for global slots. */
 const ssw_gguf_tensor *ssw_model_tensor(const ssw_model *model, int32_t layer, ssw_model_slot slot);
+/* Numbers that a token's heads hand to the output projection: n_heads times the width of a value. */
+int32_t ssw_model_attended_width(const ssw_model_hparams *hparams);
 /* Whether the slot holds F32 numbers that are added or multiplied one by one (norms, biases, sinks), not a
  * matrix. */
 bool ssw_model_is_vector(const ssw_model *model, ssw_model_slot slot);

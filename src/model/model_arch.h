@@ -15,6 +15,12 @@ typedef enum ssw_model_dim {
     SSW_MODEL_DIM_KV,
     SSW_MODEL_DIM_HEAD, /* head_dim */
     SSW_MODEL_DIM_ROPE_PAIRS,
+    SSW_MODEL_DIM_QUERIES, /* n_heads * (nope_dim + rope.n_dims), of latent attention */
+    SSW_MODEL_DIM_Q_RANK,
+    SSW_MODEL_DIM_KV_RANK,
+    SSW_MODEL_DIM_NOPE,
+    SSW_MODEL_DIM_VALUE,
+    SSW_MODEL_DIM_ATTENDED, /* ssw_model_attended_width */
     SSW_MODEL_DIM_FF_EXPERT,
     SSW_MODEL_DIM_FF_DENSE,
     SSW_MODEL_DIM_FF_SHARED,
@@ -32,6 +38,8 @@ typedef enum ssw_model_presence {
     SSW_MODEL_OPTIONAL,      /* anywhere, or nowhere */
     SSW_MODEL_DENSE_LAYERS,  /* the first n_dense_layers */
     SSW_MODEL_EXPERT_LAYERS, /* the others */
+    SSW_MODEL_FULL_QUERIES,  /* where queries have no latent vector */
+    SSW_MODEL_LOW_QUERIES,   /* where they have */
 } ssw_model_presence;
 
 typedef struct ssw_model_tensor_spec {
@@ -54,6 +62,8 @@ typedef struct ssw_model_keys {
 int32_t ssw_model_keys_read_int(ssw_model_keys *keys, const char *name, int32_t min, int32_t max);
 int32_t ssw_model_keys_read_int_or(ssw_model_keys *keys, const char *name, int32_t min, int32_t max,
                                    int32_t fallback);
+/* False when the key is absent. */
+bool ssw_model_keys_read_bool(ssw_model_keys *keys, const char *name);
 float ssw_model_keys_read_float(ssw_model_keys *keys, const char *name, double min, double max);
 float ssw_model_keys_read_float_or(ssw_model_keys *keys, const char *name, double min, double max,
                                    float fallback);
@@ -63,8 +73,14 @@ bool ssw_model_keys_is_text(ssw_model_keys *keys, const char *name, const char *
  * the attention's scale. What a file need not have (widths of heads) gets llama.cpp's default. Leaves rope,
  * gating, activation, windows and n_ff_expert to the family. */
 void ssw_model_hparams_read_common(ssw_model_keys *keys, ssw_model_hparams *h);
-/* rope.dimension_count, which must be the whole head, rope.freq_base, and "none" or "yarn" of rope.scaling.
+/* The same for a family with latent attention, the scale without what YaRN does to it. */
+void ssw_model_hparams_read_common_latent(ssw_model_keys *keys, ssw_model_hparams *h);
+/* Widths of experts, of the leading dense layers and of the experts that every token uses; the weights'
+ * scale.
  */
+void ssw_model_hparams_read_shared_experts(ssw_model_keys *keys, ssw_model_hparams *h);
+/* rope.dimension_count, which must be the whole head (but its latent part), rope.freq_base, and "none" or
+ * "yarn" of rope.scaling. */
 void ssw_model_hparams_read_rope(ssw_model_keys *keys, ssw_model_hparams *h);
 
 bool ssw_model_keys_has(const ssw_model_keys *keys, const char *name);
@@ -83,6 +99,7 @@ typedef struct ssw_model_arch {
 extern const ssw_model_arch ssw_model_arch_gpt_oss;
 extern const ssw_model_arch ssw_model_arch_phimoe;
 extern const ssw_model_arch ssw_model_arch_deepseek;
+extern const ssw_model_arch ssw_model_arch_deepseek2;
 extern const ssw_model_arch ssw_model_arch_mixtral;
 extern const ssw_model_arch ssw_model_arch_qwen3moe;
 

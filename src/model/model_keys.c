@@ -94,6 +94,16 @@ float ssw_model_keys_read_float_or(ssw_model_keys *keys, const char *name, doubl
     return read_float(keys, name, min, max, &fallback);
 }
 
+bool ssw_model_keys_read_bool(ssw_model_keys *keys, const char *name)
+{
+    char full[KEY_NAME_MAX];
+    const ssw_gguf_key *key = find(keys, name, full);
+    bool value = false;
+    if (key && !ssw_gguf_read_bool(key, &value))
+        ssw_model_keys_refuse(keys, SSW_ERR_FORMAT, "key '%s' is not a bool", full);
+    return value;
+}
+
 bool ssw_model_keys_is_text(ssw_model_keys *keys, const char *name, const char *text)
 {
     char full[KEY_NAME_MAX];

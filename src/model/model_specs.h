@@ -5,19 +5,25 @@
 
 #include "model/model_arch.h"
 
-#define MATRIX SSW_MODEL_MATRIX
-#define FLOATS SSW_MODEL_FLOATS
-#define EMBD   SSW_MODEL_DIM_EMBD
-#define VOCAB  SSW_MODEL_DIM_VOCAB
-#define HEADS  SSW_MODEL_DIM_HEADS
-#define HEAD   SSW_MODEL_DIM_HEAD
-#define Q      SSW_MODEL_DIM_Q
-#define KV     SSW_MODEL_DIM_KV
-#define PAIRS  SSW_MODEL_DIM_ROPE_PAIRS
-#define FF     SSW_MODEL_DIM_FF_EXPERT
-#define EXPS   SSW_MODEL_DIM_EXPERTS
-#define DENSE  SSW_MODEL_DIM_FF_DENSE
-#define SHARED SSW_MODEL_DIM_FF_SHARED
+#define MATRIX   SSW_MODEL_MATRIX
+#define FLOATS   SSW_MODEL_FLOATS
+#define EMBD     SSW_MODEL_DIM_EMBD
+#define VOCAB    SSW_MODEL_DIM_VOCAB
+#define HEADS    SSW_MODEL_DIM_HEADS
+#define HEAD     SSW_MODEL_DIM_HEAD
+#define Q        SSW_MODEL_DIM_Q
+#define KV       SSW_MODEL_DIM_KV
+#define PAIRS    SSW_MODEL_DIM_ROPE_PAIRS
+#define FF       SSW_MODEL_DIM_FF_EXPERT
+#define EXPS     SSW_MODEL_DIM_EXPERTS
+#define DENSE    SSW_MODEL_DIM_FF_DENSE
+#define SHARED   SSW_MODEL_DIM_FF_SHARED
+#define QUERIES  SSW_MODEL_DIM_QUERIES
+#define Q_RANK   SSW_MODEL_DIM_Q_RANK
+#define KV_RANK  SSW_MODEL_DIM_KV_RANK
+#define NOPE     SSW_MODEL_DIM_NOPE
+#define VALUE    SSW_MODEL_DIM_VALUE
+#define ATTENDED SSW_MODEL_DIM_ATTENDED
 
 /* A pre-norm transformer without biases, as LLaMA's: all but its feed-forward networks. */
 #define SSW_MODEL_SPECS_LLAMA_ATTENTION                                                                      \
@@ -40,6 +46,17 @@
         {SSW_MODEL_UP_EXPS, "ffn_up_exps.weight", MATRIX, {EMBD, FF, EXPS}, SSW_MODEL_EXPERT_LAYERS},        \
     {                                                                                                        \
         SSW_MODEL_DOWN_EXPS, "ffn_down_exps.weight", MATRIX, {FF, EMBD, EXPS}, SSW_MODEL_EXPERT_LAYERS       \
+    }
+
+/* Leading layers with one feed-forward network, and experts beside the routed ones that every token uses. */
+#define SSW_MODEL_SPECS_DENSE_AND_SHARED                                                                     \
+    {SSW_MODEL_FFN_GATE, "ffn_gate.weight", MATRIX, {EMBD, DENSE}, SSW_MODEL_DENSE_LAYERS},                  \
+        {SSW_MODEL_FFN_UP, "ffn_up.weight", MATRIX, {EMBD, DENSE}, SSW_MODEL_DENSE_LAYERS},                  \
+        {SSW_MODEL_FFN_DOWN, "ffn_down.weight", MATRIX, {DENSE, EMBD}, SSW_MODEL_DENSE_LAYERS},              \
+        {SSW_MODEL_GATE_SHARED, "ffn_gate_shexp.weight", MATRIX, {EMBD, SHARED}, SSW_MODEL_EXPERT_LAYERS},   \
+        {SSW_MODEL_UP_SHARED, "ffn_up_shexp.weight", MATRIX, {EMBD, SHARED}, SSW_MODEL_EXPERT_LAYERS},       \
+    {                                                                                                        \
+        SSW_MODEL_DOWN_SHARED, "ffn_down_shexp.weight", MATRIX, {SHARED, EMBD}, SSW_MODEL_EXPERT_LAYERS      \
     }
 
 #endif

@@ -21,13 +21,15 @@
 #define FAST_KL_MAX      5e-3
 
 static const char *const names[] = {
-    "phimoe/phimoe_f32_gqa3_e5",        "phimoe/phimoe_f16_gqa2_e4",
-    "phimoe/phimoe_q8_0_gqa4_e5",       "phimoe/phimoe_q4_0_gqa1_e3",
-    "mixtral/mixtral_f32_gqa2_e5k2",    "mixtral/mixtral_q8_0_gqa4_e3k3",
-    "mixtral/mixtral_q4_0_gqa1_e8k2",   "qwen3moe/qwen3moe_f32_gqa4_e7k3",
-    "qwen3moe/qwen3moe_q8_0_gqa2_e9k4", "qwen3moe/qwen3moe_q4_0_gqa1_e4k1",
-    "deepseek/deepseek_f32_gqa1_e6k3",  "deepseek/deepseek_f16_gqa2_e5k2",
-    "deepseek/deepseek_q8_0_gqa1_e7k4", "deepseek/deepseek_q4_0_gqa2_e4k2",
+    "phimoe/phimoe_f32_gqa3_e5",           "phimoe/phimoe_f16_gqa2_e4",
+    "phimoe/phimoe_q8_0_gqa4_e5",          "phimoe/phimoe_q4_0_gqa1_e3",
+    "mixtral/mixtral_f32_gqa2_e5k2",       "mixtral/mixtral_q8_0_gqa4_e3k3",
+    "mixtral/mixtral_q4_0_gqa1_e8k2",      "qwen3moe/qwen3moe_f32_gqa4_e7k3",
+    "qwen3moe/qwen3moe_q8_0_gqa2_e9k4",    "qwen3moe/qwen3moe_q4_0_gqa1_e4k1",
+    "deepseek/deepseek_f32_gqa1_e6k3",     "deepseek/deepseek_f16_gqa2_e5k2",
+    "deepseek/deepseek_q8_0_gqa1_e7k4",    "deepseek/deepseek_q4_0_gqa2_e4k2",
+    "deepseek2/deepseek2_f32_e6k3_yarn",   "deepseek2/deepseek2_f16_e5k2_low_q",
+    "deepseek2/deepseek2_q8_0_e7k4_low_q", "deepseek2/deepseek2_q4_0_e4k2",
 };
 
 enum { N_NAMES = sizeof names / sizeof names[0], N_PARALLEL = 3 };

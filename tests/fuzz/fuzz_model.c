@@ -23,14 +23,31 @@ static void check_network(const ssw_model *model, int32_t layer, ssw_model_slot 
     require(gate->dims[0] == (uint64_t)model->hparams.n_embd && gate->dims[2] == (uint64_t)n_experts);
 }
 
+/* Latent attention's tensors, which its layer code takes to be there. */
+static void check_latent(const ssw_model *model, int32_t layer)
+{
+    const ssw_model_latent *latent = &model->hparams.latent;
+    const ssw_gguf_tensor *k_b = ssw_model_tensor(model, layer, SSW_MODEL_ATTN_K_B);
+    const ssw_gguf_tensor *v_b = ssw_model_tensor(model, layer, SSW_MODEL_ATTN_V_B);
+    bool has_low_q = latent->q_rank > 0;
+    require(k_b && v_b && k_b->dims[1] == v_b->dims[0] && k_b->dims[2] == v_b->dims[2]);
+    require(k_b->dims[0] == (uint64_t)latent->nope_dim && v_b->dims[1] == (uint64_t)latent->value_dim);
+    require(!ssw_model_tensor(model, layer, SSW_MODEL_ATTN_Q) == has_low_q);
+    require(!ssw_model_tensor(model, layer, SSW_MODEL_ATTN_Q_B) != has_low_q);
+    require(ssw_model_tensor(model, layer, SSW_MODEL_ATTN_KV_A_NORM) != NULL);
+}
+
 static void check(const ssw_model *model)
 {
     const ssw_model_hparams *h = &model->hparams;
-    require(h->n_heads % h->n_heads_kv == 0 && h->head_dim % 2 == 0 && h->rope.n_dims <= h->head_dim);
+    require(h->n_heads % h->n_heads_kv == 0 && h->head_dim % 2 == 0);
+    require(h->rope.n_dims + h->latent.kv_rank == h->head_dim);
     require(h->n_experts_used >= 1 && h->n_experts_used <= h->n_experts && h->rope.factor >= 1);
     for (int32_t layer = 0; layer < h->n_layers; layer++) {
         const ssw_gguf_tensor *sinks = ssw_model_tensor(model, layer, SSW_MODEL_ATTN_SINKS);
         require(!sinks || sinks->n_bytes == (uint64_t)h->n_heads * sizeof(float));
+        if (h->latent.kv_rank > 0)
+            check_latent(model, layer);
         if (layer < h->n_dense_layers)
             check_network(model, layer, SSW_MODEL_FFN_GATE, SSW_MODEL_FFN_DOWN, 1);
         else

@@ -145,6 +145,18 @@ def model_seeds():
     yield "deepseek", model_file(
         keys("deepseek", block_count=2, feed_forward_length=6, leading_dense_block_count=1, expert_shared_count=1),
         {**weights, **blocks({**layer, **norm, **dense}, {**layer, **norm, **moe, **shared})})
+    rank, rope, nope, value = 6, 2, 4, 2
+    latent = {"attn_norm.weight": [embd], "attn_kv_a_mqa.weight": [embd, rank + rope], "attn_kv_a_norm.weight": [rank],
+              "attn_k_b.weight": [nope, rank, 2], "attn_v_b.weight": [rank, value, 2],
+              "attn_output.weight": [2 * value, embd], **norm, **moe, **shared}
+    whole = {"attn_q.weight": [embd, 2 * (nope + rope)]}
+    low = {"attn_q_a.weight": [embd, 4], "attn_q_a_norm.weight": [4], "attn_q_b.weight": [4, 2 * (nope + rope)]}
+    for name, queries, q_rank in (("deepseek2", whole, 0), ("deepseek2_low", low, 4)):
+        yield name, model_file(
+            keys("deepseek2", feed_forward_length=6, expert_shared_count=1,
+                 **{"attention.kv_lora_rank": rank, "attention.q_lora_rank": q_rank, "rope.dimension_count": rope,
+                    "attention.key_length_mla": nope + rope, "attention.value_length_mla": value}),
+            {**weights, **blocks({**latent, **queries})})
     yield "phimoe", model_file(
         keys("phimoe", expert_used_count=2, feed_forward_length=ff,
              **{"rope.scaling.original_context_length": 16, "attention.sliding_window": 0}),

@@ -7,9 +7,9 @@
 #include "inspect/memory_forecast.h"
 #include "seesaw/engine.h"
 
-static const char *model_path;
+static char **model_paths; /* up to NULL */
 
-static void check_context(int32_t ctx_size)
+static void check_context(const char *model_path, int32_t ctx_size)
 {
     ssw_engine_options options;
     ssw_engine *engine;
@@ -47,15 +47,17 @@ static void check_context(int32_t ctx_size)
 static void test_same_numbers(void **state)
 {
     (void)state;
-    check_context(2048); /* windowed layers keep less than the context */
-    check_context(96);   /* and here all of it */
+    for (char **path = model_paths; *path; path++) {
+        check_context(*path, 2048); /* windowed layers keep less than the context */
+        check_context(*path, 96);   /* and here all of it */
+    }
 }
 
 int main(int argc, char **argv)
 {
-    if (argc != 2)
+    if (argc < 2)
         return 2;
-    model_path = argv[1];
+    model_paths = argv + 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_same_numbers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,6 +77,28 @@ static void reads_deepseek(void **state)
     close_model(gguf, &model, &f);
 }
 
+static void reads_deepseek2(void **state)
+{
+    ssw_gguf *gguf;
+    ssw_model model;
+    file f;
+    const ssw_model_hparams *h = open_model("deepseek2/deepseek2_q8_0_e7k4_low_q", &gguf, &model, &f);
+    float mscale = 1 + 0.0707f * logf(40);
+    assert_int_equal(h->latent.kv_rank, 64);
+    assert_int_equal(h->latent.q_rank, 96);
+    assert_int_equal(h->latent.nope_dim, 32);
+    assert_int_equal(h->latent.value_dim, 32);
+    assert_int_equal(h->rope.n_dims, 16);
+    assert_int_equal(h->n_heads_kv, 1);
+    assert_int_equal(h->head_dim, 80);
+    assert_int_equal(ssw_model_attended_width(h), 2 * 32);
+    assert_true(fabsf(h->attention_scale - mscale * mscale / sqrtf(48)) < 1e-6f);
+    assert_true(h->rope.magnitude == 1 && h->rope.is_interleaved);
+    assert_null(ssw_model_tensor(&model, 0, SSW_MODEL_ATTN_Q));
+    assert_non_null(ssw_model_tensor(&model, 0, SSW_MODEL_ATTN_Q_B));
+    close_model(gguf, &model, &f);
+}
+
 static void reads_phimoe_and_follows_llama_cpp(void **state)
 {
     ssw_gguf *gguf;
@@ -129,6 +151,18 @@ static const damage damages[] = {
      "'blk.1.ffn_gate_shexp.weight' has shape [48, 40, 1, 1], expected [48, 60, 1, 1]"},
     {"deepseek/deepseek_f32_gqa1_e6k3", NULL, 0, "blk.1.ffn_up_shexp.weight",
      "tensor 'blk.1.ffn_up_shexp.weight' is missing"},
+    {"deepseek2/deepseek2_f32_e6k3_yarn", NULL, 0, "deepseek2.attention.key_length_mla",
+     "an older form of the file, with attn_kv_b tensors"},
+    {"deepseek2/deepseek2_f32_e6k3_yarn", "deepseek2.attention.kv_lora_rank", 576, NULL,
+     "expected even and at most 576 together"},
+    {"deepseek2/deepseek2_f32_e6k3_yarn", "deepseek2.rope.dimension_count", 18, NULL,
+     "attention.key_length_mla 18 with rope.dimension_count 18"},
+    {"deepseek2/deepseek2_f32_e6k3_yarn", "deepseek2.attention.q_lora_rank", 4, NULL,
+     "tensor 'blk.0.attn_q_a.weight' is missing"},
+    {"deepseek2/deepseek2_f16_e5k2_low_q", "deepseek2.attention.q_lora_rank", 0, NULL,
+     "tensor 'blk.0.attn_q.weight' is missing"},
+    {"deepseek2/deepseek2_f16_e5k2_low_q", "deepseek2.attention.value_length_mla", 13, NULL,
+     "'blk.0.attn_v_b.weight' has shape [24, 14, 4, 1], expected [24, 13, 4, 1]"},
 };
 
 static void complains_about_damage(void **state)
@@ -157,6 +191,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_deepseek),
+        cmocka_unit_test(reads_deepseek2),
         cmocka_unit_test(reads_phimoe_and_follows_llama_cpp),
         cmocka_unit_test(complains_about_damage),
     };

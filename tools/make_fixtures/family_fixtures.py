@@ -1,11 +1,14 @@
-"""Makes tests/fixtures/{phimoe,deepseek,mixtral,qwen3moe}: tiny random models and what the publishers' code computes.
+"""Makes tests/fixtures/{phimoe,deepseek,deepseek2,mixtral,qwen3moe}: tiny random models, and what the publishers' code
+computes.
 
     python3 tools/make_fixtures/family_fixtures.py OUT           # needs torch, transformers >= 5
     python3 tools/make_fixtures/family_fixtures.py --plain OUT   # without transformers: plain_forward.py for all
     python3 tools/make_fixtures/family_fixtures.py --search 300  # picks seeds
+    ... --only deepseek2                                         # one folder's, with any of these
 
-The reference is transformers' PhimoeForCausalLM, MixtralForCausalLM and Qwen3MoeForCausalLM (float32, eager, CPU) with
-the decoded values of the GGUF's tensors; plain_forward.py must agree with each.  For DeepSeek-MoE (v1), which
+The reference is transformers' PhimoeForCausalLM, MixtralForCausalLM, Qwen3MoeForCausalLM and DeepseekV2ForCausalLM
+(float32, eager, CPU) with the decoded values of the GGUF's tensors; plain_forward.py must agree with each.  For
+DeepSeek-MoE (v1), which
 transformers lacks, plain_forward.py itself is the reference.  A fixture whose router comes close to a tie, or to
 sparsemixer's threshold, is refused.  tests/fixtures/README.md describes the files.
 """
@@ -65,6 +68,16 @@ def deepseek(*args, n_layer=3, **more):
     return shape("deepseek", *args, n_layer=n_layer, **{"n_dense": 1, "n_shared": 2, "n_ff": 96, "eps": 1e-6, **more})
 
 
+def deepseek2(heads, experts, used, kv_rank, nope, rope, value, q_rank=0, yarn=0, **more):
+    """A head's query is nope + rope wide, its value `value`.  yarn: the stretch, over 16 positions, with the published
+    mscale and mscale_all_dim of 0.707."""
+    c = deepseek(heads, 1, experts, used, head_dim=value, **more)
+    c.update(arch="deepseek2", permuted=False, kv_rank=kv_rank, nope=nope, rope=rope, q_rank=q_rank, yarn=yarn)
+    if yarn:
+        c.update(original_context=16, mscale_all_dim=0.707, context=16 * yarn)
+    return c
+
+
 FIXTURES = [
     Fixture("phimoe_f32_gqa3_e5", "sparsemixer with several experts inside its window; long factors", 154, 48, "F32",
             phimoe(3, 1, 5, n_embd=48, n_ff_exp=24), router_offset=30),
@@ -87,7 +100,31 @@ FIXTURES = [
             deepseek(4, 2, 5, 2, n_embd=48, n_ff_exp=28, n_dense=2, n_shared=1)),
     Fixture("deepseek_q8_0_gqa1_e7k4", "", 30, 48, "Q8_0", deepseek(2, 2, 7, 4, n_ff_exp=32, n_layer=2)),
     Fixture("deepseek_q4_0_gqa2_e4k2", "", 14, 48, "Q4_0", deepseek(4, 2, 4, 2, n_ff_exp=32, n_ff=64)),
+    Fixture("deepseek2_f32_e6k3_yarn", "YaRN; odd widths", 49, 48, "F32",
+            deepseek2(3, 6, 3, kv_rank=20, nope=10, rope=8, value=6, yarn=4, n_embd=48, n_ff_exp=20, n_layer=2)),
+    Fixture("deepseek2_f16_e5k2_low_q", "queries with a latent vector; two dense layers, one shared expert", 54, 48,
+            "F16",
+            deepseek2(4, 5, 2, kv_rank=24, nope=12, rope=8, value=14, q_rank=28, n_embd=48, n_ff_exp=28, n_dense=2,
+                      n_shared=1)),
+    Fixture("deepseek2_q8_0_e7k4_low_q", "queries with a latent vector; YaRN", 13, 48, "Q8_0",
+            deepseek2(2, 7, 4, kv_rank=64, nope=32, rope=16, value=32, q_rank=96, yarn=40, n_ff_exp=32, n_layer=2)),
+    Fixture("deepseek2_q4_0_e4k2", "", 59, 48, "Q4_0",
+            deepseek2(4, 4, 2, kv_rank=96, nope=64, rope=32, value=32, n_ff_exp=32, n_ff=64)),
 ]
+
+
+def latent_attention(c):
+    embd, heads, rank, query = c["n_embd"], c["n_head"], c["kv_rank"], c["n_head"] * (c["nope"] + c["rope"])
+    out = {"attn_norm.weight": (embd,), "attn_kv_a_mqa.weight": (rank + c["rope"], embd),
+           "attn_kv_a_norm.weight": (rank,),
+           "attn_k_b.weight": (heads, rank, c["nope"]), "attn_v_b.weight": (heads, c["head_dim"], rank),
+           "attn_output.weight": (embd, heads * c["head_dim"]), "ffn_norm.weight": (embd,)}
+    if c["q_rank"]:
+        out.update({"attn_q_a.weight": (c["q_rank"], embd), "attn_q_a_norm.weight": (c["q_rank"],),
+                    "attn_q_b.weight": (query, c["q_rank"])})
+    else:
+        out["attn_q.weight"] = (query, embd)
+    return out
 
 
 def tensor_shapes(c):
@@ -103,6 +140,8 @@ def tensor_shapes(c):
     for i in range(c["n_layer"]):
         layer = {"attn_norm.weight": (embd,), "attn_q.weight": (q, embd), "attn_k.weight": (kv, embd),
                  "attn_v.weight": (kv, embd), "attn_output.weight": (embd, q), "ffn_norm.weight": (embd,)}
+        if c["arch"] == "deepseek2":
+            layer = latent_attention(c)
         if phi:
             layer.update({"attn_norm.bias": (embd,), "attn_q.bias": (q,), "attn_k.bias": (kv,), "attn_v.bias": (kv,),
                           "attn_output.bias": (embd,), "ffn_norm.bias": (embd,)})
@@ -143,7 +182,8 @@ def draw(fixture, name, dims, rng):
         return 0.3 * x
     if tail == "token_embd.weight":
         return x
-    gain = {"attn_q.weight": 1.3, "attn_k.weight": 1.3, "ffn_gate_inp.weight": 2.0, "output.weight": 1.6}
+    gain = {"attn_q.weight": 1.3, "attn_k.weight": 1.3, "attn_q_b.weight": 1.3,
+            "ffn_gate_inp.weight": 2.0, "output.weight": 1.6}
     shared = tail.startswith(("ffn_gate_", "ffn_up_", "ffn_gate.", "ffn_up.")) and "inp" not in tail
     x = np.float32((fixture.expert_scale if shared else gain.get(tail, 1.0)) / np.sqrt(dims[-1])) * x
     if tail == "ffn_gate_inp.weight" and fixture.router_offset:
@@ -194,9 +234,22 @@ def metadata(writer, c, name, type_name):
         u32("expert_feed_forward_length", c["n_ff_exp"])
     else:
         u32("vocab_size", c["n_vocab"])
-        u32("rope.dimension_count", c["head_dim"])
+        u32("rope.dimension_count", c.get("rope", c["head_dim"]))
     if arch == "deepseek":
         writer.add("deepseek.rope.scaling.type", "str", "none")
+    if arch == "deepseek2":
+        u32("attention.q_lora_rank", c["q_rank"])  # 0 too: llama.cpp does without the key at 27 layers only
+        u32("attention.kv_lora_rank", c["kv_rank"])
+        u32("attention.key_length", c["kv_rank"] + c["rope"])
+        u32("attention.value_length", c["kv_rank"])
+        u32("attention.key_length_mla", c["nope"] + c["rope"])
+        u32("attention.value_length_mla", c["head_dim"])
+        if c["yarn"]:
+            writer.add("deepseek2.rope.scaling.type", "str", "yarn")
+            f32("rope.scaling.factor", c["yarn"])
+            u32("rope.scaling.original_context_length", c["original_context"])
+            f32("rope.scaling.yarn_log_multiplier", 0.1 * c["mscale_all_dim"])
+    if arch in ("deepseek", "deepseek2"):
         u32("leading_dense_block_count", c["n_dense"])
         u32("expert_feed_forward_length", c["n_ff_exp"])
         f32("expert_weights_scale", 1.0)
@@ -256,8 +309,12 @@ def make(fixture, out, vocabulary):
           f"difference {difference:.2e}", flush=True)
 
 
+def wanted():
+    return [f for f in FIXTURES if OPTIONS.only in (None, FOLDER.get(f.config["arch"], f.config["arch"]))]
+
+
 def search(count):
-    for fixture in FIXTURES:
+    for fixture in wanted():
         best = (-1.0, -1)
         for seed in range(count):
             tensors, prompt = build(fixture, seed)
@@ -271,12 +328,13 @@ def main():
     parser.add_argument("out", nargs="?")
     parser.add_argument("--search", type=int)
     parser.add_argument("--plain", action="store_true")
+    parser.add_argument("--only", metavar="FOLDER")
     OPTIONS = parser.parse_args()
     if OPTIONS.search:
         search(OPTIONS.search)
         return 0
     vocabulary, n_failed = bpe.train([TEXT], N_VOCAB), 0
-    for fixture in FIXTURES:
+    for fixture in wanted():
         try:
             make(fixture, OPTIONS.out, vocabulary)
         except Exception:       # each fixture stands for itself: say what failed and make the others

@@ -6,7 +6,9 @@ transformers.  Weights come by their GGUF names.
 
 Mixtral: arXiv:2401.04088.  DeepSeekMoE: arXiv:2401.06066 (section 3; equations 9 to 11: shared experts are always on,
 gates are the softmax over all routed experts, kept for the top k, not renormalised).  Qwen3: arXiv:2505.09388
-(RMSNorm on each head's query and key).  Phi-3.5-MoE: SparseMixer-v2, arXiv:2409.12136 (GRIN), at inference.
+(RMSNorm on each head's query and key).  DeepSeek-V2: arXiv:2405.04434 (section 2.1; keys and values of every head are
+made from the latent vector, as in the paper before it absorbs matrices); YaRN: arXiv:2309.00071.  Phi-3.5-MoE: SparseMixer-v2,
+arXiv:2409.12136 (GRIN), at inference.
 """
 import numpy as np
 
@@ -42,7 +44,26 @@ def rotate(x, positions, frequency, scale):
     return np.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
 
 
+def neighbours_apart(x):
+    """Rotated pairs (2i, 2i + 1) as rotate() takes them."""
+    return np.concatenate([x[..., 0::2], x[..., 1::2]], axis=-1)
+
+
+def yarn_frequency(c):
+    """YaRN's ramp between kept and stretched frequencies, its ends rounded outwards, betas 32 and 1."""
+    n, base = c["rope"], c["rope_base"]
+    frequency = base ** (-2 * np.arange(n // 2) / n)
+    if not c["yarn"]:
+        return frequency
+    low, high = (n * np.log(c["original_context"] / (turns * 2 * np.pi)) / (2 * np.log(base)) for turns in (32, 1))
+    low, high = max(np.floor(low), 0), min(np.ceil(high), n - 1)
+    slowness = np.clip((np.arange(n // 2) - low) / max(high - low, 0.001), 0, 1)
+    return frequency * (1 - slowness) + frequency / c["yarn"] * slowness
+
+
 def rope_frequency(c, w, tokens):
+    if c["arch"] == "deepseek2":
+        return yarn_frequency(c), 1.0      # mscale and mscale_all_dim are the same: cos and sin as they are
     frequency = c["rope_base"] ** (-2 * np.arange(c["head_dim"] // 2) / c["head_dim"])
     if c["arch"] != "phimoe":
         return frequency, 1.0
@@ -82,7 +103,7 @@ def route(c, logits):
     k = c["n_expert_used"]
     order = np.argsort(-logits, kind="stable")
     weights = softmax(logits)[order[:k]]
-    if c["arch"] != "deepseek":
+    if c["arch"] not in ("deepseek", "deepseek2"):
         weights = weights / weights.sum()
     margin = float(logits[order[k - 1]] - logits[order[k]]) if k < len(logits) else np.inf
     return order[:k].tolist(), weights.tolist(), margin
@@ -109,6 +130,40 @@ def feed_forward(c, layer, x):
     return out, margin
 
 
+def attend(q, k, v, scale, window):
+    """q, k [T][heads][key width], v [T][heads][value width] -> [T][heads * value width]"""
+    t = np.arange(len(q), dtype=np.float64)
+    distance = t[:, None] - t[None, :]
+    seen = distance >= 0
+    if window:
+        seen &= distance < window
+    p = softmax(np.where(seen[None], np.einsum("qhd,khd->hqk", q, k) * scale, -np.inf))
+    return np.einsum("hqk,khd->qhd", p, v).reshape(len(q), -1)
+
+
+def latent_attention(c, layer, x, frequency):
+    t, heads, rank, nope = len(x), c["n_head"], c["kv_rank"], c["nope"]
+    if c["q_rank"]:
+        low = normalise(x @ layer["attn_q_a.weight"].T, layer["attn_q_a_norm.weight"], None, c["eps"])
+        q = low @ layer["attn_q_b.weight"].T
+    else:
+        q = x @ layer["attn_q.weight"].T
+    q = q.reshape(t, heads, nope + c["rope"])
+    kv = x @ layer["attn_kv_a_mqa.weight"].T
+    latent = normalise(kv[:, :rank], layer["attn_kv_a_norm.weight"], None, c["eps"])
+    k = np.einsum("tr,hrn->thn", latent, layer["attn_k_b.weight"])
+    v = np.einsum("tr,hvr->thv", latent, layer["attn_v_b.weight"])
+    positions = np.arange(t, dtype=np.float64)
+    q_rotated = rotate(neighbours_apart(q[..., nope:]), positions, frequency, 1.0)
+    k_rotated = rotate(neighbours_apart(kv[:, None, rank:]), positions, frequency, 1.0)
+    q = np.concatenate([q[..., :nope], q_rotated], axis=-1)
+    k = np.concatenate([k, np.repeat(k_rotated, heads, axis=1)], axis=-1)
+    scale = 1 / np.sqrt(nope + c["rope"])
+    if c["yarn"]:
+        scale *= (0.1 * c["mscale_all_dim"] * np.log(c["yarn"]) + 1) ** 2
+    return attend(q, k, v, scale, None) @ layer["attn_output.weight"].T
+
+
 def attention(c, layer, x, frequency, scale):
     t, d, heads, heads_kv = len(x), c["head_dim"], c["n_head"], c["n_head_kv"]
     wq, wk = layer["attn_q.weight"], layer["attn_k.weight"]
@@ -124,13 +179,7 @@ def attention(c, layer, x, frequency, scale):
     positions = np.arange(t, dtype=np.float64)
     q, k = rotate(q, positions, frequency, scale), rotate(k, positions, frequency, scale)
     k, v = np.repeat(k, heads // heads_kv, axis=1), np.repeat(v, heads // heads_kv, axis=1)
-    scores = np.einsum("qhd,khd->hqk", q, k) / np.sqrt(d)
-    distance = positions[:, None] - positions[None, :]
-    seen = distance >= 0
-    if c.get("window"):
-        seen &= distance < c["window"]
-    p = softmax(np.where(seen[None], scores, -np.inf))
-    out = np.einsum("hqk,khd->qhd", p, v).reshape(t, heads * d)
+    out = attend(q, k, v, 1 / np.sqrt(d), c.get("window"))
     return out @ layer["attn_output.weight"].T + layer.get("attn_output.bias", 0)
 
 
@@ -142,8 +191,11 @@ def forward(c, values, prompt):
     for i in range(c["n_layer"]):
         head = f"blk.{i}."
         layer = {name[len(head):]: value for name, value in w.items() if name.startswith(head)}
-        x = x + attention(c, layer, normalise(x, layer["attn_norm.weight"], layer.get("attn_norm.bias"), c["eps"]),
-                          frequency, scale)
+        normed = normalise(x, layer["attn_norm.weight"], layer.get("attn_norm.bias"), c["eps"])
+        if c["arch"] == "deepseek2":
+            x = x + latent_attention(c, layer, normed, frequency)
+        else:
+            x = x + attention(c, layer, normed, frequency, scale)
         y, m = feed_forward(c, layer, normalise(x, layer["ffn_norm.weight"], layer.get("ffn_norm.bias"), c["eps"]))
         x, margin = x + y, min(margin, m)
     hidden = normalise(x, w["output_norm.weight"], w.get("output_norm.bias"), c["eps"])

@@ -1,6 +1,8 @@
 """transformers' own classes, float32, eager, on the CPU, filled from tensors with GGUF names."""
+import math
 import re
 
+import numpy as np
 import torch
 
 from plain_forward import publisher_order
@@ -41,7 +43,30 @@ def _phimoe(c):
                          "original_max_position_embeddings": c["original_context"]}))
 
 
-BUILDERS = {"llama": _mixtral, "qwen3moe": _qwen3moe, "phimoe": _phimoe}
+def _deepseek2(c):
+    from transformers import DeepseekV2Config, DeepseekV2ForCausalLM
+    rope = {"rope_type": "default", "rope_theta": c["rope_base"]}
+    if c["yarn"]:
+        rope.update({"rope_type": "yarn", "factor": float(c["yarn"]), "beta_fast": 32.0, "beta_slow": 1.0,
+                     "original_max_position_embeddings": c["original_context"],
+                     "mscale": c["mscale_all_dim"], "mscale_all_dim": c["mscale_all_dim"]})
+    common = {**_common(c), "num_key_value_heads": c["n_head"]}
+    model = DeepseekV2ForCausalLM(DeepseekV2Config(
+        **common, intermediate_size=c["n_ff"], moe_intermediate_size=c["n_ff_exp"], n_routed_experts=c["n_expert"],
+        n_shared_experts=c["n_shared"], first_k_dense_replace=c["n_dense"], kv_lora_rank=c["kv_rank"],
+        q_lora_rank=c["q_rank"] or None, qk_nope_head_dim=c["nope"], qk_rope_head_dim=c["rope"],
+        v_head_dim=c["head_dim"], topk_method="greedy", norm_topk_prob=False, routed_scaling_factor=1.0,
+        attention_bias=False, mlp_bias=False, rope_parameters=rope))
+    if c["yarn"]:
+        # The publisher's modeling_deepseek.py multiplies the scores' scale by the square of YaRN's mscale_all_dim term;
+        # transformers' class for V2 (seen: commit 0233e509) leaves it out.
+        mscale = 0.1 * c["mscale_all_dim"] * math.log(c["yarn"]) + 1
+        for layer in model.model.layers:
+            layer.self_attn.scaling = (c["nope"] + c["rope"]) ** -0.5 * mscale * mscale
+    return model
+
+
+BUILDERS = {"llama": _mixtral, "qwen3moe": _qwen3moe, "phimoe": _phimoe, "deepseek2": _deepseek2}
 
 # transformers' name within a layer -> the GGUF's
 IN_LAYER = {
@@ -49,6 +74,11 @@ IN_LAYER = {
     "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v",
     "self_attn.o_proj": "attn_output", "self_attn.q_norm": "attn_q_norm", "self_attn.k_norm": "attn_k_norm",
     "gate": "ffn_gate_inp", "router": "ffn_gate_inp",
+    "self_attn.q_a_proj": "attn_q_a", "self_attn.q_a_layernorm": "attn_q_a_norm", "self_attn.q_b_proj": "attn_q_b",
+    "self_attn.kv_a_proj_with_mqa": "attn_kv_a_mqa", "self_attn.kv_a_layernorm": "attn_kv_a_norm",
+    "gate_proj": "ffn_gate", "up_proj": "ffn_up", "down_proj": "ffn_down",
+    "shared_experts.gate_proj": "ffn_gate_shexp", "shared_experts.up_proj": "ffn_up_shexp",
+    "shared_experts.down_proj": "ffn_down_shexp",
 }
 GLOBAL = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
 
@@ -60,8 +90,10 @@ def _value(c, values, name):
         stem, part = name.rsplit(".", 1)
         return values[f"{GLOBAL[stem]}.{part}"]
     head, rest = f"blk.{found[1]}.", re.sub(r"^(mlp|block_sparse_moe)\.", "", found[2])
+    if rest == "self_attn.kv_b_proj.weight":       # of each head the rows of its key, then those of its value
+        k, v = values[head + "attn_k_b.weight"], values[head + "attn_v_b.weight"]
+        return np.concatenate([k.swapaxes(1, 2), v], axis=1).reshape(-1, c["kv_rank"])
     if rest == "experts.gate_up_proj":
-        import numpy as np
         return np.concatenate([values[head + "ffn_gate_exps.weight"], values[head + "ffn_up_exps.weight"]], axis=1)
     if rest == "experts.down_proj":
         return values[head + "ffn_down_exps.weight"]
