@@ -132,6 +132,19 @@ static ssw_status add_clock(ssw_evidence *evidence, const json_t *object, ssw_er
     return status;
 }
 
+static ssw_status add_audit(ssw_evidence *evidence, const json_t *object, ssw_error *err)
+{
+    void *items = evidence->audits;
+    ssw_status status = grow(&items, evidence->n_audits, sizeof *evidence->audits, SSW_EVIDENCE_AUDITS_MAX,
+                             "self-audits", err);
+    evidence->audits = items;
+    if (!status)
+        status = ssw_self_audit_from_json(object, &evidence->audits[evidence->n_audits], err);
+    if (!status)
+        evidence->n_audits++;
+    return status;
+}
+
 static ssw_status read_sample_line(ssw_evidence *evidence, const json_t *object, ssw_error *err)
 {
     const char *kind = json_string_value(json_object_get(object, "kind"));
@@ -147,6 +160,8 @@ static ssw_status read_sample_line(ssw_evidence *evidence, const json_t *object,
         return add_to_life(evidence, object, SSW_JSON_FIELDS(stop_fields), err);
     if (strcmp(kind, "clock") == 0)
         return add_clock(evidence, object, err);
+    if (strcmp(kind, "self_audit") == 0)
+        return add_audit(evidence, object, err);
     if (strcmp(kind, "run_end") == 0) {
         const ssw_json_field reason[] = {{"reason", SSW_JSON_TEXT_NEEDED, 0}};
         return ssw_json_get_fields(&evidence->arena, object, &evidence->end_reason, SSW_JSON_FIELDS(reason),
@@ -273,6 +288,7 @@ void ssw_evidence_close(ssw_evidence *evidence)
     free(evidence->samples);
     free(evidence->servers);
     free(evidence->clocks);
+    free(evidence->audits);
     free(evidence->readings);
     free(evidence->token_counts);
     free(evidence);

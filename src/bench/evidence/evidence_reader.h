@@ -10,10 +10,12 @@
 #include "bench/evidence/manifest.h"
 #include "bench/evidence/reading.h"
 #include "bench/evidence/sample.h"
+#include "bench/evidence/self_audit.h"
 #include "bench/evidence/server_buffer.h"
 
 enum {
     SSW_EVIDENCE_SAMPLES_MAX = 1 << 20,
+    SSW_EVIDENCE_AUDITS_MAX = 10000,
     SSW_EVIDENCE_READINGS_MAX = 1 << 26,
     SSW_EVIDENCE_LINE_BYTES_MAX = 64 << 20,
     SSW_EVIDENCE_PATH_MAX = 4096
@@ -61,6 +63,8 @@ typedef struct ssw_evidence {
     ssw_reading *readings;
     size_t n_token_counts; /* 0 when tokens.jsonl is not there (yet) */
     ssw_token_count *token_counts;
+    size_t n_audits; /* one for each session */
+    ssw_self_audit *audits;
     const char
         *end_reason; /* of the last run_end: "complete", "interrupted", "failed"; NULL when there is none */
     int torn_lines;  /* 0 to 3: files whose last line was incomplete */

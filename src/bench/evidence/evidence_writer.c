@@ -135,6 +135,11 @@ ssw_status ssw_evidence_write_stop(ssw_evidence_writer *writer, const ssw_writer
     return append(writer, "server_stop", line, err);
 }
 
+ssw_status ssw_evidence_write_audit(ssw_evidence_writer *writer, const ssw_self_audit *audit, ssw_error *err)
+{
+    return append(writer, "self_audit", ssw_self_audit_to_json(audit), err);
+}
+
 ssw_status ssw_evidence_write_sample(ssw_evidence_writer *writer, const ssw_sample *sample, ssw_error *err)
 {
     return append(writer, "sample", ssw_sample_to_json(sample), err);

@@ -11,6 +11,7 @@
 #include "bench/evidence/jsonl_writer.h"
 #include "bench/evidence/manifest.h"
 #include "bench/evidence/sample.h"
+#include "bench/evidence/self_audit.h"
 #include "bench/evidence/server_buffer.h"
 
 typedef struct ssw_evidence_writer {
@@ -47,6 +48,7 @@ ssw_status ssw_evidence_write_ready(ssw_evidence_writer *writer, const ssw_write
                                     const ssw_writer_ready *ready, ssw_error *err);
 ssw_status ssw_evidence_write_stop(ssw_evidence_writer *writer, const ssw_writer_server *server,
                                    const ssw_writer_stop *stop, ssw_error *err);
+ssw_status ssw_evidence_write_audit(ssw_evidence_writer *writer, const ssw_self_audit *audit, ssw_error *err);
 ssw_status ssw_evidence_write_sample(ssw_evidence_writer *writer, const ssw_sample *sample, ssw_error *err);
 ssw_status ssw_evidence_write_end(ssw_evidence_writer *writer, const char *reason, int n_samples,
                                   ssw_error *err);

@@ -123,6 +123,8 @@ static ssw_status fill(ssw_analysis *analysis, ssw_error *err)
     if (!status)
         status = ssw_analysis_compare(analysis, err);
     if (!status)
+        status = ssw_analysis_audit(analysis, err);
+    if (!status)
         ssw_analysis_prove_offload(analysis);
     return status;
 }

@@ -42,6 +42,18 @@ typedef struct ssw_memory_comparison {
     ssw_summary saved; /* bytes of arm 0 less this arm's, over blocks */
 } ssw_memory_comparison;
 
+/* Did the treatment move what it says? Rule 5 of docs/METHOD.md. */
+typedef enum ssw_offload_proof {
+    SSW_OFFLOAD_NOT_CLAIMED,  /* the arguments say nothing of experts, or their size is not known */
+    SSW_OFFLOAD_NO_GPU,       /* there was nothing to move from, and no VRAM to measure */
+    SSW_OFFLOAD_NOT_MEASURED, /* a GPU, but no VRAM reading */
+    SSW_OFFLOAD_AGREES,
+    SSW_OFFLOAD_DISAGREES,  /* VRAM did not fall by what was claimed */
+    SSW_OFFLOAD_NOT_IN_HOST /* it did, but host memory never held it */
+} ssw_offload_proof;
+
+#define SSW_OFFLOAD_TOLERANCE 0.10 /* of the claimed bytes */
+
 typedef struct ssw_arm_results {
     ssw_summary metrics[SSW_METRIC_COUNT];       /* over all prompts and runs */
     ssw_summary metrics_clean[SSW_METRIC_COUNT]; /* without flagged samples */
@@ -49,6 +61,9 @@ typedef struct ssw_arm_results {
     ssw_summary load_ms; /* over server starts */
     ssw_memory_groups memory;
     ssw_memory_comparison memory_comparisons[SSW_MEMORY_COUNT][SSW_MEMORY_PHASES];
+    double claimed_bytes; /* of expert tensors, in host memory by its arguments and not by the first arm's;
+                             NAN */
+    ssw_offload_proof proof;
     bool same_as_first; /* same arguments and environment: an A/A comparison */
     int n_measured, n_failed, n_flagged, n_token_disagreements;
     int n_crashed; /* servers that crashed or hung */
@@ -70,16 +85,11 @@ typedef struct ssw_outlier {
     double value, expected; /* expected: the median of its arm and prompt */
 } ssw_outlier;
 
-/* Did the treatment move what it says? Rule 5 of docs/METHOD.md. */
-typedef enum ssw_offload_proof {
-    SSW_OFFLOAD_NOT_CLAIMED,  /* no arm adds --cpu-moe, or the experts' size is not known */
-    SSW_OFFLOAD_NO_GPU,       /* there was nothing to move from, and no VRAM to measure */
-    SSW_OFFLOAD_NOT_MEASURED, /* a GPU, but no VRAM reading */
-    SSW_OFFLOAD_AGREES,
-    SSW_OFFLOAD_DISAGREES
-} ssw_offload_proof;
-
-#define SSW_OFFLOAD_TOLERANCE 0.10 /* of the expert tensors' bytes */
+typedef struct ssw_audit_results { /* over all sessions' self-audits; absolute errors */
+    int n_requests, n_misread;     /* misread: not the tokens that were sent */
+    ssw_summary ttft_ms, itl_ms;   /* over requests */
+    ssw_summary frame_ms;          /* over frames */
+} ssw_audit_results;
 
 typedef struct ssw_analysis {
     ssw_evidence *evidence;
@@ -97,8 +107,9 @@ typedef struct ssw_analysis {
     size_t n_outliers;
     ssw_outlier outliers[SSW_ANALYSIS_OUTLIERS_MAX];
     int n_expected, n_measured;
-    ssw_offload_proof proof;
-    size_t proof_arm;        /* the first arm that adds --cpu-moe; 0 when none */
+    ssw_offload_proof proof; /* of proof_arm */
+    size_t proof_arm; /* the first arm whose claim is refuted, else the first that claims; 0 when none */
+    ssw_audit_results audit;
     const char *vram_source; /* as the readings name it; NULL when there are none */
     ssw_arena arena;
 } ssw_analysis;
@@ -135,7 +146,12 @@ bool ssw_analysis_is_headline(ssw_metric metric);
 /* The parts, in the order in which open calls them. */
 ssw_status ssw_analysis_compare(ssw_analysis *analysis, ssw_error *err);
 ssw_status ssw_analysis_measure_memory(ssw_analysis *analysis, ssw_error *err);
+ssw_status ssw_analysis_audit(ssw_analysis *analysis, ssw_error *err);
 ssw_status ssw_analysis_check_validity(ssw_analysis *analysis, ssw_error *err);
 void ssw_analysis_prove_offload(ssw_analysis *analysis);
+
+/* How far VRAM saved may be from the claim, in bytes. */
+double ssw_analysis_offload_tolerance(double claimed);
+bool ssw_analysis_offload_is_refuted(ssw_offload_proof proof);
 
 #endif

@@ -1,5 +1,4 @@
-/* What speaks against the figures: flags, failures, token counts that disagree, outliers, and the proof that
- * the treatment moved something. */
+/* What speaks against the figures: flags, failures, token counts that disagree, outliers. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,15 +47,6 @@ static bool same_words(const char **a, size_t n_a, const char **b, size_t n_b)
     return same;
 }
 
-static bool has_word(const ssw_plan_arm *arm, const char *word)
-{
-    for (size_t i = 0; i < arm->n_args; i++) {
-        if (strcmp(arm->args[i], word) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* The same executable, or the same URL. */
 static bool same_server(const ssw_manifest *manifest, size_t arm)
 {
@@ -76,8 +66,6 @@ static void describe_arms(ssw_analysis *analysis)
         analysis->arms[i].same_as_first = same_words(arm->args, arm->n_args, first->args, first->n_args) &&
                                           same_words(arm->env, arm->n_env, first->env, first->n_env) &&
                                           same_server(manifest, i);
-        if (!analysis->proof_arm && has_word(arm, "--cpu-moe") && !has_word(first, "--cpu-moe"))
-            analysis->proof_arm = i;
     }
     for (size_t i = 0; i < analysis->evidence->n_servers; i++) {
         const ssw_server_life *life = &analysis->evidence->servers[i];
@@ -149,35 +137,6 @@ ssw_status ssw_analysis_check_validity(ssw_analysis *analysis, ssw_error *err)
     for (size_t arm = 0; arm < analysis->n_arms; arm++)
         count_arm(analysis, arm);
     return find_outliers(analysis, err);
-}
-
-void ssw_analysis_prove_offload(ssw_analysis *analysis)
-{
-    const ssw_manifest *manifest = &analysis->evidence->manifest;
-    int64_t expert_bytes = manifest->model.expert_bytes;
-    const ssw_summary *saved =
-        &analysis->arms[analysis->proof_arm].memory_comparisons[SSW_MEMORY_VRAM][SSW_PHASE_LOADED].saved;
-    if (!analysis->proof_arm || expert_bytes <= 0)
-        analysis->proof = SSW_OFFLOAD_NOT_CLAIMED;
-    else if (manifest->machine.n_gpus == 0)
-        analysis->proof = SSW_OFFLOAD_NO_GPU;
-    else if (saved->n == 0)
-        analysis->proof = SSW_OFFLOAD_NOT_MEASURED;
-    else if (fabs(saved->mean - (double)expert_bytes) <= SSW_OFFLOAD_TOLERANCE * (double)expert_bytes)
-        analysis->proof = SSW_OFFLOAD_AGREES;
-    else
-        analysis->proof = SSW_OFFLOAD_DISAGREES;
-}
-
-bool ssw_analysis_says_nothing_moved(const ssw_analysis *analysis, const ssw_summary *saved)
-{
-    double experts = (double)analysis->evidence->manifest.model.expert_bytes;
-    if (saved->n == 0)
-        return false;
-    if (fabs(saved->mean) <= SSW_OFFLOAD_TOLERANCE * experts)
-        return true;
-    return saved->ci_low <= 0 && saved->ci_high >= 0 && saved->ci_high < experts / 2 &&
-           saved->ci_low > -experts / 2;
 }
 
 bool ssw_analysis_has_bursts(const ssw_analysis *analysis, size_t arm)

@@ -87,7 +87,7 @@ ssw_report_worth ssw_compose_worth(const ssw_analysis *analysis)
         if (arm > 0 && analysis->arms[arm].comparisons[SSW_METRIC_TTFT].verdict != SSW_VERDICT_TOO_FEW)
             too_few = false;
     }
-    if (analysis->n_measured < analysis->n_expected || analysis->proof == SSW_OFFLOAD_DISAGREES)
+    if (analysis->n_measured < analysis->n_expected || ssw_analysis_offload_is_refuted(analysis->proof))
         return SSW_REPORT_INVALID;
     return too_few ? SSW_REPORT_INCONCLUSIVE : SSW_REPORT_MEASURED;
 }
@@ -148,6 +148,7 @@ void ssw_compose_page(ssw_composer *composer)
     ssw_compose_prompts(composer);
     ssw_compose_memory(composer);
     ssw_compose_validity(composer);
+    ssw_compose_servers(composer);
     ssw_compose_missing(composer);
     ssw_compose_replies(composer);
     ssw_compose_method(composer);
@@ -162,6 +163,7 @@ void ssw_compose_section(ssw_composer *composer)
     ssw_compose_prompts(composer);
     ssw_compose_memory(composer);
     ssw_compose_validity(composer);
+    ssw_compose_servers(composer);
     ssw_compose_missing(composer);
     ssw_compose_hashes(composer);
 }

@@ -28,11 +28,13 @@ ssw_report_worth ssw_compose_worth(const ssw_analysis *analysis);
 
 /* The sections, in their order. */
 void ssw_compose_verdict(ssw_composer *composer);
+void ssw_compose_offload(ssw_composer *composer); /* cells of the verdict */
 void ssw_compose_tiles(ssw_composer *composer);
 void ssw_compose_overall(ssw_composer *composer);
 void ssw_compose_prompts(ssw_composer *composer);
 void ssw_compose_memory(ssw_composer *composer);
 void ssw_compose_validity(ssw_composer *composer);
+void ssw_compose_servers(ssw_composer *composer);
 void ssw_compose_missing(ssw_composer *composer);
 void ssw_compose_replies(ssw_composer *composer);
 void ssw_compose_method(ssw_composer *composer);

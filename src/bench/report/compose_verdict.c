@@ -159,77 +159,6 @@ static void write_limits(ssw_composer *composer, size_t arm)
     }
 }
 
-static void write_bytes(ssw_composer *composer, double bytes, const char *key, const char *formula, size_t n)
-{
-    ssw_number_text text;
-    ssw_figure figure = ssw_compose_plain(bytes, "bytes", formula, n);
-    ssw_page_write_figure(composer->page, SSW_PAGE_PLAIN,
-                          ssw_figures_put(composer->figures, &figure, "%s", key),
-                          ssw_number_format_mib(text, bytes));
-    write(composer, " MiB");
-}
-
-/* No GPU: whether host memory agrees that nothing moved is looked up, not assumed. */
-static void write_no_gpu(ssw_composer *composer)
-{
-    const ssw_analysis *analysis = composer->analysis;
-    double experts = (double)analysis->evidence->manifest.model.expert_bytes;
-    ssw_memory memory = ssw_analysis_headline_memory(analysis);
-    ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
-    ssw_page_write(composer->page, SSW_PAGE_STRONG, "No GPU took part");
-    write(composer, ", so ");
-    ssw_page_write(composer->page, SSW_PAGE_CODE, "--cpu-moe");
-    write(composer, " had nowhere to move the experts from, and VRAM was not measured. ");
-    if (memory == SSW_MEMORY_COUNT) {
-        write(composer, "Host memory was not measured either.");
-        return;
-    }
-    const ssw_summary *saved =
-        &analysis->arms[analysis->proof_arm].memory_comparisons[memory][SSW_PHASE_LOADED].saved;
-    bool agrees = ssw_analysis_says_nothing_moved(analysis, saved);
-    ssw_number_text text;
-    write(composer, agrees ? "Host memory agrees: after load it differs by "
-                           : "Yet after load the arms' host memory differs by ");
-    write_bytes(composer, saved->mean, "offload.host_difference",
-                "mean over blocks of host memory of the first arm − of the other, after load", saved->n);
-    if (saved->n > 1)
-        ssw_page_print(composer->page, SSW_PAGE_PLAIN, " %s",
-                       ssw_number_format_interval(text, saved->ci_low / 1048576, saved->ci_high / 1048576));
-    write(composer, "; the expert tensors are ");
-    write_bytes(composer, experts, "model.expert_bytes", "sum over the GGUF's expert tensors", 1);
-    write(composer, agrees ? ". Differences below are noise, or the flag's own cost, not offload."
-                           : ". This run does not explain it.");
-}
-
-static void write_proof(ssw_composer *composer)
-{
-    const ssw_analysis *analysis = composer->analysis;
-    if (analysis->proof == SSW_OFFLOAD_NO_GPU) {
-        write_no_gpu(composer);
-        return;
-    }
-    if (analysis->proof == SSW_OFFLOAD_NOT_MEASURED) {
-        ssw_page_cell_text(composer->page, SSW_PAGE_PLAIN,
-                           "VRAM could not be read, so nothing here proves that the experts moved.");
-        return;
-    }
-    if (analysis->proof == SSW_OFFLOAD_NOT_CLAIMED)
-        return;
-    const ssw_summary *saved =
-        &analysis->arms[analysis->proof_arm].memory_comparisons[SSW_MEMORY_VRAM][SSW_PHASE_LOADED].saved;
-    ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
-    write(composer, analysis->proof == SSW_OFFLOAD_AGREES
-                        ? "Proof that the experts moved: VRAM fell by "
-                        : "Invalid: the experts did not move as the flag says. VRAM fell by ");
-    write_bytes(composer, saved->mean, "offload.vram_saved",
-                "mean over blocks of VRAM of the first arm − of the other, after load", saved->n);
-    write(composer, ", the GGUF's expert tensors are ");
-    write_bytes(composer, (double)analysis->evidence->manifest.model.expert_bytes, "model.expert_bytes",
-                "sum over the GGUF's expert tensors", 1);
-    ssw_page_print(composer->page, SSW_PAGE_PLAIN, " (must agree within %.0f %%).",
-                   SSW_OFFLOAD_TOLERANCE * 100);
-}
-
 static void write_failures(ssw_composer *composer)
 {
     const ssw_analysis *analysis = composer->analysis;
@@ -267,18 +196,19 @@ void ssw_compose_verdict(ssw_composer *composer)
 {
     const ssw_analysis *analysis = composer->analysis;
     ssw_report_worth worth = ssw_compose_worth(analysis);
+    bool refuted = ssw_analysis_offload_is_refuted(analysis->proof);
     ssw_page_block *block = ssw_page_add(composer->page, SSW_PAGE_VERDICT);
     if (worth == SSW_REPORT_INVALID || worth == SSW_REPORT_SERVER_FAILED)
         block->tone = SSW_PAGE_BAD;
     write_failures(composer);
-    if (analysis->proof == SSW_OFFLOAD_DISAGREES)
-        write_proof(composer);
+    if (refuted)
+        ssw_compose_offload(composer);
     if (analysis->n_arms == 1)
         write_single(composer);
     for (size_t arm = 1; arm < analysis->n_arms; arm++)
         write_arm_sentence(composer, arm);
-    if (analysis->proof != SSW_OFFLOAD_DISAGREES)
-        write_proof(composer);
+    if (!refuted)
+        ssw_compose_offload(composer);
     for (size_t arm = 1; arm < analysis->n_arms; arm++)
         write_limits(composer, arm);
 }

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "bench/run/runner_internal.h"
+#include "bench/run/self_audit_run.h"
 
 enum { WARMUP_TOKENS_MAX = 32, SAMPLE_ARENA_BYTES_MAX = 1 << 30 };
 
@@ -326,7 +327,15 @@ ssw_status ssw_run_schedule(const ssw_run_options *options, ssw_run_result *resu
         runner.n_samples = (int)options->before->n_samples;
     for (size_t i = 0; i < plan->n_arms; i++)
         arm_names[i] = plan->arms[i].name;
-    ssw_status status = open_files(&runner, arm_names, err);
+    ssw_self_audit audit;
+    ssw_status status = ssw_self_audit_run(options->cancel_fd, &audit, err); /* forks: before any thread */
+    if (status == SSW_ERR_CANCELLED)
+        result->outcome = SSW_RUN_INTERRUPTED;
+    ssw_status opened = open_files(&runner, arm_names, status ? NULL : err);
+    if (!status)
+        status = opened;
+    if (!status)
+        status = ssw_evidence_write_audit(&runner.writer, &audit, err);
     if (!status)
         status = run_starts(&runner, err);
     return close_files(&runner, status, err);

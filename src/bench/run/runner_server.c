@@ -179,7 +179,9 @@ static ssw_status load_model(ssw_runner *runner, int64_t *ready_ns, ssw_error *e
     *ready_ns = ssw_clock_now_ns();
     ssw_arena_deinit(&arena);
     free(body);
-    return status ? ssw_error_prefix(err, "arm %s: loading the model", ssw_runner_arm(runner)->name) : SSW_OK;
+    if (status)
+        ssw_error_prefix(err, "arm %s: loading the model", ssw_runner_arm(runner)->name);
+    return status;
 }
 
 static ssw_status note_idle_level(ssw_runner *runner, ssw_error *err)

@@ -5,6 +5,8 @@ Written from the format's description alone, not with the program's own writer, 
 numbers come from a fixed seed. Cases:
   gpu         a GPU; --cpu-moe frees the experts' bytes and decodes 3 times slower
   gpu-stuck   the same, but VRAM does not fall: an invalid run
+  gpu-nowhere the same, VRAM falls, but host memory never holds what left the GPU
+  gpu-layers  half the experts move, by --n-cpu-moe, in an arm of a server of another kind
   cpu         no GPU, no NVML; nothing moves and nothing differs but noise
   hostile     names, prompts, replies and errors that try to be markup, and one flagged sample
   crash       a server that crashed, with requests missing
@@ -28,13 +30,17 @@ class Run:
     def __init__(self, folder, case):
         self.folder, self.case = folder, case
         self.random = random.Random("seesaw " + case)
-        self.gpu = case in ("gpu", "gpu-stuck", "three")
+        self.gpu = case in ("gpu", "gpu-stuck", "gpu-nowhere", "gpu-layers", "three")
         self.hostile = case == "hostile"
         self.expert_bytes = 9000 * MIB if self.gpu else 8 * MIB
         self.now = 5_000_000_000_000
         self.samples, self.tokens, self.telemetry = [], [], []
         self.runs = 3
         self.arms = [("baseline", []), ("offload", ["--cpu-moe"])]
+        self.moved_bytes = self.expert_bytes
+        if case == "gpu-layers":
+            self.moved_bytes //= 2
+            self.arms[1] = ("offload", ["--n-cpu-moe", "12"])
         if case == "three":
             self.arms.append(("again", []))
         texts = ["Write a haiku about AI", "Explain quantum computing in simple terms", "Third", "Fourth prompt, longest"]
@@ -54,10 +60,25 @@ class Run:
         return [(block, position, order[position] if block % 2 == 0 else order[-1 - position])
                 for block in range(self.runs) for position in range(len(self.arms))]
 
+    def moves(self, arm):
+        return any(word.endswith("cpu-moe") for word in self.arms[arm][1])
+
+    def audit(self):
+        """A self-audit whose errors are known: every frame is seen 0.1 ms late, but the first of the last reply 0.3 ms."""
+        requests = []
+        for i in range(5):
+            self.now += 200 * MS
+            received = self.now
+            sent = [received + 20 * MS + k * 5 * MS for k in range(24)]
+            seen = [t + (300_000 if i == 4 and k == 0 else 100_000) for k, t in enumerate(sent)]
+            requests.append({"send_ns": received - 50_000, "received_ns": received, "tokens_told": 24, "n_frames": 24,
+                             "sent_ns": sent, "seen_ns": seen})
+        self.line("self_audit", ttft_ns=20 * MS, gap_ns=5 * MS, requests=requests)
+
     def read_memory(self, arm, block, position, phase, at, count):
-        offloaded = "--cpu-moe" in self.arms[arm][1]
-        vram = 12666 * MIB - (self.expert_bytes if offloaded and self.case != "gpu-stuck" else 0)
-        host = (40 * MIB if not self.gpu else 900 * MIB) + (self.expert_bytes if offloaded and self.gpu else 0)
+        offloaded = self.moves(arm)
+        vram = 12666 * MIB - (self.moved_bytes if offloaded and self.case != "gpu-stuck" else 0)
+        host = (40 * MIB if not self.gpu else 900 * MIB) + (self.moved_bytes if offloaded and self.gpu and self.case != "gpu-nowhere" else 0)
         grown = {"loading": 0.5, "loaded": 1, "prefill": 1.1, "decode": 1.2, "warmup": 1.05}.get(phase, 1)
         for i in range(count):
             here = 0 if phase in ("idle", "stopped") else 1
@@ -75,8 +96,8 @@ class Run:
                 "gpu_clock_mem_mhz": None, "gpu_power_mw": None, "gpu_throttle": None, "smaps_cost_ns": 1000, **gpu})
 
     def request(self, arm, block, position, prompt, run, warmup=False, error=None):
-        name, args = self.arms[arm]
-        slow = 3.0 if "--cpu-moe" in args and self.gpu else 1.0
+        name = self.arms[arm][0]
+        slow = 3.0 if self.moves(arm) and self.gpu else 1.0
         start = self.now = self.now + 2 * MS
         send = start + 40_000 + self.random.randrange(1000)
         ttft = int(20 * MS * slow * (1 + prompt * 0.2) * math.exp(self.random.gauss(0, 0.03)))
@@ -116,7 +137,8 @@ class Run:
         self.now = ready
         self.read_memory(arm, block, position, "loading", spawn, 5)
         self.line("server_ready", arm=name, block=block, position=position, pid=1000 + block, spawn_ns=spawn, ready_ns=ready,
-                  served_model="synthetic")
+                  served_model="synthetic", **({"buffers": [{"device": "CUDA0", "use": "model", "bytes": 100 * MIB}]}
+                                               if self.case == "gpu-layers" else {}))
         self.read_memory(arm, block, position, "loaded", ready, 9)
         self.request(arm, block, position, 0, 1, warmup=True)
         runs = range(1, self.runs + 1) if self.case == "sequential" else [block + 1]
@@ -136,6 +158,9 @@ class Run:
         treatments = {"baseline": "(first arm)", "offload": "adds: --cpu-moe", "again": "nothing"}
         gpus = [{"index": 0, "name": "Synthetic GPU", "uuid": "GPU-0", "memory_bytes": 80 << 30, "driver": "1.0",
                  "power_limit_mw": None, "clock_sm_max_mhz": None, "clock_mem_max_mhz": None}] if self.gpu else []
+        known = {"adapter": "llama-server", "ask_path": "/v1/chat/completions", "prompt_cache": "off", "own_times": "timings"}
+        own = [{**known, "offload_bytes": self.moved_bytes if self.moves(i) else 0} if self.case == "gpu-layers" else {}
+               for i in range(len(self.arms))]
         return {
             "schema": 1, "tool": {"name": "seesaw", "version": "0", "commit": "none"}, "created_utc": "2026-01-31T12:34:56Z",
             "argv": ["seesaw", "ab", "-m", model],
@@ -146,7 +171,7 @@ class Run:
                      "arms": [{"name": n, "port": 11436 + i, "args": a, "env": []} for i, (n, a) in enumerate(self.arms)]},
             "model": {"path": model, "name": name, "general_name": None, "architecture": None, "parameters": None,
                       "expert_bytes": self.expert_bytes, "expert_bytes_per_token": 1 * MIB, "files": [file(model)]},
-            "arms": [{"name": n, "port": 11436 + i, "treatment": treatments[n], "argv": ["server", *a], "env": {},
+            "arms": [{"name": n, "port": 11436 + i, **own[i], "treatment": treatments[n], "argv": ["server", *a], "env": {},
                       "server": {**file(server), "version": HOSTILE if self.hostile else "server 1"}}
                      for i, (n, a) in enumerate(self.arms)],
             "machine": {"hostname_hash": "0" * 12, "kernel": "Linux", "cpu": HOSTILE if self.hostile else "Synthetic CPU",
@@ -163,6 +188,8 @@ class Run:
             with open(path, "wb") as handle:
                 handle.write(os.path.basename(path).encode() * 1000)
         self.line("clock", monotonic_ns=self.now, wall_ns=10**18)
+        if self.case == "gpu-layers":
+            self.audit()
         for block, position, arm in self.schedule():
             self.serve(block, position, arm)
         self.line("run_end", reason="complete", samples=len(self.samples))

@@ -76,6 +76,23 @@ gpu-stuck)
     expect report.md 'Invalid: the experts did not move as the flag says.'
     expect figures.json '"worth": "invalid"'
     ;;
+gpu-nowhere)
+    make_evidence gpu-nowhere
+    make_report
+    expect report.md 'Invalid: the experts left the GPU and are not in host memory. VRAM fell by 9,000 MiB'
+    expect figures.json '"worth": "invalid"'
+    ;;
+gpu-layers)
+    make_evidence gpu-layers
+    make_report
+    expect report.md 'Proof that the experts moved: VRAM fell by 4,500 MiB, the arguments keep 4,500 MiB'
+    expect report.md '(must agree within 450 MiB), whose peak rose by'
+    expect report.md 'talked to as llama-server, asked at `/v1/chat/completions`; prompt cache off; own times: timings.'
+    expect report.md 'Its log says of buffers: CUDA0 model 100.0 MiB.'
+    # 0.1 ms late and the request 0.05 ms under way; once 0.3 ms late
+    expect report.md 'TTFT was off by 0.150 ms (at most 0.350 ms), ITL by 0.000 ms (at most 0.009 ms), a frame was seen late by 0.100 ms (at most 0.300 ms)'
+    expect figures.json '"worth": "measured"'
+    ;;
 cpu)
     make_evidence cpu
     make_report
