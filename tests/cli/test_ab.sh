@@ -186,6 +186,109 @@ case_server_failures() {
     expect_no_server
 }
 
+# Answers that are no stream: the reason names what came, and the failed request stays in the evidence.
+case_garbage() {
+    for fault in garbage html; do
+        ab $fault.out -m fake_server --runs 1 --allow-diff --fault-request --arm "a=--fault $fault --fault-request 2" --arm "b="
+        expect_status 5 "a server that answers $fault"
+        grep -q "seesaw ab: b0\.p[01]\.a\..*: the answer holds no frame of a stream (Content-Type: text/" "$work/$fault.out" ||
+            fail "the reason is not said"
+        dir=$(run_dir)
+        grep '"kind":"sample"' "$dir/samples.jsonl" | grep -c 'holds no frame' | grep -qx 1 || fail "the failed request is not kept once"
+        grep -q '"reason":"failed"' "$dir/samples.jsonl" || fail "the stop does not say why"
+        expect_no_server
+        rm -r "$work/runs"
+    done
+}
+
+# The wall clock jumps by an hour inside a request: that sample is flagged, no duration notices, nothing is lost.
+case_clock_stepped() {
+    library=/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1
+    if [ ! -e "$library" ] || ldd "$seesaw" | grep -q 'lib[at]san'; then
+        echo "skipped: no libfaketime (tools/install_deps test), or a sanitizer that does not go with it"
+        exit 77
+    fi
+    echo "+0" >"$work/clock"
+    LD_PRELOAD=$library FAKETIME_TIMESTAMP_FILE="$work/clock" FAKETIME_NO_CACHE=1 DONT_FAKE_MONOTONIC=1 FAKETIME_DONT_FAKE_MONOTONIC=1 \
+        "$seesaw" ab --out "$work/runs" --server "$fake" --port "$port" --pause 0 -m fake_server --prompts "$work/prompts" --runs 2 \
+        --max-tokens 6 --no-report --arm "a=LD_PRELOAD= --itl-ms 100" --arm "b=LD_PRELOAD= --itl-ms 100 --x" >"$work/clock.out" 2>&1 &
+    child=$!
+    wait_for "$work/clock.out" '\[1/8\]' 1 # the next request has just begun, and takes 0.6 s
+    sleep 0.1
+    echo "+3600" >"$work/clock"
+    wait "$child"
+    status=$?
+    child=""
+    expect_status 0 "a stepped clock"
+    dir=$(run_dir)
+    expect_each_once "$dir" 8
+    jq -es '[.[] | select(.kind == "sample") | select(.flags | index("clock-stepped"))] | length == 1' "$dir/samples.jsonl" >/dev/null ||
+        fail "not one sample is flagged"
+    jq -es '[.[] | select(.kind == "sample") | (.end_ns - .send_ns) / 1e9] | min > 0.5 and max < 60' "$dir/samples.jsonl" >/dev/null ||
+        fail "a duration holds the step"
+    jq -es '[.[] | select(.kind == "clock") | (.wall_ns - .monotonic_ns) / 1e9] | last - first > 3590 and last - first < 3610' \
+        "$dir/samples.jsonl" >/dev/null || fail "the clock lines do not show the step"
+}
+
+# NVML says that the GPU is lost: the reply in hand is kept and flagged, the run ends as invalid and can be taken up again.
+case_gpu_lost() {
+    export SEESAW_NVML="$fake_nvml" FAKE_NVML_LOST="$work/lost"
+    "$seesaw" ab --out "$work/runs" --server "$fake" --port "$port" --pause 0 -m fake_server --prompts "$work/prompts" --runs 2 \
+        --max-tokens 6 --no-report --arm "a=--itl-ms 100" --arm "b=--itl-ms 100 --x" >"$work/lost.out" 2>&1 &
+    child=$!
+    wait_for "$work/lost.out" '\[2/8\]' 1
+    touch "$work/lost"
+    wait "$child"
+    status=$?
+    child=""
+    expect_status 4 "a lost GPU"
+    grep -q 'seesaw ab: b0.*: a GPU was lost (NVML); its reply is kept and flagged' "$work/lost.out" || fail "the reason is not said"
+    dir=$(run_dir)
+    jq -es '[.[] | select(.kind == "sample") | select(.flags | index("gpu-lost")) | .error] | . == [null]' "$dir/samples.jsonl" >/dev/null ||
+        fail "not one good sample is flagged"
+    expect_no_server
+    rm "$work/lost"
+    "$seesaw" ab --resume "$dir" --no-report >"$work/resume.out" 2>&1
+    status=$?
+    expect_status 0 "the resumed run"
+    expect_each_once "$dir" 8
+}
+
+# NVML names the server's process and a stranger with 7 MiB: every sample is flagged, as is a clock far below its maximum.
+case_foreign_gpu() {
+    export SEESAW_NVML="$fake_nvml" FAKE_NVML_PIDFILE="$work/pid" FAKE_NVML_MAX_CLOCK=2500
+    printf '#!/bin/sh\necho $$ >"%s"\nexec "%s" "$@"\n' "$work/pid" "$fake" >"$work/server"
+    chmod +x "$work/server"
+    "$seesaw" ab --out "$work/runs" --server "$work/server" --port "$port" --pause 0 -m fake_server --prompts "$work/prompts" --runs 1 \
+        --max-tokens 6 --arm "a=--itl-ms 30" --arm "b=--itl-ms 30 --x" >"$work/foreign.out" 2>&1
+    status=$?
+    expect_status 0 "a foreign process"
+    dir=$(run_dir)
+    expect_each_once "$dir" 4
+    jq -es '[.[] | select(.kind == "sample" and .phase == "measure") | .flags | index("foreign-gpu") != null and index("low-clock") != null] | all' \
+        "$dir/samples.jsonl" >/dev/null || fail "flags: $(jq -c .flags "$dir/samples.jsonl")"
+    grep -q 'Flag `foreign-gpu`: 2 of 2 in a, 2 of 2 in b' "$dir/report/report.md" || fail "the report does not count the flag"
+    grep -q 'every pair holds a flagged sample' "$dir/report/report.md" || fail "the report does not say what is left without them"
+}
+
+# The page cache as it was declared, by mincore's own count.
+case_page_cache() {
+    head -c 4194304 /dev/urandom >"$work/model.bin"
+    for state in warm cold; do
+        ab $state.out -m "$work/model.bin" --runs 1 --page-cache $state --arm "a=--name model.bin" --arm "b=--name model.bin --x"
+        if [ $state = cold ] && [ "$status" -eq 4 ] && [ "$(stat -f -c %T "$work")" = tmpfs ]; then
+            grep -q "the page cache is not cold: it holds" "$work/cold.out" || fail "the reason is not said"
+            return
+        fi
+        expect_status 0 "a $state page cache"
+        wanted=4194304
+        [ $state = warm ] || wanted=0
+        jq -es "[.[] | select(.kind == \"server_start\") | .page_cache_bytes] | unique == [$wanted]" "$(run_dir)/samples.jsonl" >/dev/null ||
+            fail "not $state: $(jq -c .page_cache_bytes "$(run_dir)/samples.jsonl")"
+        rm -r "$work/runs"
+    done
+}
+
 # The server crashes in the third request; the run is taken up again with a server that does not.
 case_crash_and_resume() {
     ab crash.out -m fake_server --runs 2 --allow-diff --fault-at --allow-diff --fault-request --arm "a=--fault die-stream --fault-at 2 --fault-request 2" --arm "b="

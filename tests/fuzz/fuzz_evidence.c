@@ -6,6 +6,8 @@
 
 #include "bench/evidence/manifest.h"
 #include "bench/evidence/reading.h"
+#include "bench/evidence/self_audit.h"
+#include "bench/evidence/server_buffer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
 
@@ -46,6 +48,25 @@ static void try_reading(const json_t *object)
     ssw_arena_deinit(&arena);
 }
 
+/* A self-audit, and the buffers of a server_ready line. */
+static void try_others(const json_t *object)
+{
+    ssw_arena arena;
+    ssw_self_audit audit, again;
+    ssw_server_buffer *buffers = NULL;
+    size_t n_buffers;
+    ssw_arena_init(&arena, 64 << 20);
+    if (ssw_self_audit_from_json(object, &audit, NULL) == SSW_OK) {
+        json_t *written = ssw_self_audit_to_json(&audit);
+        if (!written || ssw_self_audit_from_json(written, &again, NULL))
+            abort();
+        expect_same(written, ssw_self_audit_to_json(&again));
+    }
+    if (ssw_server_buffers_from_json(&arena, object, &buffers, &n_buffers, NULL) == SSW_OK)
+        json_decref(ssw_server_buffers_to_json(buffers, n_buffers));
+    ssw_arena_deinit(&arena);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
 {
     if (n_bytes < 2)
@@ -63,6 +84,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
     json_t *object = json_loadb(text, n_bytes - 1, JSON_REJECT_DUPLICATES, NULL);
     if (object && bytes[0] == 's')
         try_sample(object);
+    else if (object && bytes[0] == 'a')
+        try_others(object);
     else if (object)
         try_reading(object);
     json_decref(object);

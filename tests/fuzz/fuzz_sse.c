@@ -1,10 +1,11 @@
-/* Bytes of a hostile server: the event stream, cut at places that the input chooses, and the chunks inside.
- * Whatever the cut, the same events must come out. */
+/* Bytes of a hostile server: the event stream, or ollama's JSON lines, cut at places that the input chooses,
+ * and the chunks inside. Whatever the cut, the same events must come out. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/client/completion.h"
+#include "bench/client/json_lines.h"
 #include "bench/client/sse.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
@@ -12,6 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
 typedef struct events {
     ssw_completion completion;
     ssw_strbuf all;
+    bool lines; /* ollama's */
 } events;
 
 static ssw_status take_event(void *context, const ssw_sse_event *event, ssw_error *err)
@@ -22,24 +24,31 @@ static ssw_status take_event(void *context, const ssw_sse_event *event, ssw_erro
         abort();
     ssw_strbuf_append(&seen->all, event->data, event->n_data);
     ssw_strbuf_append(&seen->all, "\n\n", 2);
-    return ssw_completion_push(&seen->completion, event->data, event->n_data, &frame, err);
+    return seen->lines
+               ? ssw_completion_push_ollama(&seen->completion, event->data, event->n_data, &frame, err)
+               : ssw_completion_push(&seen->completion, event->data, event->n_data, &frame, err);
 }
 
 /* Pushes the stream in pieces of at most piece bytes. */
-static void parse(const char *stream, size_t n, size_t piece, ssw_strbuf *all)
+static void parse(const char *stream, size_t n, size_t piece, bool lines, ssw_strbuf *all)
 {
     ssw_arena arena;
     ssw_sse_parser parser;
-    events seen;
+    ssw_json_lines splitter;
+    events seen = {.lines = lines};
     ssw_arena_init(&arena, 16 << 20);
     ssw_completion_init(&seen.completion, &arena);
     ssw_strbuf_init(&seen.all, 64 << 20);
     ssw_sse_init(&parser, take_event, &seen);
+    ssw_json_lines_init(&splitter, take_event, &seen);
     for (size_t at = 0; at < n; at += piece) {
-        if (ssw_sse_push(&parser, stream + at, n - at < piece ? n - at : piece, 0, NULL))
+        size_t n_piece = n - at < piece ? n - at : piece;
+        if (lines ? ssw_json_lines_push(&splitter, stream + at, n_piece, 0, NULL)
+                  : ssw_sse_push(&parser, stream + at, n_piece, 0, NULL))
             break;
     }
     ssw_sse_deinit(&parser);
+    ssw_json_lines_deinit(&splitter);
     ssw_completion_deinit(&seen.completion);
     ssw_arena_deinit(&arena);
     *all = seen.all;
@@ -52,8 +61,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
     const char *stream = (const char *)bytes + 1;
     ssw_strbuf whole, cut;
     ssw_arena arena;
-    parse(stream, n_bytes - 1, n_bytes, &whole);
-    parse(stream, n_bytes - 1, (size_t)bytes[0] % 16 + 1, &cut);
+    bool lines = bytes[0] >= 128;
+    parse(stream, n_bytes - 1, n_bytes, lines, &whole);
+    parse(stream, n_bytes - 1, (size_t)bytes[0] % 16 + 1, lines, &cut);
     if (whole.n_bytes != cut.n_bytes ||
         memcmp(ssw_strbuf_text(&whole), ssw_strbuf_text(&cut), whole.n_bytes) != 0)
         abort();

@@ -41,6 +41,14 @@ static bool is_short(const ssw_runner *runner, const ssw_sample *sample)
     return sample->has_usage && sample->usage.completion_tokens < runner->plan->max_tokens;
 }
 
+/* Below 80 % of the highest SM clock while it was busy. */
+static bool is_slow_clock(const ssw_runner *runner, int64_t busy_clock_mhz)
+{
+    const ssw_manifest_machine *machine = &runner->manifest->machine;
+    int64_t most_mhz = machine->n_gpus ? machine->gpus[0].clock_sm_max_mhz : SSW_EVIDENCE_NONE;
+    return most_mhz > 0 && busy_clock_mhz != SSW_EVIDENCE_NONE && busy_clock_mhz * 5 < most_mhz * 4;
+}
+
 void ssw_runner_flag_sample(const ssw_runner *runner, ssw_sample *sample, const ssw_sampler_watch *watch,
                             int64_t clock_step_ns)
 {
@@ -55,6 +63,10 @@ void ssw_runner_flag_sample(const ssw_runner *runner, ssw_sample *sample, const 
         ssw_sample_add_flag(sample, "swap");
     if ((uint64_t)watch->throttle & SSW_NVML_THROTTLED)
         ssw_sample_add_flag(sample, "throttled");
+    if (is_slow_clock(runner, watch->busy_clock_mhz))
+        ssw_sample_add_flag(sample, "low-clock");
+    if (watch->gpu_lost)
+        ssw_sample_add_flag(sample, "gpu-lost");
     if (watch->foreign_bytes_max > 0)
         ssw_sample_add_flag(sample, "foreign-gpu");
     if (llabs(clock_step_ns) > CLOCK_STEP_NS_MAX)

@@ -115,6 +115,14 @@ static int64_t clock_offset_ns(void)
     return ssw_clock_wall_ns() - ssw_clock_now_ns();
 }
 
+/* The server may go on without it, but that is another measurement. */
+static ssw_status end_without_gpu(ssw_runner *runner, const char *id, ssw_error *err)
+{
+    runner->result->outcome = SSW_RUN_INVALID;
+    return ssw_error_set(err, SSW_ERR_UNAVAILABLE, "%s: a GPU was lost (NVML); its reply is kept and flagged",
+                         id);
+}
+
 /* Sends one request and writes it down, well or not. */
 static ssw_status measure(ssw_runner *runner, const slot *s, int attempt, ssw_error *err)
 {
@@ -165,6 +173,8 @@ static ssw_status measure(ssw_runner *runner, const slot *s, int attempt, ssw_er
         *err = (ssw_error){.status = status};
         ssw_error_set(err, status, "%s: %s", id, sample.error ? sample.error : "failed");
     }
+    if (!kept && !status && seen.gpu_lost)
+        status = end_without_gpu(runner, id, err);
     ssw_arena_deinit(&arena);
     free(request);
     return kept ? kept : status;

@@ -12,6 +12,7 @@
 
 #define SCAN_INTERVAL_NS (500 * SSW_NS_PER_MS)
 #define DEAR_PSS_NS      (5 * SSW_NS_PER_MS)
+enum { BUSY_PERCENT = 50 /* utilisation from which clocks must be high */ };
 enum { PSS_SHARE = 20 /* one part in so many of the time: 5 % */ };
 
 typedef struct target { /* what to read, as the runner set it */
@@ -70,11 +71,12 @@ static void read_host(ssw_sampler *sampler, const target *now, bool changed, ssw
     }
 }
 
-static void read_gpu(ssw_sampler *sampler, ssw_reading *reading)
+/* Whether the GPU is lost. */
+static bool read_gpu(ssw_sampler *sampler, ssw_reading *reading)
 {
     ssw_nvml_reading gpu;
     if (!sampler->options.nvml)
-        return;
+        return false;
     ssw_nvml_read(sampler->options.nvml, &sampler->tree, &gpu);
     sampler->process_seen = sampler->process_seen || gpu.process_bytes != SSW_EVIDENCE_NONE;
     reading->vram_device_bytes = gpu.device_bytes;
@@ -87,6 +89,7 @@ static void read_gpu(ssw_sampler *sampler, ssw_reading *reading)
     reading->gpu_clock_mem_mhz = gpu.clock_mem_mhz;
     reading->gpu_power_mw = gpu.power_mw;
     reading->gpu_throttle = gpu.throttle;
+    return gpu.lost;
 }
 
 static int64_t larger(int64_t a, int64_t b)
@@ -94,8 +97,19 @@ static int64_t larger(int64_t a, int64_t b)
     return a > b ? a : b; /* NONE is the smallest number */
 }
 
-static void note_watch(ssw_sampler *sampler, const ssw_reading *reading)
+static void note_clock(ssw_sampler_watch *watch, const ssw_reading *reading)
 {
+    int64_t clock_mhz = reading->gpu_clock_sm_mhz;
+    if (clock_mhz == SSW_EVIDENCE_NONE || reading->gpu_util < BUSY_PERCENT)
+        return;
+    if (watch->busy_clock_mhz == SSW_EVIDENCE_NONE || clock_mhz < watch->busy_clock_mhz)
+        watch->busy_clock_mhz = clock_mhz;
+}
+
+static void note_watch(ssw_sampler *sampler, const ssw_reading *reading, bool gpu_lost)
+{
+    note_clock(&sampler->watch, reading);
+    sampler->watch.gpu_lost = sampler->watch.gpu_lost || gpu_lost;
     if (reading->gpu_throttle != SSW_EVIDENCE_NONE)
         sampler->watch.throttle |= reading->gpu_throttle;
     sampler->watch.foreign_bytes_max = larger(sampler->watch.foreign_bytes_max, reading->vram_foreign_bytes);
@@ -113,13 +127,13 @@ static void read_once(ssw_sampler *sampler, const target *now, bool changed)
     reading.position = now->position;
     reading.phase = now->phase;
     read_host(sampler, now, changed, &reading);
-    read_gpu(sampler, &reading);
+    bool gpu_lost = read_gpu(sampler, &reading);
     if (!sampler->status)
         sampler->status =
             ssw_jsonl_append(sampler->options.file, ssw_reading_to_json(&reading), false, &sampler->error);
     pthread_mutex_lock(&sampler->mutex);
     if (sampler->target.pid == now->pid)
-        note_watch(sampler, &reading);
+        note_watch(sampler, &reading, gpu_lost);
     sampler->level_t_ns = reading.t_ns;
     sampler->level_available_bytes = reading.available_bytes;
     sampler->level_vram_bytes = reading.vram_device_bytes;
@@ -155,7 +169,8 @@ static ssw_sampler_watch empty_watch(void)
 {
     return (ssw_sampler_watch){.foreign_bytes_max = SSW_EVIDENCE_NONE,
                                .swap_bytes_max = SSW_EVIDENCE_NONE,
-                               .major_faults = SSW_EVIDENCE_NONE};
+                               .major_faults = SSW_EVIDENCE_NONE,
+                               .busy_clock_mhz = SSW_EVIDENCE_NONE};
 }
 
 ssw_status ssw_sampler_start(const ssw_sampler_options *options, ssw_sampler **out, ssw_error *err)

@@ -31,7 +31,9 @@ typedef struct ssw_sampler_watch {
     int64_t throttle;          /* reasons or-ed together; 0 without a GPU */
     int64_t foreign_bytes_max; /* NONE when not known */
     int64_t swap_bytes_max;
-    int64_t major_faults; /* new ones; NONE when not known */
+    int64_t major_faults;   /* new ones; NONE when not known */
+    int64_t busy_clock_mhz; /* lowest SM clock while the first GPU was busy; NONE when it never was */
+    bool gpu_lost;
 } ssw_sampler_watch;
 
 ssw_status ssw_sampler_start(const ssw_sampler_options *options, ssw_sampler **out, ssw_error *err);

@@ -26,6 +26,7 @@ typedef struct nvml_utilization {
 } nvml_utilization;
 
 enum { NVML_CLOCK_SM = 1, NVML_CLOCK_MEM = 2 };
+enum { NVML_GPU_IS_LOST = 15, NVML_RESET_REQUIRED = 16 }; /* of nvml_return */
 #define NVML_NOT_AVAILABLE (~0ULL)
 
 struct ssw_nvml {
@@ -235,11 +236,13 @@ static void read_first_device(const ssw_nvml *nvml, ssw_nvml_reading *out)
 void ssw_nvml_read(const ssw_nvml *nvml, const ssw_proc_tree *tree, ssw_nvml_reading *out)
 {
     const int64_t none = SSW_EVIDENCE_NONE;
-    *out = (ssw_nvml_reading){none, none, none, none, none, none, none, none};
+    *out = (ssw_nvml_reading){none, none, none, none, none, none, none, none, false};
     for (size_t i = 0; i < nvml->n_devices; i++) {
         nvml_memory memory;
-        if (nvml->memory(nvml->devices[i], &memory) == 0)
+        nvml_return code = nvml->memory(nvml->devices[i], &memory);
+        if (code == 0)
             add(&out->device_bytes, (int64_t)memory.used);
+        out->lost = out->lost || code == NVML_GPU_IS_LOST || code == NVML_RESET_REQUIRED;
         read_processes(nvml, nvml->devices[i], tree, out);
     }
     read_first_device(nvml, out);

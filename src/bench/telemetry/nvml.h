@@ -35,6 +35,7 @@ typedef struct ssw_nvml_reading { /* SSW_EVIDENCE_NONE for what the driver does 
     int64_t foreign_bytes;        /* of others that NVML names */
     int64_t device_bytes;         /* in use on all devices */
     int64_t util_percent, clock_sm_mhz, clock_mem_mhz, power_mw, throttle; /* of the first device */
+    bool lost; /* a device has fallen off the bus, or needs a reset: nothing on it can go on */
 } ssw_nvml_reading;
 
 /* library: its path or NULL for libnvidia-ml.so.1. NULL with a reason when it cannot be used. */

@@ -1,9 +1,12 @@
 /* A libnvidia-ml.so.1 for tests, by NVIDIA's API reference: two devices; the process in FAKE_NVML_PID uses
  * 100 MiB on each, a foreign one 7 MiB on the second. FAKE_NVML=init: nvmlInit fails. FAKE_NVML=hidden: no
- * processes are shown. */
+ * processes are shown. A file named by FAKE_NVML_PIDFILE holds the process's number instead; while a file
+ * named by FAKE_NVML_LOST is there the GPUs are lost. FAKE_NVML_MAX_CLOCK: the highest SM clock, with all
+ * units busy. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -36,6 +39,7 @@ EXPORT int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned *n, pr
 EXPORT int nvmlDeviceGetName(void *device, char *out, unsigned size);
 EXPORT int nvmlDeviceGetUtilizationRates(void *device, utilization *out);
 EXPORT int nvmlDeviceGetClockInfo(void *device, unsigned kind, unsigned *out);
+EXPORT int nvmlDeviceGetMaxClockInfo(void *device, unsigned kind, unsigned *out);
 EXPORT int nvmlDeviceGetPowerUsage(void *device, unsigned *out);
 EXPORT int nvmlDeviceGetCurrentClocksThrottleReasons(void *device, unsigned long long *out);
 
@@ -86,6 +90,9 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device)
 
 int nvmlDeviceGetMemoryInfo(void *device, memory *out)
 {
+    const char *lost = getenv("FAKE_NVML_LOST");
+    if (lost && access(lost, F_OK) == 0)
+        return 15;
     out->total = 1000 * MIB;
     out->used = device == &devices[0] ? 110 * MIB : 120 * MIB;
     out->free = out->total - out->used;
@@ -94,8 +101,14 @@ int nvmlDeviceGetMemoryInfo(void *device, memory *out)
 
 int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned *n, process *out)
 {
-    const char *pid = getenv("FAKE_NVML_PID");
+    const char *pid = getenv("FAKE_NVML_PID"), *pid_path = getenv("FAKE_NVML_PIDFILE");
     unsigned count = 0;
+    char text[32];
+    FILE *file = pid_path ? fopen(pid_path, "r") : NULL;
+    if (file && fgets(text, sizeof text, file))
+        pid = text;
+    if (file)
+        fclose(file);
     if (mode_is("hidden")) {
         *n = 0;
         return 0;
@@ -118,7 +131,7 @@ int nvmlDeviceGetName(void *device, char *out, unsigned size)
 int nvmlDeviceGetUtilizationRates(void *device, utilization *out)
 {
     (void)device;
-    *out = (utilization){42, 13};
+    *out = (utilization){getenv("FAKE_NVML_MAX_CLOCK") ? 99 : 42, 13};
     return 0;
 }
 
@@ -126,6 +139,16 @@ int nvmlDeviceGetClockInfo(void *device, unsigned kind, unsigned *out)
 {
     (void)device;
     *out = kind == 1 ? 1980 : 2619;
+    return 0;
+}
+
+int nvmlDeviceGetMaxClockInfo(void *device, unsigned kind, unsigned *out)
+{
+    const char *most = getenv("FAKE_NVML_MAX_CLOCK");
+    (void)device;
+    if (!most)
+        return 3; /* not supported */
+    *out = kind == 1 ? (unsigned)atoi(most) : 2619;
     return 0;
 }
 

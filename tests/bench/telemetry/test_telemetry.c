@@ -126,7 +126,11 @@ static void test_nvml(void **state)
     setenv("FAKE_NVML", "hidden", 1);
     ssw_nvml_read(nvml, &tree, &reading);
     assert_true(reading.process_bytes == SSW_EVIDENCE_NONE && reading.foreign_bytes == SSW_EVIDENCE_NONE);
-    assert_true(reading.device_bytes == 230 * MIB);
+    assert_true(reading.device_bytes == 230 * MIB && !reading.lost);
+    setenv("FAKE_NVML_LOST", "/", 1);
+    ssw_nvml_read(nvml, &tree, &reading);
+    assert_true(reading.lost && reading.device_bytes == SSW_EVIDENCE_NONE);
+    unsetenv("FAKE_NVML_LOST");
     unsetenv("FAKE_NVML");
     ssw_nvml_close(nvml);
 }
