@@ -71,8 +71,7 @@ static bool has_tokenizer(const ssw_gguf *gguf)
     ssw_gguf_text kind;
     if (!ssw_gguf_read_text(ssw_gguf_find_key(gguf, "tokenizer.ggml.model"), &kind))
         return ssw_gguf_find_key(gguf, "tokenizer.ggml.model") != NULL;
-    return !(kind.n_bytes == 4 && memcmp(kind.bytes, "none", 4) == 0) &&
-           !(kind.n_bytes == 8 && memcmp(kind.bytes, "no_vocab", 8) == 0);
+    return !ssw_gguf_text_is(&kind, "none") && !ssw_gguf_text_is(&kind, "no_vocab");
 }
 
 static ssw_status open_file(ssw_engine *engine, const ssw_engine_options *options, ssw_error *err)

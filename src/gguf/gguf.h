@@ -103,6 +103,7 @@ bool ssw_gguf_read_i64(const ssw_gguf_key *key, int64_t *out);
 bool ssw_gguf_read_f64(const ssw_gguf_key *key, double *out);
 bool ssw_gguf_read_bool(const ssw_gguf_key *key, bool *out);
 bool ssw_gguf_read_text(const ssw_gguf_key *key, ssw_gguf_text *out);
+bool ssw_gguf_text_is(const ssw_gguf_text *text, const char *expected);
 
 /* Arrays: element type and length; 0 for a key that is not an array. */
 uint64_t ssw_gguf_array_length(const ssw_gguf_key *key);

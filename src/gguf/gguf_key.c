@@ -158,6 +158,11 @@ bool ssw_gguf_read_text(const ssw_gguf_key *key, ssw_gguf_text *out)
     return true;
 }
 
+bool ssw_gguf_text_is(const ssw_gguf_text *text, const char *expected)
+{
+    return text->n_bytes == strlen(expected) && memcmp(text->bytes, expected, text->n_bytes) == 0;
+}
+
 uint64_t ssw_gguf_array_length(const ssw_gguf_key *key)
 {
     return key && key->type == SSW_GGUF_ARRAY ? key->length : 0;

@@ -115,5 +115,5 @@ bool ssw_model_keys_is_text(ssw_model_keys *keys, const char *name, const char *
         ssw_model_keys_refuse(keys, SSW_ERR_FORMAT, "key '%s' is not text", full);
         return false;
     }
-    return value.n_bytes == strlen(text) && memcmp(value.bytes, text, value.n_bytes) == 0;
+    return ssw_gguf_text_is(&value, text);
 }

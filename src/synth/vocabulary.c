@@ -300,7 +300,7 @@ static void set_token_id(ssw_gguf_writer *writer, const char *key, const token_l
 {
     for (int32_t i = 0; text && i < list->n_tokens; i++) {
         const ssw_gguf_text *token = &list->tokens[i];
-        if (token->n_bytes == strlen(text) && memcmp(token->bytes, text, token->n_bytes) == 0) {
+        if (ssw_gguf_text_is(token, text)) {
             ssw_gguf_writer_set_u32(writer, key, (uint32_t)i);
             return;
         }

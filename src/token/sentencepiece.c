@@ -9,16 +9,17 @@
 #include <string.h>
 
 #include "token/tokenizer_internal.h"
+#include "token/unigram.h"
 #include "token/utf8.h"
 
-enum { PIECE_BYTES_MAX = 256 }; /* of tokens that merging can make */
+enum {
+    PIECE_BYTES_MAX = 256, /* of tokens that merging can make */
+    SPACE_MARK_BYTES = SSW_SENTENCEPIECE_SPACE_MARK_BYTES
+};
 
-static const char space_mark[] = "\xe2\x96\x81"; /* U+2581 */
-enum { SPACE_MARK_BYTES = sizeof space_mark - 1 };
-
-static bool is_space_mark(const char *text, size_t n_bytes)
+bool ssw_sentencepiece_is_space_mark(const char *text, size_t n_bytes)
 {
-    return n_bytes >= SPACE_MARK_BYTES && memcmp(text, space_mark, SPACE_MARK_BYTES) == 0;
+    return n_bytes >= SPACE_MARK_BYTES && memcmp(text, "\xe2\x96\x81", SPACE_MARK_BYTES) == 0;
 }
 
 static int hex_digit(char c)
@@ -40,18 +41,11 @@ size_t ssw_sentencepiece_decode_token(int type, const char *text, size_t n_bytes
         return 1;
     }
     for (size_t at = 0; at < n_bytes;) {
-        bool is_mark = is_space_mark(text + at, n_bytes - at);
+        bool is_mark = ssw_sentencepiece_is_space_mark(text + at, n_bytes - at);
         out[n++] = is_mark ? ' ' : text[at];
         at += is_mark ? SPACE_MARK_BYTES : 1;
     }
     return n;
-}
-
-/* Bytes of the first character; a byte that begins none counts as one. */
-static size_t character_bytes(const char *text, size_t n_bytes)
-{
-    int length = ssw_utf8_check(text, n_bytes);
-    return length > 0 ? (size_t)length : 1;
 }
 
 /* The better the score, the lower the rank; equal scores, equal ranks. */
@@ -70,8 +64,8 @@ static ssw_status cut_token(ssw_tokenizer *tokenizer, int32_t id, uint32_t rank,
     const ssw_token_entry *entry = &tokenizer->entries[id];
     const char *bytes = tokenizer->bytes + entry->offset;
     ssw_status status = SSW_OK;
-    for (size_t at = character_bytes(bytes, entry->n_bytes); status == SSW_OK && at < entry->n_bytes;
-         at += character_bytes(bytes + at, entry->n_bytes - at)) {
+    for (size_t at = ssw_utf8_first_bytes(bytes, entry->n_bytes); status == SSW_OK && at < entry->n_bytes;
+         at += ssw_utf8_first_bytes(bytes + at, entry->n_bytes - at)) {
         int32_t left = ssw_tokenizer_find_normal(tokenizer, bytes, at);
         int32_t right =
             left < 0 ? left : ssw_tokenizer_find_normal(tokenizer, bytes + at, entry->n_bytes - at);
@@ -104,7 +98,8 @@ static ssw_status cut_tokens(ssw_tokenizer *tokenizer, const unsigned char *scor
     return status;
 }
 
-ssw_status ssw_sentencepiece_load(ssw_tokenizer *tokenizer, const ssw_gguf *gguf, ssw_error *err)
+ssw_status ssw_sentencepiece_load(ssw_tokenizer *tokenizer, const ssw_gguf *gguf, bool is_unigram,
+                                  ssw_error *err)
 {
     const ssw_gguf_key *key = ssw_gguf_find_key(gguf, "tokenizer.ggml.scores");
     size_t n_cuts = 0, n_added = 0;
@@ -114,10 +109,11 @@ ssw_status ssw_sentencepiece_load(ssw_tokenizer *tokenizer, const ssw_gguf *gguf
                              "tokenizer.ggml.scores is missing or not a list of %d 32-bit floats",
                              tokenizer->n_vocab);
     const unsigned char *scores = ssw_gguf_array_data(key);
-    ssw_status status = cut_tokens(tokenizer, scores, false, &n_cuts, err);
+    ssw_status status = is_unigram ? ssw_unigram_open(tokenizer, gguf, scores, &tokenizer->unigram, err)
+                                   : cut_tokens(tokenizer, scores, false, &n_cuts, err);
     if (status == SSW_OK)
         status = ssw_bpe_table_init(&tokenizer->bpe, n_cuts, err);
-    if (status == SSW_OK)
+    if (status == SSW_OK && !is_unigram)
         status = cut_tokens(tokenizer, scores, true, &n_added, err);
     if (status != SSW_OK)
         return status;
@@ -149,8 +145,8 @@ static ssw_status lay_out(const ssw_tokenizer *tokenizer, const char *text, size
     if (tokenizer->adds_space_prefix)
         workspace->symbols[n++].id = space;
     for (size_t at = 0; at < n_bytes; n++) {
-        size_t length = character_bytes(text + at, n_bytes - at);
-        int32_t id = is_space_mark(text + at, n_bytes - at)
+        size_t length = ssw_utf8_first_bytes(text + at, n_bytes - at);
+        int32_t id = ssw_sentencepiece_is_space_mark(text + at, n_bytes - at)
                          ? space
                          : ssw_tokenizer_find_normal(tokenizer, text + at, length);
         workspace->symbols[n].id = id >= 0 ? id : -2 - (int32_t)at;
@@ -164,9 +160,8 @@ static ssw_status lay_out(const ssw_tokenizer *tokenizer, const char *text, size
     return SSW_OK;
 }
 
-/* A character without a token: its bytes, or else the unknown token. */
-static ssw_status append_bytes(const ssw_tokenizer *tokenizer, const char *character, size_t n_bytes,
-                               ssw_tokens *out, ssw_error *err)
+ssw_status ssw_sentencepiece_append_bytes(const ssw_tokenizer *tokenizer, const char *character,
+                                          size_t n_bytes, ssw_tokens *out, ssw_error *err)
 {
     bool have_all = true;
     for (size_t i = 0; i < n_bytes; i++)
@@ -194,9 +189,9 @@ ssw_status ssw_sentencepiece_encode(const ssw_tokenizer *tokenizer, const char *
     for (uint32_t i = 0; status == SSW_OK && i != SSW_BPE_END; i = workspace->symbols[i].next) {
         int32_t id = workspace->symbols[i].id;
         size_t at = id < 0 ? (size_t)(-2 - id) : 0;
-        status = id >= 0
-                     ? ssw_tokens_append(out, id, err)
-                     : append_bytes(tokenizer, text + at, character_bytes(text + at, n_bytes - at), out, err);
+        status = id >= 0 ? ssw_tokens_append(out, id, err)
+                         : ssw_sentencepiece_append_bytes(
+                               tokenizer, text + at, ssw_utf8_first_bytes(text + at, n_bytes - at), out, err);
     }
     return status;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "token/tokenizer_internal.h"
+#include "token/unigram.h"
 
 void ssw_tokens_deinit(ssw_tokens *tokens)
 {
@@ -30,6 +31,8 @@ ssw_status ssw_tokens_append(ssw_tokens *tokens, int32_t id, ssw_error *err)
 static ssw_status encode_plain(const ssw_tokenizer *tokenizer, const char *text, size_t n_bytes,
                                ssw_bpe_workspace *workspace, ssw_tokens *out, ssw_error *err)
 {
+    if (tokenizer->unigram)
+        return ssw_unigram_encode(tokenizer, text, n_bytes, out, err);
     if (!tokenizer->pretokenizer)
         return ssw_sentencepiece_encode(tokenizer, text, n_bytes, workspace, out, err);
     ssw_pretokenizer_walk walk;

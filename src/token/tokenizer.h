@@ -1,11 +1,11 @@
 /* Text to token ids and back, from a GGUF's own metadata.
  *
  * Byte-level BPE (tokenizer.ggml.model = "gpt2") with the pre-tokenizers of pretokenizer.h, whose Unicode
- * regular expressions run on PCRE2; SentencePiece BPE with byte fallback (tokenizer.ggml.model = "llama").
- * Source: the keys tokenizer.ggml.* of the GGUF specification; byte-level BPE as published with GPT-2
- * (Radford et al., 2019). Encoding is linear in practice: O(n log n) for any input, one letter repeated a
- * megabyte included. A tokenizer is immutable after open and may be used from any thread; it copies what it
- * needs, so the GGUF may be closed. */
+ * regular expressions run on PCRE2; SentencePiece BPE with byte fallback (tokenizer.ggml.model = "llama"),
+ * and its unigram model ("t5"). Source: the keys tokenizer.ggml.* of the GGUF specification; byte-level BPE
+ * as published with GPT-2 (Radford et al., 2019). Encoding is linear in practice: O(n log n) for any input,
+ * one letter repeated a megabyte included. A tokenizer is immutable after open and may be used from any
+ * thread; it copies what it needs, so the GGUF may be closed. */
 #ifndef SSW_TOKEN_TOKENIZER_H
 #define SSW_TOKEN_TOKENIZER_H
 
@@ -47,7 +47,8 @@ void ssw_tokenizer_close(ssw_tokenizer *tokenizer);
 
 /* Appends the ids of text to out. parse_special: recognise control tokens such as <|start|> written in the
  * text (for rendered chats); without it they are plain text (for what users type). User-defined tokens that
- * are not of that form are recognised always. Invalid UTF-8 is encoded by its bytes. On an error out is as
+ * are not of that form are recognised always. Invalid UTF-8 is encoded by its bytes, in the unigram
+ * model as U+FFFD. On an error out is as
  * before. */
 ssw_status ssw_tokenizer_encode(const ssw_tokenizer *tokenizer, const char *text, size_t n_bytes,
                                 bool parse_special, ssw_tokens *out, ssw_error *err);

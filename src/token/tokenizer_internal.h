@@ -1,7 +1,8 @@
 /* What the parts of the tokenizer share; nobody else includes it.
  *
  * tokenizer_load.c fills a tokenizer from a GGUF; tokenizer.c encodes and decodes; token_special.c finds
- * control tokens in text; sentencepiece.c has what SentencePiece does otherwise. */
+ * control tokens in text; sentencepiece.c has what SentencePiece does otherwise, unigram.c its other model.
+ */
 #ifndef SSW_TOKEN_TOKENIZER_INTERNAL_H
 #define SSW_TOKEN_TOKENIZER_INTERNAL_H
 
@@ -27,6 +28,8 @@ typedef struct ssw_token_entry {
     bool strips_right; /* white space behind it belongs to it */
 } ssw_token_entry;
 
+typedef struct ssw_unigram ssw_unigram;
+
 struct ssw_tokenizer {
     ssw_token_entry *entries; /* [n_vocab] */
     int32_t n_vocab;
@@ -39,6 +42,7 @@ struct ssw_tokenizer {
     bool special_first_bytes[256]; /* which bytes begin one of them */
     ssw_bpe_table bpe;
     ssw_pretokenizer *pretokenizer; /* NULL: SentencePiece */
+    ssw_unigram *unigram;           /* NULL: BPE of either kind */
     ssw_token_special special;
     int32_t unknown;        /* SentencePiece's token for what has none; SSW_TOKEN_NONE */
     bool adds_space_prefix; /* SentencePiece: a text begins as if a space stood before it */
@@ -56,6 +60,18 @@ int32_t ssw_tokenizer_find_normal(const ssw_tokenizer *tokenizer, const char *by
 int32_t ssw_tokenizer_match_special(const ssw_tokenizer *tokenizer, const char *text, size_t n_bytes,
                                     bool parse_control);
 
+/* Ids, sorted by their tokens' bytes, of which those in [low, high) begin as a text does. */
+typedef struct ssw_tokenizer_range {
+    const int32_t *ids;
+    size_t low, high;
+} ssw_tokenizer_range;
+
+void ssw_tokenizer_sort_ids(const ssw_tokenizer *tokenizer, int32_t *ids, size_t n);
+/* Keeps those of the range that agree in one byte more, at `depth`; *whole becomes the one that ends there,
+ * or SSW_TOKEN_NONE. False when none is left. */
+bool ssw_tokenizer_narrow(const ssw_tokenizer *tokenizer, ssw_tokenizer_range *range, size_t depth, char byte,
+                          int32_t *whole);
+
 /* White space (ASCII) at the beginning of text: what strips_right takes. */
 size_t ssw_tokenizer_count_spaces(const char *text, size_t n_bytes);
 
@@ -65,8 +81,15 @@ void ssw_tokenizer_index_specials(ssw_tokenizer *tokenizer);
 /* SentencePiece. What a token stands for, into out (at most the text's own length); returns the length, or
  * SIZE_MAX for a byte token that is not written <0xHH>. */
 size_t ssw_sentencepiece_decode_token(int type, const char *text, size_t n_bytes, char *out);
-/* Merges from the scores of the vocabulary, byte tokens, the unknown token, the space prefix. */
-ssw_status ssw_sentencepiece_load(ssw_tokenizer *tokenizer, const ssw_gguf *gguf, ssw_error *err);
+enum { SSW_SENTENCEPIECE_SPACE_MARK_BYTES = 3 };
+bool ssw_sentencepiece_is_space_mark(const char *text, size_t n_bytes); /* U+2581 at its beginning */
+/* Scores of the vocabulary (merges follow from them, or the unigram model takes them as they are), byte
+ * tokens, the unknown token, the space prefix. */
+ssw_status ssw_sentencepiece_load(ssw_tokenizer *tokenizer, const ssw_gguf *gguf, bool is_unigram,
+                                  ssw_error *err);
+/* A character without a token: its bytes, or else the unknown token. */
+ssw_status ssw_sentencepiece_append_bytes(const ssw_tokenizer *tokenizer, const char *character,
+                                          size_t n_bytes, ssw_tokens *out, ssw_error *err);
 /* Appends the ids of a text without special tokens. */
 ssw_status ssw_sentencepiece_encode(const ssw_tokenizer *tokenizer, const char *text, size_t n_bytes,
                                     ssw_bpe_workspace *workspace, ssw_tokens *out, ssw_error *err);

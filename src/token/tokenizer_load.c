@@ -6,6 +6,7 @@
 
 #include "token/byte_text.h"
 #include "token/tokenizer_internal.h"
+#include "token/unigram.h"
 
 enum { PROBES_MAX = 4096, PRE_BYTES_MAX = 64 };
 #define VOCAB_BYTES_MAX (UINT64_C(1) << 30)
@@ -257,8 +258,7 @@ static void mark_strips(ssw_tokenizer *tokenizer, const ssw_gguf *gguf)
     static const char *const without[] = {"<s>", "<unk>", "<|endoftext|>"};
     ssw_gguf_text name;
     if (!ssw_gguf_read_text(ssw_gguf_find_key(gguf, "general.architecture"), &name) ||
-        !((name.n_bytes == 4 && memcmp(name.bytes, "phi3", 4) == 0) ||
-          (name.n_bytes == 6 && memcmp(name.bytes, "phimoe", 6) == 0)))
+        !(ssw_gguf_text_is(&name, "phi3") || ssw_gguf_text_is(&name, "phimoe")))
         return;
     for (int32_t id = 0; id < tokenizer->n_vocab; id++)
         tokenizer->entries[id].strips_right = ssw_tokenizer_is_control(tokenizer, id);
@@ -281,7 +281,7 @@ static ssw_status load_special(ssw_tokenizer *tokenizer, const ssw_gguf *gguf, s
         status = read_id(tokenizer, gguf, "tokenizer.ggml.padding_token_id", &special->pad, err);
     if (status != SSW_OK)
         return status;
-    bool add_bos = !tokenizer->pretokenizer; /* SentencePiece's default */
+    bool add_bos = !tokenizer->pretokenizer && !tokenizer->unigram; /* SentencePiece BPE's default */
     ssw_gguf_read_bool(ssw_gguf_find_key(gguf, "tokenizer.ggml.add_bos_token"), &add_bos);
     special->add_bos = add_bos && special->bos != SSW_TOKEN_NONE;
     mark_ends(tokenizer);
@@ -289,18 +289,22 @@ static ssw_status load_special(ssw_tokenizer *tokenizer, const ssw_gguf *gguf, s
     return SSW_OK;
 }
 
-static ssw_status load_pretokenizer(ssw_tokenizer *tokenizer, const ssw_gguf *gguf, ssw_error *err)
+static ssw_status load_pretokenizer(ssw_tokenizer *tokenizer, const ssw_gguf *gguf, bool *is_unigram,
+                                    ssw_error *err)
 {
     ssw_gguf_text text;
     char name[PRE_BYTES_MAX] = "";
     if (!ssw_gguf_read_text(ssw_gguf_find_key(gguf, "tokenizer.ggml.model"), &text))
         return ssw_error_set(err, SSW_ERR_FORMAT, "tokenizer.ggml.model is missing or not a string");
-    if (text.n_bytes == 5 && memcmp(text.bytes, "llama", 5) == 0)
+    if (ssw_gguf_text_is(&text, "llama"))
         return SSW_OK; /* SentencePiece does without */
-    if (text.n_bytes != 4 || memcmp(text.bytes, "gpt2", 4) != 0)
+    *is_unigram = ssw_gguf_text_is(&text, "t5");
+    if (*is_unigram)
+        return SSW_OK;
+    if (!ssw_gguf_text_is(&text, "gpt2"))
         return ssw_error_set(err, SSW_ERR_UNSUPPORTED,
-                             "tokenizer.ggml.model is '%.*s'; supported are 'gpt2' (byte-level BPE) and "
-                             "'llama' (SentencePiece BPE)",
+                             "tokenizer.ggml.model is '%.*s'; supported are 'gpt2' (byte-level BPE), "
+                             "'llama' (SentencePiece BPE) and 't5' (SentencePiece unigram)",
                              (int)(text.n_bytes < 40 ? text.n_bytes : 40), text.bytes);
     if (!ssw_gguf_read_text(ssw_gguf_find_key(gguf, "tokenizer.ggml.pre"), &text))
         return ssw_error_set(err, SSW_ERR_FORMAT, "tokenizer.ggml.pre is missing or not a string");
@@ -314,14 +318,15 @@ ssw_status ssw_tokenizer_open(const ssw_gguf *gguf, ssw_tokenizer **out, ssw_err
     ssw_tokenizer *tokenizer = calloc(1, sizeof *tokenizer);
     if (!tokenizer)
         return ssw_error_set(err, SSW_ERR_NOMEM, "%s: out of memory", ssw_gguf_file_path(gguf, 0));
-    ssw_status status = load_pretokenizer(tokenizer, gguf, err);
+    bool is_unigram = false;
+    ssw_status status = load_pretokenizer(tokenizer, gguf, &is_unigram, err);
     if (status == SSW_OK)
         status = load_tokens(tokenizer, gguf, err);
     if (status == SSW_OK)
         status = index_tokens(tokenizer, err);
     if (status == SSW_OK)
         status = tokenizer->pretokenizer ? load_merges(tokenizer, gguf, err)
-                                         : ssw_sentencepiece_load(tokenizer, gguf, err);
+                                         : ssw_sentencepiece_load(tokenizer, gguf, is_unigram, err);
     if (status == SSW_OK)
         status = load_special(tokenizer, gguf, err);
     if (status != SSW_OK) {
@@ -338,6 +343,7 @@ void ssw_tokenizer_close(ssw_tokenizer *tokenizer)
     if (!tokenizer)
         return;
     ssw_pretokenizer_close(tokenizer->pretokenizer);
+    ssw_unigram_close(tokenizer->unigram);
     ssw_bpe_table_deinit(&tokenizer->bpe);
     free(tokenizer->by_bytes);
     free(tokenizer->specials);

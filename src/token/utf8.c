@@ -35,6 +35,12 @@ int ssw_utf8_check(const char *text, size_t n_bytes)
     return length;
 }
 
+size_t ssw_utf8_first_bytes(const char *text, size_t n_bytes)
+{
+    int length = ssw_utf8_check(text, n_bytes);
+    return length > 0 ? (size_t)length : 1;
+}
+
 size_t ssw_utf8_valid_bytes(const char *text, size_t n_bytes)
 {
     size_t at = 0;

@@ -19,6 +19,9 @@ enum { SSW_UTF8_BYTES_MAX = 4 };
  * 15, 3.9). */
 int ssw_utf8_check(const char *text, size_t n_bytes);
 
+/* Bytes of the first character (n_bytes > 0); a byte that begins none counts as one. */
+size_t ssw_utf8_first_bytes(const char *text, size_t n_bytes);
+
 /* Bytes of the longest valid beginning; an unfinished character at the end is not counted. */
 size_t ssw_utf8_valid_bytes(const char *text, size_t n_bytes);
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""make_seeds.py FOLDER: writes the seeds of fuzz_gguf, fuzz_inspect, fuzz_model, fuzz_tokenizer, fuzz_sentencepiece, fuzz_chat_parser and fuzz_chat_plain below FOLDER.
+"""make_seeds.py FOLDER: writes the seeds of fuzz_gguf, fuzz_inspect, fuzz_model, fuzz_tokenizer, fuzz_sentencepiece, fuzz_unigram, fuzz_chat_parser and fuzz_chat_plain below FOLDER.
 
-The committed ones, tests/fuzz/seeds/{gguf,inspect,model,tokenizer,sentencepiece,chat_parser,chat_plain}, were made by it.
+The committed ones, tests/fuzz/seeds/{gguf,inspect,model,tokenizer,sentencepiece,unigram,chat_parser,chat_plain}, were made by it.
 """
 import pathlib
 import struct
@@ -190,6 +190,17 @@ def chat_seeds():
     yield "instructed", b"\x00Be brief.<|start|>\0\x02hello"
 
 
+def unigram_seeds():
+    """Without a table, and with one whose only entry turns B into a."""
+    entry = ord("B") ^ 1
+    units = {0: 1 << 10, entry: 2 << 10 | 1 << 8 | ord("B"), entry ^ 2: 1 << 31 | 1}
+    trie = struct.pack("<80I", *(units.get(i, 0) for i in range(80)))
+    table = struct.pack("<I", len(trie)) + trie + b"\0a\0"
+    for name, value in {**TEXTS, "mapped": "  BaBB  hello   B"}.items():
+        data = value if isinstance(value, bytes) else value.encode()
+        yield name, struct.pack("<H", len(table)) + table + data if name == "mapped" else b"\0\0" + data
+
+
 PLAIN_CHATS = {
     "chatml": "{% if add_generation_prompt %}'<|im_start|>' + message.content + '<|im_end|>' '<|im_start|>system\\nHelp.<|im_end|>'",
     "mistral": "{{ bos_token }}{{ '[INST] ' + message['content'] + ' [/INST]' }}{{ message['content'] + eos_token}}raise_exception",
@@ -202,7 +213,8 @@ def main():
     out = pathlib.Path(sys.argv[1])
     kinds = {"gguf": gguf_seeds(), "inspect": inspect_seeds(), "model": model_seeds(), "tokenizer": TEXTS.items(),
              "chat_plain": PLAIN_CHATS.items(),
-             "sentencepiece": {**TEXTS, "marks": "</s> ▁hello▁▁ aaaaa<unk><0x41>  <s> hello"}.items(), "chat_parser": chat_seeds()}
+             "sentencepiece": {**TEXTS, "marks": "</s> ▁hello▁▁ aaaaa<unk><0x41>  <s> hello"}.items(), "unigram": unigram_seeds(),
+             "chat_parser": chat_seeds()}
     for kind, seeds in kinds.items():
         (out / kind).mkdir(parents=True, exist_ok=True)
         for name, data in seeds:

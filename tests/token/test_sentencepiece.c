@@ -6,96 +6,59 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "token/tokenizer.h"
-#include "token_files.h"
-
-static ssw_tokenizer *open_with(const vocab_options *options)
-{
-    ssw_error err = {0};
-    ssw_gguf *gguf;
-    ssw_tokenizer *tokenizer = NULL;
-    const char *path = write_vocab_file(options);
-    if (ssw_gguf_open(path, &gguf, &err) != SSW_OK || ssw_tokenizer_open(gguf, &tokenizer, &err) != SSW_OK)
-        fail_msg("%s", err.message);
-    ssw_gguf_close(gguf);
-    remove_vocab_file();
-    return tokenizer;
-}
-
-/* The text's tokens with a bar between them, and the text that comes back from them. */
-static void expect_split(const ssw_tokenizer *tokenizer, const char *text, bool parse_special,
-                         const char *expected, const char *back)
-{
-    ssw_error err = {0};
-    ssw_tokens tokens = {0};
-    ssw_strbuf whole;
-    char shown[512] = "";
-    ssw_strbuf_init(&whole, 1000);
-    if (ssw_tokenizer_encode(tokenizer, text, strlen(text), parse_special, &tokens, &err) != SSW_OK)
-        fail_msg("%s", err.message);
-    for (size_t i = 0; i < tokens.n; i++) {
-        size_t n;
-        const char *piece = ssw_tokenizer_piece(tokenizer, tokens.ids[i], &n);
-        strcat(shown, i ? "|" : "");
-        strncat(shown, piece, n);
-    }
-    assert_int_equal(ssw_tokenizer_decode(tokenizer, tokens.ids, tokens.n, true, &whole, &err), SSW_OK);
-    assert_string_equal(shown, expected);
-    assert_string_equal(ssw_strbuf_text(&whole), back);
-    ssw_strbuf_deinit(&whole);
-    ssw_tokens_deinit(&tokens);
-}
+#include "token_check.h"
 
 static void merges_by_score(void **state)
 {
-    ssw_tokenizer *tokenizer = open_with(&(vocab_options){.sentencepiece = true});
-    expect_split(tokenizer, "hello world", false, " hello| w|or|l|d", "hello world");
-    expect_split(tokenizer, "hhello", false, " |h|hello", "hhello");
+    ssw_tokenizer *tokenizer = open_vocabulary(&(vocab_options){.sentencepiece = true});
+    expect_split_and_back(tokenizer, "hello world", false, " hello| w|or|l|d", "hello world");
+    expect_split_and_back(tokenizer, "hhello", false, " |h|hello", "hhello");
     /* aa scores above " a": the space stays alone */
-    expect_split(tokenizer, "aaaaaaaaaaaaaaa", false, " |aaaaaaaa|aaaa|aa|a", "aaaaaaaaaaaaaaa");
-    expect_split(tokenizer, "a", false, " a", "a");
-    expect_split(tokenizer, "", false, "", "");
-    expect_split(tokenizer, " ", false, "  ", " ");
-    expect_split(tokenizer, "   hello", false, "  | | hello", "   hello");
+    expect_split_and_back(tokenizer, "aaaaaaaaaaaaaaa", false, " |aaaaaaaa|aaaa|aa|a", "aaaaaaaaaaaaaaa");
+    expect_split_and_back(tokenizer, "a", false, " a", "a");
+    expect_split_and_back(tokenizer, "", false, "", "");
+    expect_split_and_back(tokenizer, " ", false, "  ", " ");
+    expect_split_and_back(tokenizer, "   hello", false, "  | | hello", "   hello");
     ssw_tokenizer_close(tokenizer);
 }
 
 static void special_tokens(void **state)
 {
-    ssw_tokenizer *tokenizer = open_with(&(vocab_options){.sentencepiece = true});
-    expect_split(tokenizer, "<s>hello</s> a", true, "<s>| hello|</s>| | a", "<s>hello</s> a");
-    expect_split(tokenizer, "a<user thing>a", false, " a|<user thing>| a", "a<user thing>a");
-    expect_split(tokenizer, "<s>", false, " |<|s|>", "<s>"); /* users cannot write it */
-    expect_split(tokenizer, "<0x41>", false, " |<|0|x|4|1|>", "<0x41>");
+    ssw_tokenizer *tokenizer = open_vocabulary(&(vocab_options){.sentencepiece = true});
+    expect_split_and_back(tokenizer, "<s>hello</s> a", true, "<s>| hello|</s>| | a", "<s>hello</s> a");
+    expect_split_and_back(tokenizer, "a<user thing>a", false, " a|<user thing>| a", "a<user thing>a");
+    expect_split_and_back(tokenizer, "<s>", false, " |<|s|>", "<s>"); /* users cannot write it */
+    expect_split_and_back(tokenizer, "<0x41>", false, " |<|0|x|4|1|>", "<0x41>");
     assert_int_equal(ssw_tokenizer_special(tokenizer).eos, 2);
     assert_true(ssw_tokenizer_is_end(tokenizer, 2));
     assert_true(ssw_tokenizer_is_control(tokenizer, 0)); /* <unk> */
     ssw_tokenizer_close(tokenizer);
-    tokenizer = open_with(&(vocab_options){.sentencepiece = true, .without_space_prefix = true});
-    expect_split(tokenizer, "hello a</s>hello", true, "hello| a|</s>|hello", "hello a</s>hello");
-    expect_split(tokenizer, " a", false, " a", " a");
+    tokenizer = open_vocabulary(&(vocab_options){.sentencepiece = true, .without_space_prefix = true});
+    expect_split_and_back(tokenizer, "hello a</s>hello", true, "hello| a|</s>|hello", "hello a</s>hello");
+    expect_split_and_back(tokenizer, " a", false, " a", " a");
     ssw_tokenizer_close(tokenizer);
-    tokenizer = open_with(&(vocab_options){.sentencepiece = true, .architecture = "phimoe"});
-    expect_split(tokenizer, "<|end|> \n\thello<s> a", true, "<|end|>| hello|<s>| | a", "<|end|>hello<s> a");
+    tokenizer = open_vocabulary(&(vocab_options){.sentencepiece = true, .architecture = "phimoe"});
+    expect_split_and_back(tokenizer, "<|end|> \n\thello<s> a", true, "<|end|>| hello|<s>| | a",
+                          "<|end|>hello<s> a");
     ssw_tokenizer_close(tokenizer);
 }
 
 static void falls_back_to_bytes(void **state)
 {
-    ssw_tokenizer *tokenizer = open_with(&(vocab_options){.sentencepiece = true});
-    expect_split(tokenizer, "中é€", false, " |中|é|\xe2|\x82|\xac", "中é€");
-    expect_split(tokenizer, "\xff\xe2\x82z", false, " |\xff|\xe2|\x82|z", "\xff\xe2\x82z");
-    expect_split(tokenizer, "\n", false, " |\n", "\n");
-    expect_split(tokenizer, "a▁a", false, " a| a", "a a"); /* the mark is a space */
+    ssw_tokenizer *tokenizer = open_vocabulary(&(vocab_options){.sentencepiece = true});
+    expect_split_and_back(tokenizer, "中é€", false, " |中|é|\xe2|\x82|\xac", "中é€");
+    expect_split_and_back(tokenizer, "\xff\xe2\x82z", false, " |\xff|\xe2|\x82|z", "\xff\xe2\x82z");
+    expect_split_and_back(tokenizer, "\n", false, " |\n", "\n");
+    expect_split_and_back(tokenizer, "a▁a", false, " a| a", "a a"); /* the mark is a space */
     ssw_tokenizer_close(tokenizer);
-    tokenizer = open_with(&(vocab_options){.sentencepiece = true, .without_byte = 0x82});
-    expect_split(tokenizer, "€z", false, " |<unk>|z", "<unk>z");
+    tokenizer = open_vocabulary(&(vocab_options){.sentencepiece = true, .without_byte = 0x82});
+    expect_split_and_back(tokenizer, "€z", false, " |<unk>|z", "<unk>z");
     ssw_tokenizer_close(tokenizer);
     ssw_error err = {0};
     ssw_tokens tokens = {0};
-    tokenizer =
-        open_with(&(vocab_options){.sentencepiece = true, .without_byte = 0x82, .without_unknown = true});
+    tokenizer = open_vocabulary(
+        &(vocab_options){.sentencepiece = true, .without_byte = 0x82, .without_unknown = true});
     assert_int_equal(ssw_tokenizer_encode(tokenizer, "a€", 4, false, &tokens, &err), SSW_ERR_FORMAT);
     assert_non_null(strstr(err.message, "no token for the bytes of '€'"));
     assert_int_equal(tokens.n, 0);
@@ -125,7 +88,7 @@ static void expect_streamed(const ssw_tokenizer *tokenizer, const char *text, bo
 
 static void streams(void **state)
 {
-    ssw_tokenizer *tokenizer = open_with(&(vocab_options){.sentencepiece = true});
+    ssw_tokenizer *tokenizer = open_vocabulary(&(vocab_options){.sentencepiece = true});
     expect_streamed(tokenizer, "hello a", true, "hello a");
     expect_streamed(tokenizer, "hello a", false, " hello a"); /* continues a text */
     expect_streamed(tokenizer, "  hello", true, "  hello");
@@ -133,31 +96,16 @@ static void streams(void **state)
     ssw_tokenizer_close(tokenizer);
 }
 
-/* The bound is wide, for sanitizers and busy machines: quadratic work on a megabyte would take minutes. */
 static void long_texts_in_good_time(void **state)
 {
     static const char *const units[] = {"a", "h", " ", "\n", "中", "€", "hello ", "\xff"};
-    const size_t n_bytes = 1 << 20;
-    char *text = malloc(n_bytes);
-    ssw_tokenizer *tokenizer = open_with(&(vocab_options){.sentencepiece = true});
+    ssw_tokenizer *tokenizer = open_vocabulary(&(vocab_options){.sentencepiece = true});
     for (size_t u = 0; u < sizeof units / sizeof *units; u++) {
-        ssw_error err = {0};
-        ssw_tokens tokens = {0};
-        size_t step = strlen(units[u]), n = n_bytes / step * step;
-        for (size_t i = 0; i < n; i += step)
-            memcpy(text + i, units[u], step);
-        int64_t start_ns = ssw_clock_now_ns();
-        if (ssw_tokenizer_encode(tokenizer, text, n, true, &tokens, &err) != SSW_OK)
-            fail_msg("'%s': %s", units[u], err.message);
-        double seconds = (double)(ssw_clock_now_ns() - start_ns) / (double)SSW_NS_PER_S;
-        print_message("1 MiB of %zu: %.3f s, %zu tokens\n", u, seconds, tokens.n);
-        assert_true(seconds < 10);
+        size_t n = count_tokens_of_megabyte(tokenizer, units[u], "");
         if (u == 0)
-            assert_int_equal(tokens.n, 1 + n / 8);
-        ssw_tokens_deinit(&tokens);
+            assert_int_equal(n, 1 + (1 << 20) / 8);
     }
     ssw_tokenizer_close(tokenizer);
-    free(text);
 }
 
 static void write_tokens(const char *path, const char *token, int type, size_t n_scores)

@@ -112,7 +112,12 @@ static void write_pieces(ssw_gguf_writer *writer, const vocab *v, const vocab_op
     float scores[TOKENS_MAX];
     for (size_t i = 0; i < v->n; i++)
         scores[i] = -(float)i;
-    ssw_gguf_writer_set_text(writer, "tokenizer.ggml.model", "llama");
+    ssw_gguf_writer_set_text(writer, "tokenizer.ggml.model", options->unigram ? "t5" : "llama");
+    if (options->removes_extra_spaces)
+        ssw_gguf_writer_set_bool(writer, "tokenizer.ggml.remove_extra_whitespaces", true);
+    if (options->charsmap)
+        ssw_gguf_writer_set_array(writer, "tokenizer.ggml.precompiled_charsmap", SSW_GGUF_U8,
+                                  options->charsmap, options->n_charsmap_bytes);
     ssw_gguf_writer_set_array(writer, "tokenizer.ggml.scores", SSW_GGUF_F32, scores, v->n);
     ssw_gguf_writer_set_u32(writer, "tokenizer.ggml.eos_token_id", options->without_unknown ? 1 : 2);
     if (options->without_space_prefix)

@@ -14,6 +14,10 @@ typedef struct vocab_options {
     int without_byte;          /* this byte has no token (0: all have) */
     bool without_call;         /* no <|call|> */
     bool sentencepiece;        /* pre, merges: not used; without_byte: no byte token of this one */
+    bool unigram;              /* sentencepiece, in its other model */
+    bool removes_extra_spaces; /* unigram */
+    const void *charsmap;      /* unigram: tokenizer.ggml.precompiled_charsmap; NULL: none */
+    size_t n_charsmap_bytes;
     bool without_space_prefix; /* sentencepiece */
     bool without_unknown;      /* sentencepiece: no <unk> */
     const char *architecture;  /* NULL: no general.architecture */
