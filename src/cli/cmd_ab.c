@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "bench/evidence/text_file.h"
 #include "bench/plan/plan_guard.h"
+#include "bench/plan/plan_sweep.h"
 #include "cli/ab_session.h"
 #include "cli/commands.h"
 
@@ -35,6 +36,8 @@ enum option_key {
     KEY_PAGE_CACHE,
     KEY_OUT,
     KEY_PLAN,
+    KEY_SWEEP,
+    KEY_FIT,
     KEY_RESUME,
     KEY_NO_REPORT,
     KEY_JSON
@@ -59,6 +62,12 @@ static const struct argp_option option_list[] = {
      "an arm of the test: its name and what its server gets besides; NAME=VALUE words before the first "
      "argument are "
      "environment variables. Give it once for each arm; by default baseline='' and offload='--cpu-moe'",
+     1},
+    {"sweep", KEY_SWEEP, "FLAG=VALUES", 0,
+     "an arm for each value of a flag: FROM:TO:STEP or A,B,C, as in n-cpu-moe=0:24:4; one --arm may give the "
+     "words that all of them share",
+     1},
+    {"fit", KEY_FIT, "SIZE", 0, "of a sweep, also name the smallest value that fits in SIZE, such as 8GiB",
      1},
     {"port", KEY_PORT, "P", 0, "the first arm's port, the next arms' ports follow (11436)", 1},
     {"prompts", KEY_PROMPTS, "FILE", 0,
@@ -177,6 +186,12 @@ static error_t parse_plan_option(int key, char *value, struct argp_state *state)
     switch (key) {
     case KEY_ARM:
         check(state, ssw_plan_add_arm_option(plan, value, &err), &err);
+        break;
+    case KEY_SWEEP:
+        check(state, ssw_plan_sweep_option(plan, value, &err), &err);
+        break;
+    case KEY_FIT:
+        check(state, ssw_plan_fit_option(plan, value, &err), &err);
         break;
     case KEY_DESIGN:
         check(state, ssw_plan_parse_design(value, &plan->design, &err), &err);

@@ -182,15 +182,24 @@ static json_t *environment(const ssw_manifest_words *env)
     return object;
 }
 
+static json_t *sweep_to_json(const ssw_plan_sweep *sweep)
+{
+    if (!sweep->flag)
+        return json_null();
+    return json_pack("{s:s, s:o}", "flag", sweep->flag, "values", ssw_json_words(sweep->values, sweep->n));
+}
+
 static json_t *plan_to_json(const ssw_plan *plan)
 {
     json_t *object = record(plan, SSW_JSON_FIELDS(plan_fields));
     json_t *arms = records(plan->arms, plan->n_arms, sizeof *plan->arms, SSW_JSON_FIELDS(plan_arm_fields));
-    bool ok = object && arms &&
-              ssw_json_put(object, "design", json_string(ssw_plan_design_name(plan->design))) &&
-              ssw_json_put(object, "ask", json_string(ssw_plan_ask_name(plan->ask))) &&
-              ssw_json_put(object, "page_cache", json_string(ssw_plan_page_cache_name(plan->page_cache))) &&
-              ssw_json_put(object, "allow_diff", ssw_json_words(plan->allowed, plan->n_allowed));
+    bool ok =
+        object && arms && ssw_json_put(object, "design", json_string(ssw_plan_design_name(plan->design))) &&
+        ssw_json_put(object, "ask", json_string(ssw_plan_ask_name(plan->ask))) &&
+        ssw_json_put(object, "page_cache", json_string(ssw_plan_page_cache_name(plan->page_cache))) &&
+        ssw_json_put(object, "allow_diff", ssw_json_words(plan->allowed, plan->n_allowed)) &&
+        ssw_json_put(object, "sweep", sweep_to_json(&plan->sweep)) &&
+        ssw_json_put(object, "fit_bytes", plan->fit_bytes ? json_integer(plan->fit_bytes) : json_null());
     for (size_t i = 0; ok && i < plan->n_arms; i++) {
         json_t *arm = json_array_get(arms, i);
         ok = ssw_json_put(arm, "args", ssw_json_words(plan->arms[i].args, plan->arms[i].n_args)) &&
@@ -363,6 +372,28 @@ static ssw_status read_choices(ssw_plan *plan, const json_t *object, ssw_error *
     return status;
 }
 
+static ssw_status read_sweep(ssw_plan *plan, const json_t *object, ssw_error *err)
+{
+    const json_t *sweep, *fit = json_object_get(object, "fit_bytes");
+    ssw_status status = ssw_json_get_object(object, "sweep", &sweep, err);
+    if (status)
+        return status;
+    plan->fit_bytes = json_is_integer(fit) && json_integer_value(fit) > 0 ? json_integer_value(fit) : 0;
+    if (!sweep)
+        return SSW_OK;
+    const char *flag = json_string_value(json_object_get(sweep, "flag")), **values = NULL;
+    status =
+        ssw_json_get_words(&plan->arena, sweep, "values", SSW_PLAN_ARMS_MAX, &plan->sweep.n, &values, err);
+    if (!status && (!flag || plan->sweep.n == 0 || plan->sweep.n > plan->n_arms))
+        status =
+            ssw_error_set(err, SSW_ERR_FORMAT, "\"sweep\" wants a flag and a value for each of its arms");
+    for (size_t i = 0; i < plan->sweep.n && !status; i++)
+        plan->sweep.values[i] = values[i];
+    plan->sweep.flag = status ? NULL : ssw_arena_copy_text(&plan->arena, flag, strlen(flag));
+    return status || plan->sweep.flag ? status
+                                      : ssw_error_set(err, SSW_ERR_NOMEM, "out of memory for the sweep");
+}
+
 static ssw_status read_plan(ssw_plan *plan, const json_t *object, ssw_error *err)
 {
     void *prompts = NULL;
@@ -383,6 +414,8 @@ static ssw_status read_plan(ssw_plan *plan, const json_t *object, ssw_error *err
     }
     if (!status)
         status = read_plan_arms(plan, object, err);
+    if (!status)
+        status = read_sweep(plan, object, err);
     if (!status && (plan->n_prompts == 0 || plan->n_arms == 0))
         status = ssw_error_set(err, SSW_ERR_FORMAT, "no prompts or no arms");
     if (!status)

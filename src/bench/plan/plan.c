@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "bench/plan/plan_sweep.h"
 #include "bench/plan/plan_words.h"
 
 enum { ARENA_BYTES_MAX = 64 << 20 };
@@ -211,7 +212,9 @@ static ssw_status check_ports(const ssw_plan *plan, ssw_error *err)
 
 ssw_status ssw_plan_finish(ssw_plan *plan, int first_port, ssw_error *err)
 {
-    ssw_status status = add_defaults(plan, first_port, err);
+    ssw_status status = ssw_plan_make_sweep(plan, err);
+    if (!status)
+        status = add_defaults(plan, first_port, err);
     if (!status)
         status = check_count("runs", plan->runs, 1, SSW_PLAN_RUNS_MAX, err);
     if (!status)

@@ -6,6 +6,7 @@
 #ifndef SSW_BENCH_PLAN_PLAN_H
 #define SSW_BENCH_PLAN_PLAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,7 +14,7 @@
 #include "base/status.h"
 
 enum {
-    SSW_PLAN_ARMS_MAX = 8,
+    SSW_PLAN_ARMS_MAX = 16,
     SSW_PLAN_PROMPTS_MAX = 1024,
     SSW_PLAN_RUNS_MAX = 1000,
     SSW_PLAN_WARMUPS_MAX = 100,
@@ -62,6 +63,12 @@ typedef struct ssw_plan_arm {
     const char **env; /* "NAME=VALUE", added to the bench's own environment */
 } ssw_plan_arm;
 
+typedef struct ssw_plan_sweep { /* the first n arms: one flag with these values */
+    const char *flag;           /* "--n-cpu-moe"; NULL: no sweep */
+    size_t n;
+    const char *values[SSW_PLAN_ARMS_MAX];
+} ssw_plan_sweep;
+
 typedef struct ssw_plan {
     ssw_plan_design design;
     uint64_t seed;   /* orders the blocks and the prompts, and is sent to the server with each request */
@@ -81,7 +88,10 @@ typedef struct ssw_plan {
     ssw_plan_prompt *prompts;
     size_t n_arms;
     ssw_plan_arm arms[SSW_PLAN_ARMS_MAX];
-    size_t n_allowed; /* names of options and variables in which arms may differ besides the treatment */
+    ssw_plan_sweep sweep;
+    bool sweep_is_new; /* its arms are still to be made */
+    int64_t fit_bytes; /* what the smallest value of the sweep shall fit in; 0: nothing was asked */
+    size_t n_allowed;  /* names of options and variables in which arms may differ besides the treatment */
     const char *allowed[SSW_PLAN_ALLOWED_MAX];
     ssw_arena arena;
 } ssw_plan;

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "bench/plan/plan.h"
+#include "bench/plan/plan_sweep.h"
 
 typedef struct yaml_prompt {
     char *text;
@@ -24,7 +24,7 @@ typedef struct yaml_arm {
 } yaml_arm;
 
 typedef struct yaml_plan { /* NULL: the file does not say */
-    char *design, *ask, *length, *page_cache;
+    char *design, *ask, *length, *page_cache, *sweep, *fit;
     uint64_t *seed;
     int64_t *runs, *warmup, *max_tokens;
     double *temperature, *pause_s, *timeout_s, *ready_timeout_s, *stop_grace_s, *memory_timeout_s;
@@ -68,6 +68,8 @@ static const cyaml_schema_field_t plan_fields[] = {
     CYAML_FIELD_STRING_PTR("ask", OPTIONAL_PTR, yaml_plan, ask, 1, 32),
     CYAML_FIELD_STRING_PTR("length", OPTIONAL_PTR, yaml_plan, length, 1, 32),
     CYAML_FIELD_STRING_PTR("page_cache", OPTIONAL_PTR, yaml_plan, page_cache, 1, 32),
+    CYAML_FIELD_STRING_PTR("sweep", OPTIONAL_PTR, yaml_plan, sweep, 1, 1024),
+    CYAML_FIELD_STRING_PTR("fit", OPTIONAL_PTR, yaml_plan, fit, 1, 32),
     CYAML_FIELD_FLOAT_PTR("temperature", OPTIONAL_PTR, yaml_plan, temperature),
     CYAML_FIELD_FLOAT_PTR("pause_s", OPTIONAL_PTR, yaml_plan, pause_s),
     CYAML_FIELD_FLOAT_PTR("timeout_s", OPTIONAL_PTR, yaml_plan, timeout_s),
@@ -210,6 +212,10 @@ static ssw_status take_lists(ssw_plan *plan, const yaml_plan *yaml, ssw_error *e
         if (!status)
             plan->arms[plan->n_arms - 1].port = port;
     }
+    if (!status && yaml->sweep)
+        status = ssw_plan_sweep_option(plan, yaml->sweep, err);
+    if (!status && yaml->fit)
+        status = ssw_plan_fit_option(plan, yaml->fit, err);
     for (unsigned i = 0; !status && i < yaml->allow_diff_count; i++)
         status = ssw_plan_allow_difference(plan, yaml->allow_diff[i], err);
     return status;

@@ -6,7 +6,7 @@
 #include "../../cmocka_all.h"
 
 #include "base/clock.h"
-#include "bench/plan/plan.h"
+#include "bench/plan/plan_sweep.h"
 #include "bench/plan/plan_words.h"
 #include "bench/plan/schedule.h"
 
@@ -346,6 +346,83 @@ static void test_sequential(void **state)
     ssw_plan_deinit(&plan);
 }
 
+static void expect_sweep(const char *option, const char *flag, const char *joined)
+{
+    ssw_plan plan;
+    char found[256] = "";
+    ssw_plan_init(&plan);
+    assert_int_equal(ssw_plan_sweep_option(&plan, option, NULL), SSW_OK);
+    assert_int_equal(ssw_plan_finish(&plan, 0, NULL), SSW_OK);
+    assert_string_equal(plan.sweep.flag, flag);
+    assert_int_equal(plan.n_arms, plan.sweep.n);
+    for (size_t i = 0; i < plan.n_arms; i++) {
+        const ssw_plan_arm *arm = &plan.arms[i];
+        assert_int_equal(arm->n_args, 2);
+        assert_string_equal(arm->args[0], flag);
+        assert_string_equal(arm->args[1], plan.sweep.values[i]);
+        assert_int_equal(arm->port, 11436 + (int)i);
+        snprintf(found + strlen(found), sizeof found - strlen(found), "%s%s", i ? " " : "", arm->name);
+    }
+    assert_string_equal(found, joined);
+    ssw_plan_deinit(&plan);
+}
+
+static void test_sweeps(void **state)
+{
+    (void)state;
+    expect_sweep("n-cpu-moe=0:24:8", "--n-cpu-moe", "n-cpu-moe-0 n-cpu-moe-8 n-cpu-moe-16 n-cpu-moe-24");
+    expect_sweep("--n-cpu-moe=0:10:4", "--n-cpu-moe", "n-cpu-moe-0 n-cpu-moe-4 n-cpu-moe-8");
+    expect_sweep("t=1:3", "-t", "t-1 t-2 t-3");
+    expect_sweep("-ngl=99,0", "-ngl", "ngl-99 ngl-0");
+    expect_sweep("ot=a=CPU,b:1", "--ot", "ot-a_CPU ot-b_1"); /* colons in a list stay in the value */
+    static const char *const refused[] = {"n",
+                                          "n=",
+                                          "=1",
+                                          "n=1,,2",
+                                          "n=3:1",
+                                          "n=0:10:0",
+                                          "n=1:2:3:4,",
+                                          "n=0:99:1",
+                                          "a b=1,2",
+                                          "n=1,1",
+                                          "n=0:99999999999999999999"};
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        ssw_plan plan;
+        ssw_plan_init(&plan);
+        bool ok = ssw_plan_sweep_option(&plan, refused[i], NULL) == SSW_OK &&
+                  ssw_plan_finish(&plan, 0, NULL) == SSW_OK;
+        if (ok)
+            print_error("accepted: %s\n", refused[i]);
+        assert_false(ok);
+        ssw_plan_deinit(&plan);
+    }
+}
+
+static void test_a_sweep_takes_the_words_of_one_arm(void **state)
+{
+    (void)state;
+    ssw_plan plan;
+    ssw_plan_init(&plan);
+    assert_int_equal(ssw_plan_sweep_option(&plan, "n-cpu-moe=0,4", NULL), SSW_OK);
+    assert_int_equal(ssw_plan_sweep_option(&plan, "t=1,2", NULL), SSW_ERR_USAGE);
+    assert_int_equal(ssw_plan_add_arm_option(&plan, "moe=OMP_NUM_THREADS=4 -ngl 99", NULL), SSW_OK);
+    assert_int_equal(ssw_plan_fit_option(&plan, "7.5 GiB", NULL), SSW_OK);
+    assert_int_equal(ssw_plan_finish(&plan, 0, NULL), SSW_OK);
+    assert_int_equal(ssw_plan_finish(&plan, 0, NULL),
+                     SSW_OK); /* as a manifest is read: nothing is made twice */
+    assert_int_equal(plan.n_arms, 2);
+    assert_string_equal(plan.arms[1].name, "moe-4");
+    assert_int_equal(plan.arms[1].n_args, 4);
+    assert_string_equal(plan.arms[1].args[1], "99");
+    assert_string_equal(plan.arms[1].args[3], "4");
+    assert_string_equal(plan.arms[1].env[0], "OMP_NUM_THREADS=4");
+    assert_true(plan.fit_bytes == INT64_C(8053063680));
+    assert_int_equal(ssw_plan_fit_option(&plan, "8 bananas", NULL), SSW_ERR_USAGE);
+    assert_int_equal(ssw_plan_fit_option(&plan, "-1GiB", NULL), SSW_ERR_USAGE);
+    assert_int_equal(ssw_plan_fit_option(&plan, "nan", NULL), SSW_ERR_USAGE);
+    ssw_plan_deinit(&plan);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -354,6 +431,8 @@ int main(void)
         cmocka_unit_test(test_arms),
         cmocka_unit_test(test_prompt_files),
         cmocka_unit_test(test_plan_files),
+        cmocka_unit_test(test_sweeps),
+        cmocka_unit_test(test_a_sweep_takes_the_words_of_one_arm),
         cmocka_unit_test(test_limits_of_numbers),
         cmocka_unit_test(test_abba),
         cmocka_unit_test(test_williams),
