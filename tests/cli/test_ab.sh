@@ -369,5 +369,26 @@ case_disk_full() {
     expect_each_once "$dir" 16
 }
 
+# One flag with three values: three arms, and a report that names the value that fits.
+case_sweep() {
+    ab sweep.out -m fake_server --runs 2 --sweep allocate-mib=300,150,0 --fit 120MiB --arm "held=--ttft-ms 5"
+    expect_status 0 "a sweep"
+    dir=$(run_dir)
+    expect_each_once "$dir" 12
+    jq -e '.plan.sweep == {"flag": "--allocate-mib", "values": ["300", "150", "0"]} and .plan.fit_bytes == 125829120
+        and [.plan.arms[].name] == ["held-300", "held-150", "held-0"]
+        and .plan.arms[1].args == ["--ttft-ms", "5", "--allocate-mib", "150"]' "$dir/manifest.json" >/dev/null ||
+        fail "the plan: $(jq -c .plan.sweep,.plan.arms "$dir/manifest.json")"
+    "$seesaw" report "$dir" >"$work/report.out" 2>&1 || fail "no report"
+    grep -q 'The smallest value that fits in 120.0 MiB is \*\*0\*\*' "$dir/report/report.md" || fail "the report names no value that fits"
+    jq -e '[.figures | keys[] | select(startswith("exchange."))] == ["exchange.held-0.ms_per_token_per_gib",
+        "exchange.held-150.ms_per_token_per_gib"]' "$dir/report/figures.json" >/dev/null || fail "no price of a GiB"
+    ab two.out -m fake_server --sweep a=1,2 --arm x= --arm y=
+    expect_status 2 "two arms and a sweep"
+    ab fit.out -m fake_server --fit 1GiB
+    expect_status 2 "--fit without a sweep"
+    expect_no_server
+}
+
 "case_$3"
 echo "$3: ok"

@@ -126,6 +126,8 @@ static ssw_status fill(ssw_analysis *analysis, ssw_error *err)
         status = ssw_analysis_audit(analysis, err);
     if (!status)
         ssw_analysis_prove_offload(analysis);
+    if (!status)
+        status = ssw_analysis_trade_off(analysis, err);
     return status;
 }
 

@@ -91,6 +91,24 @@ typedef struct ssw_audit_results { /* over all sessions' self-audits; absolute e
     ssw_summary frame_ms;          /* over frames */
 } ssw_audit_results;
 
+/* An arm among the others as points of memory against a rate, and what its memory costs. */
+typedef struct ssw_tradeoff {
+    size_t rate_dominated_by; /* an arm that is at least as good in both by the means, and in one of them
+                                 better beyond its 95 % interval; the arm itself when there is none: it is on
+                                 the front */
+    size_t ttft_dominated_by;
+    ssw_summary exchange; /* ms more per token for each GiB less than arm 0, over blocks; n = 0 where nothing
+                             was shown to be saved */
+    double highest_bytes; /* reading of the headline memory after load; NAN when there is none */
+} ssw_tradeoff;
+
+/* TTFT of an arm less that of arm 0 against the prompt's tokens, a straight line through all pairs. */
+typedef struct ssw_length_cost {
+    size_t n;                     /* pairs; 0 when all prompts are of one length */
+    double ms_per_token, ms_at_0; /* slope and intercept */
+    double ci_low, ci_high;       /* of the slope, 95 %; NAN when n < 3 */
+} ssw_length_cost;
+
 typedef struct ssw_analysis {
     ssw_evidence *evidence;
     size_t n_arms, n_prompts, n_runs, n_starts;
@@ -100,6 +118,8 @@ typedef struct ssw_analysis {
     double (*memory)[SSW_MEMORY_COUNT][SSW_MEMORY_PHASES]; /* [start] */
     ssw_arm_results *arms;                                 /* [arm] */
     ssw_prompt_results *prompts;                           /* [arm][prompt] */
+    ssw_tradeoff *tradeoffs;                               /* [arm] */
+    ssw_length_cost *length_costs;                         /* [arm]; of arm 0 nothing */
     bool tokens_are_ours;           /* every reply was counted by the model's tokenizer */
     bool prompt_tokens_are_servers; /* prefill counts come from usage, chat format included */
     size_t n_flags;
@@ -149,6 +169,14 @@ ssw_status ssw_analysis_measure_memory(ssw_analysis *analysis, ssw_error *err);
 ssw_status ssw_analysis_audit(ssw_analysis *analysis, ssw_error *err);
 ssw_status ssw_analysis_check_validity(ssw_analysis *analysis, ssw_error *err);
 void ssw_analysis_prove_offload(ssw_analysis *analysis);
+ssw_status ssw_analysis_trade_off(ssw_analysis *analysis, ssw_error *err);
+
+/* Tokens of a prompt as the server prefilled it, by its usage; else those of its text. NAN when unknown. */
+double ssw_analysis_prompt_tokens(const ssw_analysis *analysis, size_t prompt);
+
+/* The arm with the smallest value of the sweep (by number; in the order given where one is none) whose
+ * highest reading is at most the plan's fit_bytes; n_arms when none is. */
+size_t ssw_analysis_find_fit(const ssw_analysis *analysis);
 
 /* How far VRAM saved may be from the claim, in bytes. */
 double ssw_analysis_offload_tolerance(double claimed);

@@ -92,6 +92,26 @@ ssw_report_worth ssw_compose_worth(const ssw_analysis *analysis)
     return too_few ? SSW_REPORT_INCONCLUSIVE : SSW_REPORT_MEASURED;
 }
 
+/* "--n-cpu-moe 0, 8, 16" */
+static void write_sweep_name(ssw_page *page, const ssw_plan_sweep *sweep)
+{
+    ssw_page_print(page, SSW_PAGE_PLAIN, "%.60s", sweep->flag);
+    for (size_t i = 0; i < sweep->n; i++)
+        ssw_page_print(page, SSW_PAGE_PLAIN, "%s %.40s", i ? "," : "", sweep->values[i]);
+}
+
+/* "offload and again against baseline" */
+static void write_arm_names(ssw_composer *composer)
+{
+    const ssw_manifest *manifest = &composer->analysis->evidence->manifest;
+    ssw_page *page = composer->page;
+    for (size_t arm = 1; arm < manifest->n_arms; arm++)
+        ssw_page_print(page, SSW_PAGE_PLAIN, "%s%s", arm > 1 ? " and " : "",
+                       ssw_compose_arm_name(composer, arm));
+    ssw_page_print(page, SSW_PAGE_PLAIN, "%s%s", manifest->n_arms > 1 ? " against " : "",
+                   ssw_compose_arm_name(composer, 0));
+}
+
 static void write_title(ssw_composer *composer)
 {
     const ssw_manifest *manifest = &composer->analysis->evidence->manifest;
@@ -99,11 +119,10 @@ static void write_title(ssw_composer *composer)
     ssw_page_add(page, SSW_PAGE_TITLE);
     ssw_page_print(page, SSW_PAGE_PLAIN, "%.200s", manifest->model.name ? manifest->model.name : "model");
     ssw_page_write(page, SSW_PAGE_PLAIN, ": ");
-    for (size_t arm = 1; arm < manifest->n_arms; arm++)
-        ssw_page_print(page, SSW_PAGE_PLAIN, "%s%s", arm > 1 ? " and " : "",
-                       ssw_compose_arm_name(composer, arm));
-    ssw_page_print(page, SSW_PAGE_PLAIN, "%s%s", manifest->n_arms > 1 ? " against " : "",
-                   ssw_compose_arm_name(composer, 0));
+    if (ssw_compose_is_sweep(composer->analysis))
+        write_sweep_name(page, &manifest->plan.sweep);
+    else
+        write_arm_names(composer);
     ssw_page_add(page, SSW_PAGE_PARAGRAPH);
     ssw_page_print(page, SSW_PAGE_FAINT, "%.40s · %.80s · %zu prompts × %zu runs × %zu arms · ",
                    manifest->created_utc ? manifest->created_utc : "undated",
@@ -144,8 +163,10 @@ void ssw_compose_page(ssw_composer *composer)
     ssw_compose_verdict(composer);
     ssw_compose_tiles(composer);
     write_plots(composer);
+    ssw_compose_tradeoff(composer);
     ssw_compose_overall(composer);
     ssw_compose_prompts(composer);
+    ssw_compose_lengths(composer);
     ssw_compose_memory(composer);
     ssw_compose_validity(composer);
     ssw_compose_servers(composer);
@@ -159,8 +180,10 @@ void ssw_compose_section(ssw_composer *composer)
 {
     write_title(composer);
     ssw_compose_verdict(composer);
+    ssw_compose_tradeoff(composer);
     ssw_compose_overall(composer);
     ssw_compose_prompts(composer);
+    ssw_compose_lengths(composer);
     ssw_compose_memory(composer);
     ssw_compose_validity(composer);
     ssw_compose_servers(composer);

@@ -30,8 +30,10 @@ ssw_report_worth ssw_compose_worth(const ssw_analysis *analysis);
 void ssw_compose_verdict(ssw_composer *composer);
 void ssw_compose_offload(ssw_composer *composer); /* cells of the verdict */
 void ssw_compose_tiles(ssw_composer *composer);
+void ssw_compose_tradeoff(ssw_composer *composer); /* nothing for two arms without a sweep */
 void ssw_compose_overall(ssw_composer *composer);
 void ssw_compose_prompts(ssw_composer *composer);
+void ssw_compose_lengths(ssw_composer *composer); /* nothing where all prompts are of one length */
 void ssw_compose_memory(ssw_composer *composer);
 void ssw_compose_validity(ssw_composer *composer);
 void ssw_compose_servers(ssw_composer *composer);
@@ -40,6 +42,10 @@ void ssw_compose_replies(ssw_composer *composer);
 void ssw_compose_method(ssw_composer *composer);
 void ssw_compose_provenance(ssw_composer *composer);
 void ssw_compose_hashes(ssw_composer *composer);
+
+/* The arms are values of one flag: their sentences stand for those of each arm. */
+bool ssw_compose_is_sweep(const ssw_analysis *analysis);
+void ssw_compose_sweep_verdict(ssw_composer *composer);
 
 /* A figure without spread or interval. */
 ssw_figure ssw_compose_plain(double value, const char *unit, const char *formula, size_t n);

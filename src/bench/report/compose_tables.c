@@ -5,7 +5,7 @@
 
 #include "bench/report/compose.h"
 
-enum { INTERVAL_TEXT_MAX = 2 * SSW_NUMBER_TEXT_MAX };
+enum { INTERVAL_TEXT_MAX = 2 * SSW_NUMBER_TEXT_MAX, ARMS_SIDE_BY_SIDE = 3 };
 
 static void head(ssw_composer *composer, const char *text)
 {
@@ -106,13 +106,41 @@ static void add_overall_comparison(ssw_composer *composer, size_t arm, ssw_metri
     ssw_page_write(composer->page, SSW_PAGE_FAINT, " %");
 }
 
-static void add_load_row(ssw_composer *composer)
+/* Arms side by side: the first one, and from .. to − 1. */
+typedef struct arm_columns {
+    size_t from, to;
+} arm_columns;
+
+/* Few arms stand in one table; of more, each has one of its own beside the first arm. */
+static arm_columns columns_from(const ssw_analysis *analysis, size_t from)
+{
+    bool few = analysis->n_arms <= ARMS_SIDE_BY_SIDE;
+    return (arm_columns){from, few || from == analysis->n_arms ? analysis->n_arms : from + 1};
+}
+
+static size_t next_arm(arm_columns columns, size_t arm)
+{
+    return arm == 0 ? columns.from : arm + 1;
+}
+
+/* A table of many has its arm in the heading, and is folded away. */
+static void add_arm_heading(ssw_composer *composer, const char *text, arm_columns columns)
+{
+    bool few = composer->analysis->n_arms <= ARMS_SIDE_BY_SIDE;
+    ssw_page_add(composer->page, few ? SSW_PAGE_HEADING : SSW_PAGE_FOLD);
+    ssw_page_write(composer->page, SSW_PAGE_PLAIN, text);
+    if (!few)
+        ssw_page_print(composer->page, SSW_PAGE_PLAIN, ": %s against %s",
+                       ssw_compose_arm_name(composer, columns.from), ssw_compose_arm_name(composer, 0));
+}
+
+static void add_load_row(ssw_composer *composer, arm_columns columns)
 {
     const ssw_analysis *analysis = composer->analysis;
     ssw_page_cell_text(composer->page, SSW_PAGE_PLAIN, "load time, ms");
     ssw_page_break_line(composer->page);
     ssw_page_write(composer->page, SSW_PAGE_FAINT, "GET /health says 200 − spawn");
-    for (size_t arm = 0; arm < analysis->n_arms; arm++) {
+    for (size_t arm = 0; arm < columns.to; arm = next_arm(columns, arm)) {
         const ssw_summary *load = &analysis->arms[arm].load_ms;
         ssw_figure figure = {.value = load->mean,
                              .unit = "ms",
@@ -126,24 +154,25 @@ static void add_load_row(ssw_composer *composer)
                                          ssw_compose_arm_name(composer, arm)),
                          load);
     }
-    for (size_t arm = 1; arm < analysis->n_arms; arm++) {
+    for (size_t arm = columns.from; arm < columns.to; arm++) {
         ssw_page_cell_number(composer->page, SSW_PAGE_QUIET, NULL, "–");
         ssw_page_cell_text(composer->page, SSW_PAGE_FAINT, "not judged");
     }
 }
 
-void ssw_compose_overall(ssw_composer *composer)
+static void add_overall_table(ssw_composer *composer, arm_columns columns)
 {
     const ssw_analysis *analysis = composer->analysis;
-    add_heading(composer, "Overall");
-    ssw_page_add_table(composer->page, 1 + analysis->n_arms + 2 * (analysis->n_arms - 1));
+    size_t n_compared = columns.to - columns.from;
+    add_arm_heading(composer, "Overall", columns);
+    ssw_page_add_table(composer->page, 2 + 3 * n_compared);
     head(composer, "metric and formula");
-    for (size_t arm = 0; arm < analysis->n_arms; arm++) {
+    for (size_t arm = 0; arm < columns.to; arm = next_arm(columns, arm)) {
         ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
         ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s, mean ± σ [95 %%]",
                        ssw_compose_arm_name(composer, arm));
     }
-    for (size_t arm = 1; arm < analysis->n_arms; arm++) {
+    for (size_t arm = columns.from; arm < columns.to; arm++) {
         ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
         ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s / %s [95 %%]", ssw_compose_arm_name(composer, arm),
                        ssw_compose_arm_name(composer, 0));
@@ -155,13 +184,23 @@ void ssw_compose_overall(ssw_composer *composer)
         ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s, %s", traits->name, traits->unit);
         ssw_page_break_line(composer->page);
         ssw_page_write(composer->page, SSW_PAGE_FAINT, traits->formula);
-        for (size_t arm = 0; arm < analysis->n_arms; arm++)
+        for (size_t arm = 0; arm < columns.to; arm = next_arm(columns, arm))
             add_summary_cell(composer, ssw_compose_mean(composer, arm, metric),
                              &analysis->arms[arm].metrics[metric]);
-        for (size_t arm = 1; arm < analysis->n_arms; arm++)
+        for (size_t arm = columns.from; arm < columns.to; arm++)
             add_overall_comparison(composer, arm, metric);
     }
-    add_load_row(composer);
+    add_load_row(composer, columns);
+}
+
+void ssw_compose_overall(ssw_composer *composer)
+{
+    size_t arm = 1;
+    do {
+        arm_columns columns = columns_from(composer->analysis, arm);
+        add_overall_table(composer, columns);
+        arm = columns.to;
+    } while (arm < composer->analysis->n_arms);
     ssw_page_add(composer->page, SSW_PAGE_PARAGRAPH);
     ssw_page_write(composer->page, SSW_PAGE_FAINT,
                    "σ is over n − 1. Brackets hold 95 % intervals by Student's t. A pair is the same prompt "
@@ -170,7 +209,8 @@ void ssw_compose_overall(ssw_composer *composer)
                    "intervals leave 1.");
 }
 
-static void add_prompt_row(ssw_composer *composer, size_t prompt, ssw_metric metric, bool first_row)
+static void add_prompt_row(ssw_composer *composer, arm_columns columns, size_t prompt, ssw_metric metric,
+                           bool first_row)
 {
     const ssw_analysis *analysis = composer->analysis;
     const ssw_metric_traits *traits = ssw_metric_describe(metric);
@@ -182,7 +222,7 @@ static void add_prompt_row(ssw_composer *composer, size_t prompt, ssw_metric met
         ssw_page_print(composer->page, SSW_PAGE_FAINT, " %.40s", label);
     ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
     ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s, %s", traits->name, traits->unit);
-    for (size_t arm = 0; arm < analysis->n_arms; arm++) {
+    for (size_t arm = 0; arm < columns.to; arm = next_arm(columns, arm)) {
         const ssw_summary *summary = &analysis->prompts[arm * analysis->n_prompts + prompt].metrics[metric];
         ssw_figure figure = {.value = summary->mean,
                              .unit = traits->unit,
@@ -196,7 +236,7 @@ static void add_prompt_row(ssw_composer *composer, size_t prompt, ssw_metric met
                                              ssw_compose_arm_name(composer, arm), prompt_name),
                              ssw_number_format_spread(text, summary->mean, summary->sd));
     }
-    for (size_t arm = 1; arm < analysis->n_arms; arm++) {
+    for (size_t arm = columns.from; arm < columns.to; arm++) {
         const ssw_comparison *comparison =
             &analysis->prompts[arm * analysis->n_prompts + prompt].comparisons[metric];
         ssw_figure figure = {.value = comparison->by_pair.ratio,
@@ -241,27 +281,39 @@ static void add_prompt_texts(ssw_composer *composer)
     }
 }
 
-void ssw_compose_prompts(ssw_composer *composer)
+static void add_prompt_table(ssw_composer *composer, arm_columns columns)
 {
     static const ssw_metric shown[] = {SSW_METRIC_TTFT, SSW_METRIC_DECODE_RATE, SSW_METRIC_TPS,
                                        SSW_METRIC_TOKENS};
-    const ssw_analysis *analysis = composer->analysis;
-    add_heading(composer, "Per prompt");
-    add_prompt_texts(composer);
-    ssw_page_add_table(composer->page, 2 + analysis->n_arms + (analysis->n_arms - 1));
+    ssw_page_add_table(composer->page, 3 + 2 * (columns.to - columns.from));
     head(composer, "prompt");
     head(composer, "metric");
-    for (size_t arm = 0; arm < analysis->n_arms; arm++)
+    for (size_t arm = 0; arm < columns.to; arm = next_arm(columns, arm))
         head(composer, ssw_compose_arm_name(composer, arm));
-    for (size_t arm = 1; arm < analysis->n_arms; arm++) {
+    for (size_t arm = columns.from; arm < columns.to; arm++) {
         ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
         ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s / %s", ssw_compose_arm_name(composer, arm),
                        ssw_compose_arm_name(composer, 0));
     }
-    for (size_t prompt = 0; prompt < analysis->n_prompts; prompt++) {
+    for (size_t prompt = 0; prompt < composer->analysis->n_prompts; prompt++) {
         for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++)
-            add_prompt_row(composer, prompt, shown[i], i == 0);
+            add_prompt_row(composer, columns, prompt, shown[i], i == 0);
     }
+}
+
+void ssw_compose_prompts(ssw_composer *composer)
+{
+    const ssw_analysis *analysis = composer->analysis;
+    size_t arm = 1;
+    add_heading(composer, analysis->n_arms <= ARMS_SIDE_BY_SIDE ? "Per prompt" : "Prompts");
+    add_prompt_texts(composer);
+    do {
+        arm_columns columns = columns_from(analysis, arm);
+        if (analysis->n_arms > ARMS_SIDE_BY_SIDE)
+            add_arm_heading(composer, "Per prompt", columns);
+        add_prompt_table(composer, columns);
+        arm = columns.to;
+    } while (arm < analysis->n_arms);
 }
 
 static bool was_measured(const ssw_analysis *analysis, ssw_memory memory)

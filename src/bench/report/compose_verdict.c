@@ -205,11 +205,14 @@ void ssw_compose_verdict(ssw_composer *composer)
         ssw_compose_offload(composer);
     if (analysis->n_arms == 1)
         write_single(composer);
-    for (size_t arm = 1; arm < analysis->n_arms; arm++)
+    size_t first = ssw_compose_is_sweep(analysis) ? analysis->evidence->manifest.plan.sweep.n : 1;
+    if (first > 1)
+        ssw_compose_sweep_verdict(composer);
+    for (size_t arm = first; arm < analysis->n_arms; arm++)
         write_arm_sentence(composer, arm);
     if (!refuted)
         ssw_compose_offload(composer);
-    for (size_t arm = 1; arm < analysis->n_arms; arm++)
+    for (size_t arm = first; arm < analysis->n_arms; arm++)
         write_limits(composer, arm);
 }
 
@@ -270,7 +273,9 @@ static void add_memory_tile(ssw_composer *composer, size_t arm)
 
 void ssw_compose_tiles(ssw_composer *composer)
 {
-    for (size_t arm = 1; arm < composer->analysis->n_arms; arm++) {
+    size_t first =
+        ssw_compose_is_sweep(composer->analysis) ? composer->analysis->n_arms : 1; /* its table follows */
+    for (size_t arm = first; arm < composer->analysis->n_arms; arm++) {
         if (composer->analysis->n_arms > 2) {
             ssw_page_add(composer->page, SSW_PAGE_PARAGRAPH);
             ssw_page_write(composer->page, SSW_PAGE_STRONG, ssw_compose_arm_name(composer, arm));

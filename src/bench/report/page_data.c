@@ -26,13 +26,13 @@ static json_t *summary_to_json(const ssw_summary *summary, double scale)
     return out;
 }
 
-/* The mean rate of an arm's requests in one block. */
-static double rate_of_block(const ssw_analysis *analysis, size_t arm, size_t block, ssw_metric rate)
+/* The mean of an arm's requests in one block. */
+static double mean_of_block(const ssw_analysis *analysis, size_t arm, size_t block, ssw_metric metric)
 {
     double sum = 0;
     size_t n = 0;
     for (size_t prompt = 0; prompt < analysis->n_prompts; prompt++) {
-        double value = analysis->values[ssw_analysis_index(analysis, arm, prompt, block)][rate];
+        double value = analysis->values[ssw_analysis_index(analysis, arm, prompt, block)][metric];
         if (isfinite(value)) {
             sum += value;
             n++;
@@ -41,7 +41,8 @@ static double rate_of_block(const ssw_analysis *analysis, size_t arm, size_t blo
     return n ? sum / (double)n : NAN;
 }
 
-/* One pair for each server start of the arm; none in the sequential design, which has one start. */
+/* Memory, rate and TTFT of each server start of the arm; none in the sequential design, which has one start.
+ */
 static json_t *starts_of_arm(const ssw_analysis *analysis, size_t arm, ssw_memory memory, ssw_metric rate)
 {
     const ssw_manifest *manifest = &analysis->evidence->manifest;
@@ -52,9 +53,10 @@ static json_t *starts_of_arm(const ssw_analysis *analysis, size_t arm, ssw_memor
         if (start >= analysis->n_starts || ssw_manifest_find_arm(manifest, entry->arm) != (int)arm)
             continue;
         double x = analysis->memory[start][memory][SSW_PHASE_LOADED] / 1048576;
-        double y = rate_of_block(analysis, arm, (size_t)entry->block, rate);
-        if (isfinite(x) && isfinite(y))
-            json_array_append_new(out, json_pack("[f,f]", x, y));
+        double y = mean_of_block(analysis, arm, (size_t)entry->block, rate);
+        double ttft = mean_of_block(analysis, arm, (size_t)entry->block, SSW_METRIC_TTFT);
+        if (isfinite(x) && isfinite(y) && isfinite(ttft))
+            json_array_append_new(out, json_pack("[f,f,f]", x, y, ttft));
     }
     return out;
 }
@@ -68,6 +70,10 @@ static json_t *arms_to_json(const ssw_analysis *analysis)
         json_t *item = json_object();
         json_object_set_new(item, "name", json_string(analysis->evidence->manifest.arms[arm].name));
         json_object_set_new(item, "rate", summary_to_json(&analysis->arms[arm].metrics[rate], 1));
+        json_object_set_new(item, "ttft", summary_to_json(&analysis->arms[arm].metrics[SSW_METRIC_TTFT], 1));
+        json_object_set_new(item, "behind",
+                            json_pack("[i,i]", (int)analysis->tradeoffs[arm].rate_dominated_by,
+                                      (int)analysis->tradeoffs[arm].ttft_dominated_by));
         if (memory != SSW_MEMORY_COUNT) {
             const ssw_summary *loaded = &analysis->arms[arm].memory.phases[memory][SSW_PHASE_LOADED];
             json_object_set_new(item, "memory", summary_to_json(loaded, 1.0 / 1048576));
@@ -186,6 +192,12 @@ static json_t *names_to_json(const ssw_analysis *analysis)
                      "rate_unit", rate->unit);
 }
 
+/* How many of the first arms are a sweep, and MiB that were asked for. */
+static json_t *sweep_to_json(const ssw_plan *plan)
+{
+    return json_pack("{s:i,s:f}", "n", (int)plan->sweep.n, "fit", (double)plan->fit_bytes / 1048576);
+}
+
 static void put_escaped(ssw_strbuf *out, const char *text)
 {
     for (const char *from = text; *from;) {
@@ -204,11 +216,12 @@ ssw_status ssw_page_data_render(const ssw_analysis *analysis, ssw_strbuf *out, s
     ssw_status status = starts_to_json(analysis, starts, &starts_left_out, err);
     json_object_set_new(root, "names", names_to_json(analysis));
     json_object_set_new(root, "arms", arms_to_json(analysis));
+    json_object_set_new(root, "sweep", sweep_to_json(&analysis->evidence->manifest.plan));
     json_object_set_new(root, "starts", starts);
     json_object_set_new(root, "starts_left_out", json_integer(starts_left_out));
     json_object_set_new(root, "replies", replies_to_json(analysis, &replies_left_out));
     json_object_set_new(root, "replies_left_out", json_integer(replies_left_out));
-    bool whole = json_object_size(root) == 6; /* a part for which memory ran out is not there */
+    bool whole = json_object_size(root) == 7; /* a part for which memory ran out is not there */
     char *text = !status && whole
                      ? json_dumps(root, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(REAL_DIGITS))
                      : NULL;

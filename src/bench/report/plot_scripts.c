@@ -231,7 +231,15 @@ static ssw_status put_tradeoff(ssw_strbuf *out, const ssw_analysis *analysis, ss
         ssw_strbuf_append_format(out, " at %.10g,%.10g offset 0.9,0.7 noenhanced textcolor rgb '%s'\n",
                                  x->mean / BYTES_PER_MIB, y->mean, colour_of(arm));
     }
-    ssw_strbuf_append_text(out, "plot ");
+    const ssw_plan_sweep *sweep = &analysis->evidence->manifest.plan.sweep;
+    ssw_strbuf_append_text(out, sweep->n ? "$sweep << EOD\n" : "");
+    for (size_t arm = 0; arm < sweep->n; arm++)
+        ssw_strbuf_append_format(out, "%.10g %.10g\n",
+                                 analysis->arms[arm].memory.phases[memory][SSW_PHASE_LOADED].mean /
+                                     BYTES_PER_MIB,
+                                 analysis->arms[arm].metrics[ssw_analysis_headline_rate(analysis)].mean);
+    ssw_strbuf_append_text(out, sweep->n ? "EOD\nplot $sweep using 1:2 with lines lw 1.2 lc rgb '#5b6675', "
+                                         : "plot ");
     for (size_t arm = 0; arm < analysis->n_arms; arm++)
         ssw_strbuf_append_format(out,
                                  "%s$m%zu using 1:2:3:4:5:6 with xyerrorbars pt 7 ps 1.05 lw 2.2 lc rgb '%s'",

@@ -107,7 +107,40 @@ def check_figures(folder, manifest, figures):
     for arm in arms:
         loads = [(s["ready_ns"] - s["spawn_ns"]) / 1e6 for s in lines if s["kind"] == "server_ready" and s["arm"] == arm and s["spawn_ns"] is not None]
         check(figures, f"load_time.{arm}.mean", loads)
+    telemetry = [json.loads(line) for line in (folder / "telemetry.jsonl").open(encoding="utf-8")]
+    check_prices(lines, values, manifest, figures, telemetry)
     return len(names) * len(arms)
+
+
+def check_prices(lines, values, manifest, figures, telemetry):
+    """The price of a GiB over blocks, and the slope of TTFT's overhead against prompt tokens, by Python's statistics module."""
+    arms = [arm["name"] for arm in manifest["arms"]]
+    kind = "vram" if any(r["vram_process_bytes"] is not None for r in telemetry) else None
+    loaded = {}
+    for reading in telemetry:
+        if reading["phase"] == "loaded":
+            loaded.setdefault((reading["arm"], reading["block"]), []).append(reading["vram_process_bytes"])
+    tokens = {s["prompt"]: s["usage"]["prompt_tokens"] for s in lines if s["kind"] == "sample" and s["phase"] == "measure" and not s["error"]}
+    for arm in arms[1:]:
+        pairs = [(tokens[p], v["ttft"] - values[arms[0], p, r]["ttft"]) for (a, p, r), v in sorted(values.items())
+                 if a == arm and (arms[0], p, r) in values]
+        slope, intercept = statistics.linear_regression(*zip(*pairs))
+        figure = figures[f"ttft.{arm}.ms_per_prompt_token"]
+        near(f"slope of {arm}", slope, figure["value"])
+        middle = statistics.fmean(x for x, _ in pairs)
+        residual = sum((y - intercept - slope * x) ** 2 for x, y in pairs) / (len(pairs) - 2)
+        error = math.sqrt(residual / sum((x - middle) ** 2 for x, _ in pairs))
+        if len(pairs) - 2 in T and not math.isclose(figure["ci_high"], slope + T[len(pairs) - 2] * error, rel_tol=1e-6):
+            faults.append(f"slope of {arm}: interval up to {slope + T[len(pairs) - 2] * error}, not {figure['ci_high']}")
+        prices = []
+        for block in range(manifest["plan"]["runs"] if kind and manifest["plan"]["design"] == "abba" else 0):
+            gib = (statistics.median(loaded[arms[0], block]) - statistics.median(loaded[arm, block])) / 2**30
+            costs = [1000 / v["decode_rate"] - 1000 / values[arms[0], p, r]["decode_rate"] for (a, p, r), v in values.items()
+                     if a == arm and r == block + 1]
+            prices += [statistics.fmean(costs) / gib] if gib > 0 else []
+        key = f"exchange.{arm}.ms_per_token_per_gib"
+        if prices and len(arms) > 2:
+            check(figures, key, prices)
 
 
 def check_memory(folder, manifest, figures):

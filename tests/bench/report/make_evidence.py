@@ -13,6 +13,7 @@ numbers come from a fixed seed. Cases:
   sequential  the published form, one start of each server
   bursts      as cpu, with eight tokens handed over at a time
   three       three arms, one of them the first again (A/A)
+  sweep       --n-cpu-moe over 0, 6, 12, 18, 24: memory falls and time grows with it, but 18 is slower than 24
 """
 import hashlib
 import json
@@ -30,7 +31,7 @@ class Run:
     def __init__(self, folder, case):
         self.folder, self.case = folder, case
         self.random = random.Random("seesaw " + case)
-        self.gpu = case in ("gpu", "gpu-stuck", "gpu-nowhere", "gpu-layers", "three")
+        self.gpu = case in ("gpu", "gpu-stuck", "gpu-nowhere", "gpu-layers", "three", "sweep")
         self.hostile = case == "hostile"
         self.expert_bytes = 9000 * MIB if self.gpu else 8 * MIB
         self.now = 5_000_000_000_000
@@ -43,11 +44,17 @@ class Run:
             self.arms[1] = ("offload", ["--n-cpu-moe", "12"])
         if case == "three":
             self.arms.append(("again", []))
+        if case == "sweep":
+            self.arms = [(f"n-cpu-moe-{n}", ["--n-cpu-moe", str(n)]) for n in (0, 6, 12, 18, 24)]
         texts = ["Write a haiku about AI", "Explain quantum computing in simple terms", "Third", "Fourth prompt, longest"]
         if self.hostile:
             texts[0] = HOSTILE
         self.prompts = [{"id": f"q{i + 1}", "label": HOSTILE if self.hostile and i == 1 else f"label{i + 1}", "text": text,
                          "published_tokens": [7, 6, 10, None][i], "tokens": 5 + i} for i, text in enumerate(texts)]
+
+    def offloaded(self, arm):
+        """Which part of what can move the arm keeps in host memory."""
+        return int(self.arms[arm][1][1]) / 24 if self.case == "sweep" else float(self.moves(arm))
 
     def line(self, kind, **fields):
         self.now += 1000
@@ -76,9 +83,9 @@ class Run:
         self.line("self_audit", ttft_ns=20 * MS, gap_ns=5 * MS, requests=requests)
 
     def read_memory(self, arm, block, position, phase, at, count):
-        offloaded = self.moves(arm)
-        vram = 12666 * MIB - (self.moved_bytes if offloaded and self.case != "gpu-stuck" else 0)
-        host = (40 * MIB if not self.gpu else 900 * MIB) + (self.moved_bytes if offloaded and self.gpu and self.case != "gpu-nowhere" else 0)
+        moved = int(self.moved_bytes * self.offloaded(arm))
+        vram = 12666 * MIB - (moved if self.case != "gpu-stuck" else 0)
+        host = (40 * MIB if not self.gpu else 900 * MIB) + (moved if self.gpu and self.case != "gpu-nowhere" else 0)
         grown = {"loading": 0.5, "loaded": 1, "prefill": 1.1, "decode": 1.2, "warmup": 1.05}.get(phase, 1)
         for i in range(count):
             here = 0 if phase in ("idle", "stopped") else 1
@@ -97,7 +104,8 @@ class Run:
 
     def request(self, arm, block, position, prompt, run, warmup=False, error=None):
         name = self.arms[arm][0]
-        slow = 3.0 if self.moves(arm) and self.gpu else 1.0
+        slow = 1 + 2 * self.offloaded(arm) if self.gpu else 1.0
+        slow *= 1.5 if name.endswith("-18") else 1
         start = self.now = self.now + 2 * MS
         send = start + 40_000 + self.random.randrange(1000)
         ttft = int(20 * MS * slow * (1 + prompt * 0.2) * math.exp(self.random.gauss(0, 0.03)))
@@ -168,10 +176,12 @@ class Run:
                      "warmup_runs": 1, "max_tokens": 100, "temperature": 0.3, "fixed_length": 0, "pause_ns": 5_000_000_000,
                      "ready_timeout_ns": 10**10, "hang_timeout_ns": 10**10, "stop_grace_ns": 10**10, "memory_timeout_ns": 10**10,
                      "prompts": self.prompts,
-                     "arms": [{"name": n, "port": 11436 + i, "args": a, "env": []} for i, (n, a) in enumerate(self.arms)]},
+                     "arms": [{"name": n, "port": 11436 + i, "args": a, "env": []} for i, (n, a) in enumerate(self.arms)],
+                     "sweep": {"flag": "--n-cpu-moe", "values": ["0", "6", "12", "18", "24"]} if self.case == "sweep" else None,
+                     "fit_bytes": 10 << 30 if self.case == "sweep" else None},
             "model": {"path": model, "name": name, "general_name": None, "architecture": None, "parameters": None,
                       "expert_bytes": self.expert_bytes, "expert_bytes_per_token": 1 * MIB, "files": [file(model)]},
-            "arms": [{"name": n, "port": 11436 + i, **own[i], "treatment": treatments[n], "argv": ["server", *a], "env": {},
+            "arms": [{"name": n, "port": 11436 + i, **own[i], "treatment": treatments.get(n, "another value"), "argv": ["server", *a], "env": {},
                       "server": {**file(server), "version": HOSTILE if self.hostile else "server 1"}}
                      for i, (n, a) in enumerate(self.arms)],
             "machine": {"hostname_hash": "0" * 12, "kernel": "Linux", "cpu": HOSTILE if self.hostile else "Synthetic CPU",

@@ -138,6 +138,18 @@ three)
     expect report.md '`again` is the first arm again (A/A) against `baseline`'
     expect_not report.md 'No A/A arm'
     ;;
+sweep)
+    make_evidence sweep
+    make_report
+    expect report.md '# synthetic: --n-cpu-moe 0, 6, 12, 18, 24'
+    expect report.md '`--n-cpu-moe` from 0 to 24: VRAM of the server after load **12,666** → **3,666** MiB; decode rate **252.1** → **83.8**'
+    expect report.md 'The smallest value that fits in 10,240 MiB is **12** (VRAM of the server at most 9,799 MiB), with '
+    expect report.md '| behind n-cpu-moe-24 | behind n-cpu-moe-24 |'
+    [ "$(grep -c '| on it | on it |' "$run/report/report.md")" -eq 4 ] || fail "not four arms on the front"
+    sed -i 's/"fit_bytes": [0-9]*/"fit_bytes": 1000/' "$run/manifest.json"
+    make_report
+    expect report.md '**No value** of the sweep fits in 0.00 MiB of VRAM of the server.'
+    ;;
 no-gnuplot)
     make_evidence cpu
     make_report --gnuplot "$work/none"
