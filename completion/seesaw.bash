@@ -9,7 +9,7 @@ _seesaw()
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
         ;;
-    -o | --out | --resume | --against)
+    -o | --out | --resume | --against | --collect)
         mapfile -t COMPREPLY < <(compgen -d -- "$current")
         return
         ;;

@@ -10,6 +10,7 @@
 #include "bench/evidence/text_file.h"
 #include "bench/plan/plan_guard.h"
 #include "bench/plan/plan_sweep.h"
+#include "cli/ab_launch.h"
 #include "cli/ab_session.h"
 #include "cli/commands.h"
 
@@ -116,6 +117,7 @@ typedef struct arguments {
     ssw_ab_options options;
     ssw_plan plan;
     int first_port;
+    ssw_ab_launch launch;
     const char *plan_option; /* the first option that --resume does not go with */
 } arguments;
 
@@ -264,8 +266,14 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
 {
     arguments *all = state->input;
     switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &all->launch;
+        return 0;
     case 'm':
         all->options.model = value;
+        if (all->launch.n_models == SSW_LAUNCH_MODELS_MAX)
+            argp_error(state, "more than %d models", SSW_LAUNCH_MODELS_MAX);
+        all->launch.models[all->launch.n_models++] = value;
         return 0;
     case KEY_SERVER:
         all->options.server = value;
@@ -288,10 +296,12 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     case ARGP_KEY_END:
         if (all->options.resume && all->options.model)
             argp_error(state, "--resume goes on by the run's own plan: -m cannot be given");
+        if (all->options.resume && all->launch.launcher)
+            argp_error(state, "--resume goes on here: --launcher cannot be given");
         if (all->options.resume && all->plan_option)
             argp_error(state, "--resume goes on by the run's own plan: --%s cannot be given",
                        all->plan_option);
-        if (!all->options.resume && !all->options.model)
+        if (!all->options.resume && !all->options.model && !all->launch.collect)
             argp_error(state, "-m MODEL is missing");
         return 0;
     default:
@@ -313,7 +323,9 @@ static const char doc[] = "Measure a model server against itself under other set
 
 int ssw_cmd_ab(int argc, char **argv)
 {
-    static const struct argp argp = {.options = option_list, .parser = parse_option, .doc = doc};
+    static const struct argp_child children[] = {{&ssw_ab_launch_argp, 0, "On other machines:", 4}, {0}};
+    static const struct argp argp = {
+        .options = option_list, .parser = parse_option, .doc = doc, .children = children};
     arguments all = {
         .options = {.server = "seesaw", .out = "runs", .report = true, .argc = argc, .argv = argv}};
     ssw_error err;
@@ -322,6 +334,10 @@ int ssw_cmd_ab(int argc, char **argv)
         ssw_plan_deinit(&all.plan);
         return SSW_EXIT_USAGE;
     }
+    if (all.launch.collect) {
+        ssw_plan_deinit(&all.plan);
+        return ssw_ab_collect(all.launch.collect, all.options.json);
+    }
     ssw_status status = all.options.resume ? SSW_OK : ssw_plan_finish(&all.plan, all.first_port, &err);
     if (!status && !all.options.resume)
         status = ssw_plan_check_arms(&all.plan, &err);
@@ -329,6 +345,10 @@ int ssw_cmd_ab(int argc, char **argv)
         fprintf(stderr, "%s: %s\n", argv[0], err.message);
         ssw_plan_deinit(&all.plan);
         return SSW_EXIT_USAGE;
+    }
+    if (all.launch.launcher) {
+        ssw_plan_deinit(&all.plan);
+        return ssw_ab_submit(&all.launch, all.options.out, all.options.json, argc, argv);
     }
     return ssw_ab_run_session(&all.options, &all.plan);
 }
