@@ -22,6 +22,7 @@
 #include "bench/run/prepare.h"
 #include "bench/run/recount.h"
 #include "bench/run/runner.h"
+#include "cli/ab_quality.h"
 #include "cli/ab_screen.h"
 #include "cli/build_commit.h"
 #include "cli/cache_dir.h"
@@ -200,7 +201,11 @@ static ssw_status prepare_new(session *s, ssw_plan *plan, const char *nvml_reaso
         status = check_ports(s, err);
     if (!status)
         status = make_dir(s, err);
-    return status ? status : ssw_manifest_write(&s->manifest, s->dir, err);
+    if (!status)
+        status = ssw_manifest_write(&s->manifest, s->dir, err);
+    if (!status && s->options->quality.wanted)
+        status = ssw_ab_quality_prepare(s->dir, &options, &s->manifest.plan, &s->options->quality, err);
+    return status;
 }
 
 static ssw_status prepare_resume(session *s, ssw_error *err)
@@ -213,7 +218,8 @@ static ssw_status prepare_resume(session *s, ssw_error *err)
     if (status)
         return status;
     s->used = &s->before->manifest;
-    if (s->before->end_reason && strcmp(s->before->end_reason, "complete") == 0)
+    if (s->before->end_reason && strcmp(s->before->end_reason, "complete") == 0 &&
+        !ssw_ab_quality_is_open(s->dir))
         return ssw_error_set(err, SSW_ERR_USAGE, "%s: this run is complete; nothing is left to measure",
                              s->dir);
     status = ssw_prepare_check(s->used, cache_of(s), err);
@@ -289,6 +295,18 @@ static ssw_status show_summary(session *s, ssw_error *err)
     return status;
 }
 
+/* The quality phase, where the folder has one. */
+static ssw_status run_quality(session *s, int cancel_fd, ssw_error *err)
+{
+    const ssw_ab_quality_run_options options = {.dir = s->dir,
+                                                .out = s->options->json ? stderr : stdout,
+                                                .nvml = s->nvml,
+                                                .environment = (const char *const *)environ,
+                                                .cache_dir = cache_of(s),
+                                                .cancel_fd = cancel_fd};
+    return ssw_ab_quality_is_open(s->dir) ? ssw_ab_quality_run(&options, &s->result.outcome, err) : SSW_OK;
+}
+
 /* After a complete run: what is computed from the evidence, in the order that keeps SHA256SUMS true. */
 static ssw_status finish_run(session *s, ssw_error *err)
 {
@@ -346,6 +364,8 @@ static int run_prepared(session *s, int cancel_fd)
     ssw_status status = ssw_run_schedule(&options, &s->result, &err);
     ssw_ab_screen_finish(s->screen);
     int code = SSW_EXIT_OK;
+    if (!status)
+        status = run_quality(s, cancel_fd, &err);
     if (!status && (status = finish_run(s, &err)))
         code = SSW_EXIT_FAILED;
     if (!code)

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "bench/plan/plan.h"
+#include "bench/run/quality_plan.h"
 
 typedef struct ssw_ab_options {
     const char *model;
@@ -12,6 +13,7 @@ typedef struct ssw_ab_options {
     const char *out;    /* the folder in which the run's folder is made */
     const char *resume; /* a run's folder; then the plan is that run's own */
     bool report, json;
+    ssw_quality_options quality;
     int argc; /* the whole command line, for the manifest */
     char **argv;
 } ssw_ab_options;

@@ -1,7 +1,6 @@
 /* seesaw ab: reads the options and builds the plan. */
 #include <argp.h>
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +10,10 @@
 #include "bench/plan/plan_guard.h"
 #include "bench/plan/plan_sweep.h"
 #include "cli/ab_launch.h"
+#include "cli/ab_quality.h"
 #include "cli/ab_session.h"
 #include "cli/commands.h"
+#include "cli/option_number.h"
 
 enum option_key {
     KEY_ARM = 256,
@@ -121,28 +122,9 @@ typedef struct arguments {
     const char *plan_option; /* the first option that --resume does not go with */
 } arguments;
 
-static double read_number(struct argp_state *state, const char *name, const char *text, double least,
-                          double most)
-{
-    char *end = NULL;
-    errno = 0;
-    double value = strtod(text, &end);
-    if (end == text || *end || errno || !(value >= least && value <= most))
-        argp_error(state, "--%s wants a number from %g to %g, not '%s'", name, least, most, text);
-    return value;
-}
-
-static int read_int(struct argp_state *state, const char *name, const char *text, int least, int most)
-{
-    double value = read_number(state, name, text, least, most);
-    if (value != floor(value))
-        argp_error(state, "--%s wants a whole number, not '%s'", name, text);
-    return (int)value;
-}
-
 static int64_t read_seconds(struct argp_state *state, const char *name, const char *text)
 {
-    return (int64_t)(read_number(state, name, text, 0, 86400) * (double)SSW_NS_PER_S);
+    return (int64_t)(ssw_option_number(state, name, text, 0, 86400) * (double)SSW_NS_PER_S);
 }
 
 static uint64_t read_seed(struct argp_state *state, const char *text)
@@ -205,22 +187,22 @@ static error_t parse_plan_option(int key, char *value, struct argp_state *state)
         read_file(state, value, ssw_plan_read_yaml);
         break;
     case KEY_RUNS:
-        plan->runs = read_int(state, "runs", value, 1, SSW_PLAN_RUNS_MAX);
+        plan->runs = ssw_option_int(state, "runs", value, 1, SSW_PLAN_RUNS_MAX);
         break;
     case KEY_WARMUP:
-        plan->warmup_runs = read_int(state, "warmup", value, 0, SSW_PLAN_WARMUPS_MAX);
+        plan->warmup_runs = ssw_option_int(state, "warmup", value, 0, SSW_PLAN_WARMUPS_MAX);
         break;
     case KEY_MAX_TOKENS:
-        plan->max_tokens = read_int(state, "max-tokens", value, 1, SSW_PLAN_TOKENS_MAX);
+        plan->max_tokens = ssw_option_int(state, "max-tokens", value, 1, SSW_PLAN_TOKENS_MAX);
         break;
     case KEY_TEMPERATURE:
-        plan->temperature = read_number(state, "temperature", value, 0, 100);
+        plan->temperature = ssw_option_number(state, "temperature", value, 0, 100);
         break;
     case KEY_SEED:
         plan->seed = read_seed(state, value);
         break;
     case KEY_PORT:
-        all->first_port = read_int(state, "port", value, 1, 65535);
+        all->first_port = ssw_option_int(state, "port", value, 1, 65535);
         break;
     case KEY_LENGTH:
         check(state, ssw_plan_parse_length(value, &plan->fixed_length, &err), &err);
@@ -268,6 +250,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &all->launch;
+        state->child_inputs[1] = &all->options.quality;
         return 0;
     case 'm':
         all->options.model = value;
@@ -298,6 +281,8 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
             argp_error(state, "--resume goes on by the run's own plan: -m cannot be given");
         if (all->options.resume && all->launch.launcher)
             argp_error(state, "--resume goes on here: --launcher cannot be given");
+        if (all->options.resume && all->options.quality.wanted)
+            argp_error(state, "--resume goes on by the run's own plan: options of quality cannot be given");
         if (all->options.resume && all->plan_option)
             argp_error(state, "--resume goes on by the run's own plan: --%s cannot be given",
                        all->plan_option);
@@ -323,13 +308,16 @@ static const char doc[] = "Measure a model server against itself under other set
 
 int ssw_cmd_ab(int argc, char **argv)
 {
-    static const struct argp_child children[] = {{&ssw_ab_launch_argp, 0, "On other machines:", 4}, {0}};
+    static const struct argp_child children[] = {{&ssw_ab_launch_argp, 0, "On other machines:", 4},
+                                                 {&ssw_ab_quality_argp, 0, "What the arms say:", 5},
+                                                 {0}};
     static const struct argp argp = {
         .options = option_list, .parser = parse_option, .doc = doc, .children = children};
     arguments all = {
         .options = {.server = "seesaw", .out = "runs", .report = true, .argc = argc, .argv = argv}};
     ssw_error err;
     ssw_plan_init(&all.plan);
+    ssw_quality_options_init(&all.options.quality);
     if (argp_parse(&argp, argc, argv, 0, NULL, &all)) {
         ssw_plan_deinit(&all.plan);
         return SSW_EXIT_USAGE;

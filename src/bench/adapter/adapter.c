@@ -84,6 +84,9 @@ json_t *ssw_adapter_openai_request(const ssw_ask *ask)
     json_t *root = ssw_adapter_basic_request(ask);
     bool ok = root && json_object_set_new(root, "seed", json_integer(ask->seed)) == 0 &&
               json_object_set_new(root, "stream_options", json_pack("{s:b}", "include_usage", 1)) == 0;
+    if (ok && ask->top_logprobs > 0 && ask->how == SSW_PLAN_ASK_CHAT)
+        ok = json_object_set_new(root, "logprobs", json_true()) == 0 &&
+             json_object_set_new(root, "top_logprobs", json_integer(ask->top_logprobs)) == 0;
     if (!ok) {
         json_decref(root);
         return NULL;

@@ -19,6 +19,7 @@ typedef struct ssw_ask { /* one request, whoever answers it */
     double temperature;
     int64_t seed;
     bool fixed_length; /* ignore the end of text */
+    int top_logprobs;  /* of each token, so many alternatives with their log-probabilities; 0: none */
 } ssw_ask;
 
 typedef struct ssw_adapter {

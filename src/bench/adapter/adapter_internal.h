@@ -9,7 +9,7 @@ extern const ssw_adapter ssw_adapter_llama_server, ssw_adapter_ollama, ssw_adapt
 
 /* Model, text, limit and temperature, streamed: what every server with OpenAI's routes understands. */
 json_t *ssw_adapter_basic_request(const ssw_ask *ask);
-/* The same with the seed and the wish for usage. */
+/* The same with the seed and the wishes for usage and, in a chat, for log-probabilities. */
 json_t *ssw_adapter_openai_request(const ssw_ask *ask);
 /* The same with llama-server's cache_prompt and ignore_eos. */
 json_t *ssw_adapter_llama_request(const ssw_ask *ask);

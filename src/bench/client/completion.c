@@ -16,6 +16,7 @@ void ssw_completion_deinit(ssw_completion *completion)
 {
     ssw_strbuf_deinit(&completion->content);
     ssw_strbuf_deinit(&completion->reasoning);
+    json_decref(completion->logprobs);
 }
 
 int64_t ssw_completion_integer_of(const json_t *object, const char *key)
@@ -83,6 +84,18 @@ const char *ssw_completion_keep_text(ssw_arena *arena, const json_t *value, ssw_
     return copy;
 }
 
+/* Beyond the limit they are left out: the comparison then has fewer tokens, and says how many. */
+static void take_logprobs(ssw_completion *completion, const json_t *choice)
+{
+    json_t *content = json_object_get(json_object_get(choice, "logprobs"), "content");
+    if (!json_is_array(content) || json_array_size(content) == 0)
+        return;
+    if (!completion->logprobs)
+        completion->logprobs = json_array();
+    if (json_array_size(completion->logprobs) + json_array_size(content) <= SSW_COMPLETION_LOGPROBS_MAX)
+        json_array_extend(completion->logprobs, content);
+}
+
 static void take_choice(ssw_completion *completion, const json_t *choice, ssw_frame *frame)
 {
     const json_t *delta = json_object_get(choice, "delta");
@@ -90,6 +103,7 @@ static void take_choice(ssw_completion *completion, const json_t *choice, ssw_fr
     const json_t *reasoning = ssw_completion_text_of(delta, "reasoning_content");
     const json_t *tools = json_object_get(delta, "tool_calls");
     const json_t *finish = ssw_completion_text_of(choice, "finish_reason");
+    take_logprobs(completion, choice);
     if (!reasoning)
         reasoning = ssw_completion_text_of(delta, "reasoning");
     if (finish)

@@ -7,11 +7,17 @@
 #ifndef SSW_BENCH_CLIENT_COMPLETION_H
 #define SSW_BENCH_CLIENT_COMPLETION_H
 
+#include <jansson.h>
+
 #include "base/arena.h"
 #include "base/strbuf.h"
 #include "bench/evidence/sample.h"
 
-enum { SSW_COMPLETION_TEXT_BYTES_MAX = 64 << 20, SSW_COMPLETION_ERROR_BYTES_MAX = 300 };
+enum {
+    SSW_COMPLETION_TEXT_BYTES_MAX = 64 << 20,
+    SSW_COMPLETION_ERROR_BYTES_MAX = 300,
+    SSW_COMPLETION_LOGPROBS_MAX = 1 << 16
+};
 
 /* The reply so far. Texts inside belong to the arena or to the buffers. */
 typedef struct ssw_completion {
@@ -22,6 +28,7 @@ typedef struct ssw_completion {
     bool has_usage, has_timings;
     ssw_usage usage;
     ssw_timings timings;
+    json_t *logprobs;  /* choices[0].logprobs.content of all frames, one array; NULL until some come. Owned */
     const char *error; /* one line: the server reported an error inside the stream */
 } ssw_completion;
 

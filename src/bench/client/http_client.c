@@ -155,13 +155,13 @@ static size_t append_body(char *bytes, size_t size, size_t n, void *context)
     return body->failed ? 0 : size * n;
 }
 
-ssw_status ssw_client_get(ssw_client *client, const char *path, int64_t timeout_ns, long *http_status,
-                          ssw_strbuf *body, ssw_error *err)
+/* After set_common: runs the transfer and takes its answer whole. */
+static ssw_status take_answer(ssw_client *client, int64_t timeout_ns, long *http_status, ssw_strbuf *body,
+                              ssw_error *err)
 {
     CURLcode code;
     int64_t begin_ns = ssw_clock_now_ns();
     *http_status = 0;
-    set_common(client, path);
     curl_easy_setopt(client->easy, CURLOPT_WRITEFUNCTION, append_body);
     curl_easy_setopt(client->easy, CURLOPT_WRITEDATA, body);
     ssw_status status = run_transfer(client, &begin_ns, timeout_ns, &code, err);
@@ -173,6 +173,22 @@ ssw_status ssw_client_get(ssw_client *client, const char *path, int64_t timeout_
         return curl_failure(code, err);
     curl_easy_getinfo(client->easy, CURLINFO_RESPONSE_CODE, http_status);
     return SSW_OK;
+}
+
+ssw_status ssw_client_get(ssw_client *client, const char *path, int64_t timeout_ns, long *http_status,
+                          ssw_strbuf *body, ssw_error *err)
+{
+    set_common(client, path);
+    return take_answer(client, timeout_ns, http_status, body, err);
+}
+
+ssw_status ssw_client_post(ssw_client *client, const char *path, const char *request, int64_t timeout_ns,
+                           long *http_status, ssw_strbuf *body, ssw_error *err)
+{
+    set_common(client, path);
+    curl_easy_setopt(client->easy, CURLOPT_HTTPHEADER, client->headers);
+    curl_easy_setopt(client->easy, CURLOPT_POSTFIELDS, request);
+    return take_answer(client, timeout_ns, http_status, body, err);
 }
 
 /* ---- the timed POST ---- */
@@ -286,6 +302,14 @@ static ssw_status say_incomplete(const exchange *run, ssw_error *err)
                          torn ? ", inside a frame" : "");
 }
 
+static const char *keep_logprobs(ssw_arena *arena, const json_t *logprobs)
+{
+    char *text = json_dumps(logprobs, JSON_COMPACT);
+    const char *kept = text ? ssw_arena_copy_text(arena, text, strlen(text)) : NULL;
+    free(text);
+    return kept;
+}
+
 /* The parsing that was put off: fills the sample from the frames. */
 static ssw_status parse_frames(exchange *run, ssw_arena *arena, ssw_error *err)
 {
@@ -312,7 +336,9 @@ static ssw_status parse_frames(exchange *run, ssw_arena *arena, ssw_error *err)
     sample->text = ssw_arena_copy_text(arena, ssw_strbuf_text(&reply.content), reply.content.n_bytes);
     sample->reasoning =
         ssw_arena_copy_text(arena, ssw_strbuf_text(&reply.reasoning), reply.reasoning.n_bytes);
-    if (!status && (!sample->text || !sample->reasoning))
+    if (reply.logprobs)
+        sample->logprobs = keep_logprobs(arena, reply.logprobs);
+    if (!status && (!sample->text || !sample->reasoning || (reply.logprobs && !sample->logprobs)))
         status = ssw_error_set(err, SSW_ERR_NOMEM, "out of memory for the reply");
     if (!status && reply.error)
         status = ssw_error_set(err, SSW_ERR_USAGE, "the server said: %s", reply.error);

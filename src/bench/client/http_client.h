@@ -56,6 +56,10 @@ void ssw_client_close(ssw_client *client); /* NULL is allowed */
 ssw_status ssw_client_get(ssw_client *client, const char *path, int64_t timeout_ns, long *http_status,
                           ssw_strbuf *body, ssw_error *err);
 
+/* The same with a JSON body. */
+ssw_status ssw_client_post(ssw_client *client, const char *path, const char *request, int64_t timeout_ns,
+                           long *http_status, ssw_strbuf *body, ssw_error *err);
+
 /* POSTs sample->request to options.ask_path and fills the sample's times, frames, texts and error; what
  * it points to belongs to the arena. The returned status says what went wrong, and sample->error says it in
  * one line: SSW_ERR_UNAVAILABLE (connection refused or broken), SSW_ERR_TIMEOUT (silence), SSW_ERR_CANCELLED,

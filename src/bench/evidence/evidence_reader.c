@@ -184,6 +184,27 @@ static ssw_status read_telemetry_line(ssw_evidence *evidence, const json_t *obje
     return status;
 }
 
+static ssw_status read_ids(ssw_evidence *evidence, const json_t *object, ssw_token_count *count,
+                           ssw_error *err)
+{
+    const json_t *array;
+    ssw_status status = ssw_json_get_array(object, "ids", SSW_SAMPLE_FRAMES_MAX, &array, err);
+    if (status || !array)
+        return status;
+    int32_t *ids = ssw_arena_alloc(&evidence->arena, json_array_size(array) + 1, sizeof *ids);
+    if (!ids)
+        return ssw_error_set(err, SSW_ERR_NOMEM, "out of memory for token ids");
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        const json_t *id = json_array_get(array, i);
+        if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) > INT32_MAX)
+            return ssw_error_set(err, SSW_ERR_FORMAT, "\"ids\": item %zu is no token id", i);
+        ids[i] = (int32_t)json_integer_value(id);
+    }
+    count->ids = ids;
+    count->n_ids = json_array_size(array);
+    return SSW_OK;
+}
+
 static ssw_status read_count_line(ssw_evidence *evidence, const json_t *object, ssw_error *err)
 {
     void *items = evidence->token_counts;
@@ -197,6 +218,8 @@ static ssw_status read_count_line(ssw_evidence *evidence, const json_t *object, 
     ssw_token_count *count = &evidence->token_counts[evidence->n_token_counts];
     *count = (ssw_token_count){0};
     status = ssw_json_get_fields(&evidence->arena, object, count, SSW_JSON_FIELDS(count_fields), err);
+    if (!status)
+        status = read_ids(evidence, object, count, err);
     if (!status)
         status = ssw_json_get_array(object, "flags", SSW_SAMPLE_FLAGS_MAX, &flags, err);
     if (status)

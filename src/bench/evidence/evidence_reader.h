@@ -46,6 +46,8 @@ typedef struct ssw_token_count {      /* a line of tokens.jsonl */
     const char *id;                   /* of the sample */
     int64_t tokens, tokens_reasoning; /* by the model's tokenizer; NONE without a local GGUF */
     const char *ids_sha256;
+    size_t n_ids;         /* 0 in a folder of an earlier version, which has only their hash */
+    const int32_t *ids;   /* reasoning first */
     int64_t usage_tokens; /* the server's completion_tokens */
     bool disagrees;       /* the flag "token-count": see token_count.h for what counts as agreement */
 } ssw_token_count;

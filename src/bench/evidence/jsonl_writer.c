@@ -88,3 +88,31 @@ ssw_status ssw_jsonl_append(ssw_jsonl *file, json_t *line, bool sync, ssw_error 
         status = ssw_error_set_errno(err, SSW_ERR_IO, errno, "%s: cannot sync", file->path);
     return status;
 }
+
+static const char fresh_suffix[] = ".new";
+
+ssw_status ssw_jsonl_open_fresh(ssw_jsonl *file, const char *dir, const char *name, ssw_error *err)
+{
+    char fresh[SSW_JSONL_PATH_MAX], path[SSW_JSONL_PATH_MAX];
+    *file = (ssw_jsonl){.fd = -1};
+    if ((size_t)snprintf(fresh, sizeof fresh, "%s%s", name, fresh_suffix) >= sizeof fresh ||
+        (size_t)snprintf(path, sizeof path, "%s/%s%s", dir, name, fresh_suffix) >= sizeof path)
+        return ssw_error_set(err, SSW_ERR_LIMIT, "%.200s: the path is too long", dir);
+    unlink(path);
+    return ssw_jsonl_open(file, dir, fresh, err);
+}
+
+ssw_status ssw_jsonl_close_fresh(ssw_jsonl *file, ssw_status status, ssw_error *err)
+{
+    char final[SSW_JSONL_PATH_MAX];
+    if (file->fd < 0)
+        return status;
+    ssw_status closed = ssw_jsonl_close(file, status ? NULL : err);
+    status = status ? status : closed;
+    snprintf(final, sizeof final, "%.*s", (int)(strlen(file->path) - strlen(fresh_suffix)), file->path);
+    if (!status && rename(file->path, final))
+        status = ssw_error_set_errno(err, SSW_ERR_IO, errno, "%s", final);
+    if (status)
+        unlink(file->path);
+    return status;
+}

@@ -22,6 +22,11 @@ typedef struct ssw_jsonl {
 ssw_status ssw_jsonl_open(ssw_jsonl *file, const char *dir, const char *name, ssw_error *err);
 ssw_status ssw_jsonl_close(ssw_jsonl *file, ssw_error *err); /* syncs; a closed one is allowed */
 
+/* For a file that is computed, and may be computed again: lines go to a fresh DIR/NAME.new, which takes
+ * NAME's place at the end if status is SSW_OK and is removed if not. Returns status, or what failed. */
+ssw_status ssw_jsonl_open_fresh(ssw_jsonl *file, const char *dir, const char *name, ssw_error *err);
+ssw_status ssw_jsonl_close_fresh(ssw_jsonl *file, ssw_status status, ssw_error *err);
+
 /* Takes line. sync: also waits until the line is on the disk. */
 ssw_status ssw_jsonl_append(ssw_jsonl *file, json_t *line, bool sync, ssw_error *err);
 

@@ -195,6 +195,7 @@ static json_t *plan_to_json(const ssw_plan *plan)
     json_t *arms = records(plan->arms, plan->n_arms, sizeof *plan->arms, SSW_JSON_FIELDS(plan_arm_fields));
     bool ok =
         object && arms && ssw_json_put(object, "design", json_string(ssw_plan_design_name(plan->design))) &&
+        ssw_json_put(object, "top_logprobs", json_integer(plan->top_logprobs)) &&
         ssw_json_put(object, "ask", json_string(ssw_plan_ask_name(plan->ask))) &&
         ssw_json_put(object, "page_cache", json_string(ssw_plan_page_cache_name(plan->page_cache))) &&
         ssw_json_put(object, "allow_diff", ssw_json_words(plan->allowed, plan->n_allowed)) &&
@@ -357,9 +358,13 @@ static ssw_status read_choices(ssw_plan *plan, const json_t *object, ssw_error *
     const char *design = json_string_value(json_object_get(object, "design"));
     const char *ask = json_string_value(json_object_get(object, "ask"));
     const char *page_cache = json_string_value(json_object_get(object, "page_cache"));
+    json_int_t top_logprobs = json_integer_value(json_object_get(object, "top_logprobs"));
     const char **allowed = NULL;
     size_t n_allowed = 0;
     ssw_status status = ssw_plan_parse_design(design ? design : "", &plan->design, err);
+    if (!status && (top_logprobs < 0 || top_logprobs > SSW_PLAN_TOP_LOGPROBS_MAX))
+        status = ssw_error_set(err, SSW_ERR_FORMAT, "\"top_logprobs\" is out of range");
+    plan->top_logprobs = status ? 0 : (int)top_logprobs;
     if (!status && ask)
         status = ssw_plan_parse_ask(ask, &plan->ask, err);
     if (!status && page_cache)

@@ -1,6 +1,7 @@
 /* Samples to JSON and back. */
 #include "bench/evidence/sample.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "bench/evidence/json_fields.h"
@@ -139,6 +140,8 @@ json_t *ssw_sample_to_json(const ssw_sample *sample)
             object, "timings",
             record_or_null(sample->has_timings, &sample->timings, SSW_JSON_FIELDS(timings_fields))) &&
         ssw_json_put(object, "flags", ssw_json_words(sample->flags, sample->n_flags));
+    if (ok && sample->logprobs)
+        ok = ssw_json_put(object, "logprobs", json_loads(sample->logprobs, 0, NULL));
     if (!ok) {
         json_decref(object);
         return NULL;
@@ -198,6 +201,18 @@ static ssw_status read_records(ssw_arena *arena, const json_t *object, ssw_sampl
     return status;
 }
 
+static ssw_status read_logprobs(ssw_arena *arena, const json_t *object, ssw_sample *out, ssw_error *err)
+{
+    const json_t *array;
+    ssw_status status = ssw_json_get_array(object, "logprobs", SSW_SAMPLE_FRAMES_MAX, &array, err);
+    if (status || !array)
+        return status;
+    char *text = json_dumps(array, JSON_COMPACT);
+    out->logprobs = text ? ssw_arena_copy_text(arena, text, strlen(text)) : NULL;
+    free(text);
+    return out->logprobs ? SSW_OK : ssw_error_set(err, SSW_ERR_NOMEM, "out of memory for logprobs");
+}
+
 ssw_status ssw_sample_from_json(ssw_arena *arena, const json_t *object, ssw_sample *out, ssw_error *err)
 {
     *out = (ssw_sample){0};
@@ -215,6 +230,8 @@ ssw_status ssw_sample_from_json(ssw_arena *arena, const json_t *object, ssw_samp
     status = read_frames(arena, object, out, err);
     if (!status)
         status = read_records(arena, object, out, err);
+    if (!status)
+        status = read_logprobs(arena, object, out, err);
     const char **flags = NULL;
     size_t n_flags = 0;
     if (!status)

@@ -75,6 +75,7 @@ typedef struct ssw_sample {
     ssw_usage usage;
     ssw_timings timings;
     const char *text, *reasoning; /* "" when there is none */
+    const char *logprobs; /* the server's choices[0].logprobs.content as JSON; NULL when it gave none */
     size_t n_flags;
     const char *flags[SSW_SAMPLE_FLAGS_MAX];
 } ssw_sample;

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "token/tokenizer.h"
-
 struct ssw_token_counter {
     ssw_tokenizer *tokenizer;
 };
@@ -53,7 +51,8 @@ static ssw_status hash_ids(const ssw_tokens *tokens, ssw_sha256_text out, ssw_er
 }
 
 ssw_status ssw_token_counter_count(const ssw_token_counter *counter, const char *content,
-                                   const char *reasoning, ssw_text_count *out, ssw_error *err)
+                                   const char *reasoning, ssw_tokens *ids, ssw_text_count *out,
+                                   ssw_error *err)
 {
     ssw_tokens tokens = {0};
     ssw_status status = SSW_OK;
@@ -65,7 +64,10 @@ ssw_status ssw_token_counter_count(const ssw_token_counter *counter, const char 
     out->tokens = (int64_t)tokens.n;
     if (!status)
         status = hash_ids(&tokens, out->ids_sha256, err);
-    ssw_tokens_deinit(&tokens);
+    if (!status && ids)
+        *ids = tokens;
+    else
+        ssw_tokens_deinit(&tokens);
     return status;
 }
 

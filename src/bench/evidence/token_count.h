@@ -11,6 +11,7 @@
 
 #include "base/sha256.h"
 #include "bench/evidence/sample.h"
+#include "token/tokenizer.h"
 
 /* <|channel|>analysis<|message|> ... <|end|><|start|>assistant<|channel|>final<|message|> ... <|return|> is
  * 10 tokens; some more for a text that the model did not write in its tokenizer's own way. */
@@ -27,9 +28,10 @@ typedef struct ssw_text_count {
 ssw_status ssw_token_counter_open(const char *model_path, ssw_token_counter **out, ssw_error *err);
 void ssw_token_counter_close(ssw_token_counter *counter); /* NULL is allowed */
 
-/* reasoning may be NULL. */
+/* reasoning may be NULL. ids, if not NULL, gets the ids themselves, reasoning first; it is empty before. */
 ssw_status ssw_token_counter_count(const ssw_token_counter *counter, const char *content,
-                                   const char *reasoning, ssw_text_count *out, ssw_error *err);
+                                   const char *reasoning, ssw_tokens *ids, ssw_text_count *out,
+                                   ssw_error *err);
 
 /* Whether the server's own counts and ours cannot both be right: usage, and timings.predicted_n, as above. */
 bool ssw_token_count_disagrees(const ssw_sample *sample, int64_t tokens);

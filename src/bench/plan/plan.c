@@ -224,6 +224,8 @@ ssw_status ssw_plan_finish(ssw_plan *plan, int first_port, ssw_error *err)
     if (!status && !(isfinite(plan->temperature) && plan->temperature >= 0 && plan->temperature <= 100))
         status = ssw_error_set(err, SSW_ERR_USAGE, "temperature must be 0 to 100, not %g", plan->temperature);
     if (!status)
+        status = check_count("top logprobs", plan->top_logprobs, 0, SSW_PLAN_TOP_LOGPROBS_MAX, err);
+    if (!status)
         status = check_duration("pause", plan->pause_ns, 0, err);
     if (!status)
         status = check_duration("ready timeout", plan->ready_timeout_ns, SSW_NS_PER_MS, err);

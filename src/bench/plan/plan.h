@@ -25,7 +25,8 @@ enum {
     SSW_PLAN_FILE_BYTES_MAX = 8 << 20,
     SSW_PLAN_FIRST_PORT = 11436,
     SSW_PLAN_URL_MAX = 512,
-    SSW_PLAN_ALLOWED_MAX = 32 /* differences between arms that are no treatment */
+    SSW_PLAN_TOP_LOGPROBS_MAX = 20, /* OpenAI's limit */
+    SSW_PLAN_ALLOWED_MAX = 32       /* differences between arms that are no treatment */
 };
 #define SSW_PLAN_NO_COUNT     INT64_C(-1)
 #define SSW_PLAN_DURATION_MAX INT64_C(86400000000000) /* a day in ns: the longest pause or time-out */
@@ -78,6 +79,7 @@ typedef struct ssw_plan {
     double temperature;
     ssw_plan_ask ask;
     ssw_plan_page_cache page_cache;
+    int top_logprobs; /* ask for so many log-probabilities of each token; 0: for none */
     int fixed_length; /* 1: ask the server to ignore the end of text, so that each reply has max_tokens */
     int64_t pause_ns; /* between a server's end and the next one's start */
     int64_t ready_timeout_ns;  /* from spawn to GET /health = 200 */

@@ -211,17 +211,22 @@ static bool check_count(verification *v, const ssw_token_counter *counter, const
 {
     const ssw_token_count *recorded = ssw_evidence_find_tokens(v->evidence, sample->id);
     ssw_text_count count;
+    ssw_tokens ids = {0};
     ssw_error err;
     if (!recorded) {
         note(v, "tokens", SSW_VERIFY_DIFFERS, "tokens.jsonl has no line for %s", sample->id);
         return false;
     }
-    if (ssw_token_counter_count(counter, sample->text, sample->reasoning, &count, &err)) {
+    if (ssw_token_counter_count(counter, sample->text, sample->reasoning, &ids, &count, &err)) {
         note(v, "tokens", SSW_VERIFY_DIFFERS, "%s: %s", sample->id, err.message);
         return false;
     }
-    if (recorded->tokens != count.tokens || recorded->tokens_reasoning != count.tokens_reasoning ||
-        !recorded->ids_sha256 || strcmp(recorded->ids_sha256, count.ids_sha256) != 0) {
+    bool same_ids = recorded->n_ids == 0 || (recorded->n_ids == ids.n &&
+                                             memcmp(recorded->ids, ids.ids, ids.n * sizeof *ids.ids) == 0);
+    ssw_tokens_deinit(&ids);
+    if (!same_ids || recorded->tokens != count.tokens ||
+        recorded->tokens_reasoning != count.tokens_reasoning || !recorded->ids_sha256 ||
+        strcmp(recorded->ids_sha256, count.ids_sha256) != 0) {
         note(v, "tokens", SSW_VERIFY_DIFFERS, "%s: the reply has %lld tokens, tokens.jsonl says %lld",
              sample->id, (long long)count.tokens, (long long)recorded->tokens);
         return false;

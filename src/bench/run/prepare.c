@@ -148,7 +148,7 @@ static ssw_status count_prompts(ssw_manifest *manifest, ssw_error *err)
         return SSW_OK;
     for (size_t i = 0; !status && i < manifest->plan.n_prompts; i++) {
         ssw_text_count count;
-        status = ssw_token_counter_count(counter, manifest->plan.prompts[i].text, NULL, &count, err);
+        status = ssw_token_counter_count(counter, manifest->plan.prompts[i].text, NULL, NULL, &count, err);
         if (!status)
             manifest->plan.prompts[i].tokens = count.tokens;
     }

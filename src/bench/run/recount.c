@@ -1,16 +1,25 @@
 /* tokens.jsonl. */
 #include "bench/run/recount.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <unistd.h>
-
 #include "bench/evidence/evidence_reader.h"
 #include "bench/evidence/json_fields.h"
 #include "bench/evidence/jsonl_writer.h"
 #include "bench/evidence/token_count.h"
 
-static json_t *count_line(const ssw_sample *sample, const ssw_text_count *count, bool disagrees)
+static json_t *ids_to_json(const ssw_tokens *ids)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; array && i < ids->n; i++) {
+        if (!ssw_json_push(array, json_integer(ids->ids[i]))) {
+            json_decref(array);
+            return NULL;
+        }
+    }
+    return array;
+}
+
+static json_t *count_line(const ssw_sample *sample, const ssw_text_count *count, const ssw_tokens *ids,
+                          bool disagrees)
 {
     json_t *flags = disagrees ? json_pack("[s]", "token-count") : json_array();
     int64_t usage = sample->has_usage ? sample->usage.completion_tokens : SSW_EVIDENCE_NONE;
@@ -18,9 +27,10 @@ static json_t *count_line(const ssw_sample *sample, const ssw_text_count *count,
     if (!count)
         return json_pack("{s:s, s:n, s:n, s:n, s:o, s:o}", "id", sample->id, "tokens", "tokens_reasoning",
                          "ids_sha256", "usage_tokens", usage_value, "flags", flags);
-    return json_pack("{s:s, s:I, s:I, s:s, s:o, s:o}", "id", sample->id, "tokens", (json_int_t)count->tokens,
-                     "tokens_reasoning", (json_int_t)count->tokens_reasoning, "ids_sha256", count->ids_sha256,
-                     "usage_tokens", usage_value, "flags", flags);
+    return json_pack("{s:s, s:I, s:I, s:s, s:o, s:o, s:o}", "id", sample->id, "tokens",
+                     (json_int_t)count->tokens, "tokens_reasoning", (json_int_t)count->tokens_reasoning,
+                     "ids_sha256", count->ids_sha256, "ids", ids_to_json(ids), "usage_tokens", usage_value,
+                     "flags", flags);
 }
 
 static ssw_status write_counts(const ssw_evidence *evidence, const ssw_token_counter *counter,
@@ -30,9 +40,10 @@ static ssw_status write_counts(const ssw_evidence *evidence, const ssw_token_cou
     for (size_t i = 0; !status && i < evidence->n_samples; i++) {
         const ssw_sample *sample = &evidence->samples[i];
         ssw_text_count count;
+        ssw_tokens ids = {0};
         bool disagrees = false;
         if (counter)
-            status = ssw_token_counter_count(counter, sample->text, sample->reasoning, &count, err);
+            status = ssw_token_counter_count(counter, sample->text, sample->reasoning, &ids, &count, err);
         if (status)
             break;
         if (counter) {
@@ -40,7 +51,9 @@ static ssw_status write_counts(const ssw_evidence *evidence, const ssw_token_cou
             out->n_counted++;
             out->n_disagree += disagrees;
         }
-        status = ssw_jsonl_append(file, count_line(sample, counter ? &count : NULL, disagrees), false, err);
+        status =
+            ssw_jsonl_append(file, count_line(sample, counter ? &count : NULL, &ids, disagrees), false, err);
+        ssw_tokens_deinit(&ids);
     }
     return status;
 }
@@ -48,7 +61,6 @@ static ssw_status write_counts(const ssw_evidence *evidence, const ssw_token_cou
 ssw_status ssw_recount_tokens(const char *dir, const char *model_path, ssw_recount_result *out,
                               ssw_error *err)
 {
-    char fresh[SSW_EVIDENCE_PATH_MAX + 32], final[SSW_EVIDENCE_PATH_MAX + 32];
     ssw_evidence *evidence = NULL;
     ssw_token_counter *counter = NULL;
     ssw_jsonl file = {.fd = -1};
@@ -58,19 +70,10 @@ ssw_status ssw_recount_tokens(const char *dir, const char *model_path, ssw_recou
         status = ssw_token_counter_open(model_path, &counter, err);
     if (status)
         goto cleanup;
-    snprintf(fresh, sizeof fresh, "%s/tokens.jsonl.new", dir);
-    snprintf(final, sizeof final, "%s/tokens.jsonl", dir);
-    unlink(fresh);
-    status = ssw_jsonl_open(&file, dir, "tokens.jsonl.new", err);
+    status = ssw_jsonl_open_fresh(&file, dir, "tokens.jsonl", err);
     if (!status)
         status = write_counts(evidence, counter, &file, out, err);
-    ssw_status closed = ssw_jsonl_close(&file, status ? NULL : err);
-    if (!status)
-        status = closed;
-    if (!status && rename(fresh, final))
-        status = ssw_error_set_errno(err, SSW_ERR_IO, errno, "%s", final);
-    if (status)
-        unlink(fresh);
+    status = ssw_jsonl_close_fresh(&file, status, err);
 cleanup:
     ssw_token_counter_close(counter);
     ssw_evidence_close(evidence);

@@ -29,7 +29,8 @@ char *ssw_runner_make_request(const ssw_runner *runner, int prompt, int run, con
                          .max_tokens = max_tokens,
                          .temperature = runner->plan->temperature,
                          .seed = make_seed(runner->plan, prompt, run),
-                         .fixed_length = runner->plan->fixed_length};
+                         .fixed_length = runner->plan->fixed_length,
+                         .top_logprobs = runner->plan->top_logprobs};
     return ssw_adapter_make_body(runner->adapter, &ask);
 }
 

@@ -218,6 +218,22 @@ static ssw_status send_prompts(ssw_runner *runner, const ssw_schedule_request *r
     return status;
 }
 
+static ssw_status say_last_words(ssw_runner *runner, ssw_error *err)
+{
+    char url[SSW_CLIENT_URL_MAX];
+    const ssw_schedule *schedule = runner->options->schedule;
+    const ssw_schedule_start *last = &schedule->starts[schedule->n_starts - 1];
+    const ssw_plan_arm *arm = &runner->plan->arms[runner->start.arm];
+    if (!runner->options->last_words || runner->start.block != last->block ||
+        runner->start.position != last->position)
+        return SSW_OK;
+    if (arm->url)
+        snprintf(url, sizeof url, "%s", arm->url);
+    else
+        snprintf(url, sizeof url, "http://127.0.0.1:%d", arm->port);
+    return runner->options->last_words(runner->options->context, url, err);
+}
+
 /* One start of one server from beginning to end. */
 static ssw_status run_start(ssw_runner *runner, const ssw_schedule_request *requests, size_t n,
                             ssw_error *err)
@@ -226,6 +242,8 @@ static ssw_status run_start(ssw_runner *runner, const ssw_schedule_request *requ
     ssw_status status = ssw_runner_start_server(runner, err);
     if (!status)
         status = send_prompts(runner, requests, n, err);
+    if (!status)
+        status = say_last_words(runner, err);
     ssw_status stopped = ssw_runner_stop_server(runner, status, &stop_error);
     if (status == SSW_ERR_CANCELLED)
         runner->result->outcome = SSW_RUN_INTERRUPTED;

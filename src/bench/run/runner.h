@@ -36,6 +36,9 @@ typedef struct ssw_run_event {
 
 typedef void ssw_run_observer(void *context, const ssw_run_event *event); /* must be quick */
 
+/* Called after the last request of the schedule while its server still runs at base_url. */
+typedef ssw_status ssw_run_last_words(void *context, const char *base_url, ssw_error *err);
+
 typedef struct ssw_run_options {
     const char *dir;
     const ssw_manifest *manifest;
@@ -45,6 +48,7 @@ typedef struct ssw_run_options {
     const ssw_nvml *nvml;           /* may be NULL */
     int cancel_fd;                  /* readable: stop; it is never read. -1 for none */
     ssw_run_observer *observer;
+    ssw_run_last_words *last_words; /* may be NULL */
     void *context;
 } ssw_run_options;
 

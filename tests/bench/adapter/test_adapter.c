@@ -128,9 +128,11 @@ static void test_an_error_in_mid_stream(void **state)
     ssw_arena_deinit(&arena);
 }
 
+static int top_logprobs; /* of the requests that follow */
+
 static void expect_body(const char *name, ssw_plan_ask how, bool fixed, const char *body)
 {
-    const ssw_ask ask = {"m", "say \"x\"", how, 7, 0.5, 42, fixed};
+    const ssw_ask ask = {"m", "say \"x\"", how, 7, 0.5, 42, fixed, top_logprobs};
     const ssw_adapter *adapter = ssw_adapter_find(name);
     assert_non_null(adapter);
     char *made = ssw_adapter_make_body(adapter, &ask);
@@ -160,6 +162,36 @@ static void test_requests(void **state)
     expect_body("ollama", SSW_PLAN_ASK_COMPLETION, false,
                 "{\"model\":\"m\",\"prompt\":\"say \\\"x\\\"\",\"stream\":true,\"raw\":true,\"options\":"
                 "{\"num_predict\":7,\"temperature\":0.5,\"seed\":42}}");
+    top_logprobs = 5;
+    expect_body("openai", SSW_PLAN_ASK_CHAT, false, CHAT SEED ",\"logprobs\":true,\"top_logprobs\":5}");
+    expect_body("shimmy", SSW_PLAN_ASK_CHAT, false, CHAT "}");
+    top_logprobs = 0;
+}
+
+/* Frames carry the items of choices[0].logprobs.content; the reply has them all, in order, as they came. */
+static void test_logprobs_are_kept(void **state)
+{
+    (void)state;
+    static const char *const frames[] = {
+        "{\"choices\":[{\"delta\":{\"role\":\"assistant\"},\"logprobs\":null}]}",
+        "{\"choices\":[{\"delta\":{\"content\":\"ab\"},\"logprobs\":{\"content\":[{\"token\":\"a\","
+        "\"logprob\":-1},"
+        "{\"token\":\"b\",\"logprob\":-2}]}}]}",
+        "{\"choices\":[{\"delta\":{\"content\":\"c\"},\"logprobs\":{\"content\":[{\"token\":\"c\","
+        "\"logprob\":-3}]}}]}"};
+    const size_t n_items[] = {0, 2, 3};
+    ssw_arena arena;
+    ssw_completion reply;
+    ssw_arena_init(&arena, 1 << 20);
+    ssw_completion_init(&reply, &arena);
+    for (size_t i = 0; i < sizeof frames / sizeof *frames; i++) {
+        ssw_frame frame = {0};
+        assert_int_equal(ssw_completion_push(&reply, frames[i], strlen(frames[i]), &frame, NULL), SSW_OK);
+        assert_int_equal(json_array_size(reply.logprobs), n_items[i]);
+    }
+    assert_string_equal(json_string_value(json_object_get(json_array_get(reply.logprobs, 2), "token")), "c");
+    ssw_completion_deinit(&reply);
+    ssw_arena_deinit(&arena);
 }
 
 static void test_the_table(void **state)
@@ -243,8 +275,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stream_forms), cmocka_unit_test(test_an_error_in_mid_stream),
-        cmocka_unit_test(test_requests),     cmocka_unit_test(test_the_table),
-        cmocka_unit_test(test_logs),
+        cmocka_unit_test(test_requests),     cmocka_unit_test(test_logprobs_are_kept),
+        cmocka_unit_test(test_the_table),    cmocka_unit_test(test_logs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -132,7 +132,8 @@ static ssw_sample make_sample(const ssw_frame *frames, size_t n_frames)
                          .has_timings = true,
                          .timings = {4, 6, 1, 12.5, -1},
                          .text = "\xc3\xa9\xff!",
-                         .reasoning = ""};
+                         .reasoning = "",
+                         .logprobs = "[{\"token\":\"a\",\"logprob\":-0.5}]"};
     ssw_sample_add_flag(&sample, "short");
     ssw_sample_add_flag(&sample, "short");
     return sample;
@@ -187,6 +188,7 @@ static void test_samples_round_trip(void **state)
     assert_ptr_equal(ssw_sample_first_text(s), &s->frames[1]);
     assert_ptr_equal(ssw_sample_last_text(s), &s->frames[1]);
     assert_string_equal(s->text, "\xc3\xa9\xef\xbf\xbd!"); /* the bad byte became U+FFFD */
+    assert_string_equal(s->logprobs, "[{\"token\":\"a\",\"logprob\":-0.5}]");
     assert_int_equal(s->n_flags, 1);
     assert_true(ssw_sample_has_flag(s, "short"));
     assert_true(s->has_usage && s->usage.completion_tokens == 6 &&

@@ -14,14 +14,18 @@ static void test_counts_are_those_of_the_parts(void **state)
     (void)state;
     ssw_token_counter *counter;
     ssw_text_count both, content, empty;
+    ssw_tokens ids = {0};
     ssw_error err = {0};
     if (ssw_token_counter_open(model, &counter, &err))
         fail_msg("%s", err.message);
-    assert_int_equal(ssw_token_counter_count(counter, "Explain quantum computing", "a thought", &both, NULL),
-                     SSW_OK);
-    assert_int_equal(ssw_token_counter_count(counter, "Explain quantum computing", NULL, &content, NULL),
-                     SSW_OK);
-    assert_int_equal(ssw_token_counter_count(counter, "", "", &empty, NULL), SSW_OK);
+    assert_int_equal(
+        ssw_token_counter_count(counter, "Explain quantum computing", "a thought", NULL, &both, NULL),
+        SSW_OK);
+    assert_int_equal(
+        ssw_token_counter_count(counter, "Explain quantum computing", NULL, &ids, &content, NULL), SSW_OK);
+    assert_int_equal(ssw_token_counter_count(counter, "", "", NULL, &empty, NULL), SSW_OK);
+    assert_int_equal(ids.n, content.tokens);
+    ssw_tokens_deinit(&ids);
     assert_true(content.tokens >= 3 && content.tokens_reasoning == 0);
     assert_true(both.tokens_reasoning >= 2);
     assert_int_equal(both.tokens, both.tokens_reasoning + content.tokens);
@@ -30,7 +34,7 @@ static void test_counts_are_those_of_the_parts(void **state)
     assert_string_equal(empty.ids_sha256, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     assert_string_not_equal(both.ids_sha256, content.ids_sha256);
     /* a control token in the text is text: more than one token */
-    assert_int_equal(ssw_token_counter_count(counter, "<|return|>", NULL, &content, NULL), SSW_OK);
+    assert_int_equal(ssw_token_counter_count(counter, "<|return|>", NULL, NULL, &content, NULL), SSW_OK);
     assert_true(content.tokens > 1);
     ssw_token_counter_close(counter);
     assert_int_not_equal(ssw_token_counter_open("absent.gguf", &counter, &err), SSW_OK);

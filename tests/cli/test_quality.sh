@@ -1,0 +1,95 @@
+#!/bin/sh
+# test_quality.sh SEESAW MODEL CASE: the quality phase on the embedded model, from the outside.
+set -u
+seesaw=$1
+model=$2
+work=$(mktemp -d "${TMPDIR:-/tmp}/seesaw-quality-XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+export XDG_CACHE_HOME="$work/cache"
+mkdir "$work/cache"
+port=$((44000 + ($$ * 5) % 12000))
+echo 'Write a haiku about AI' >"$work/prompts"
+cat >"$work/problems.json" <<'EOF'
+{"schema": 1, "problems": [
+ {"name": "gcd", "prompt": "Write a Python function to find the greatest common divisor of two numbers", "entry": "gcd",
+  "tests": "assert candidate(12, 18) == 6"},
+ {"name": "sum_digits", "prompt": "Write a Python function to calculate the sum of the digits of a number", "entry": "sum_digits",
+  "tests": "assert candidate(12345) == 15"},
+ {"name": "wrong", "prompt": "Write a Python function to reverse a string", "entry": "reverse_string",
+  "tests": "assert candidate('abc') == 'abc'"},
+ {"name": "poem", "prompt": "Write a haiku about AI", "entry": "f", "tests": "candidate()"}]}
+EOF
+
+fail() {
+    echo "FAIL: $*" >&2
+    tail -n 25 "$work"/*.out >&2
+    exit 1
+}
+
+measure() {
+    "$seesaw" ab -m "$model" --runs 1 --pause 0 --max-tokens 12 --port "$port" --out "$work/runs" --prompts "$work/prompts" \
+        --problems "$work/problems.json" --quality-samples 2 --quality-tokens 200 --quality-temperature 0 "$@" >"$work/ab.out" 2>&1
+}
+
+# expect N PROGRAM: jq's PROGRAM, fed with all lines of FILE as one array, gives N
+expect() {
+    found=$(jq -s "$3" "$quality/$2") || fail "jq on $2"
+    [ "$found" = "$1" ] || fail "$2: $3 is $found, not $1"
+}
+
+# One phase from beginning to end: what lands in the folder, the figures, verification, and tampering.
+case_whole() {
+    measure || fail "seesaw ab ended $?"
+    run=$(echo "$work"/runs/*)
+    quality=$run/quality
+    expect 30 samples.jsonl '[.[] | select(.kind == "sample")] | length' # 3 arms x 5 prompts x 2
+    expect 30 samples.jsonl '[.[] | select(.kind == "sample" and .logprobs[0].top_logprobs[0].logprob <= 0 and (.request | fromjson | .ignore_eos == null and .top_logprobs == 20))] | length'
+    expect 3 samples.jsonl '[.[] | select(.kind == "sample").arm] | unique | length'
+    expect 30 tokens.jsonl '[.[] | select((.ids | length) == .tokens)] | length'
+    expect 30 embeddings.jsonl '[.[] | select((.values | length) == 256)] | length'
+    expect 24 executions.jsonl length # 3 arms x 4 problems x 2
+    expect 12 executions.jsonl '[.[] | select(.outcome == "passed" and (.problem == "gcd" or .problem == "sum_digits"))] | length'
+    expect 6 executions.jsonl '[.[] | select(.outcome == "failed" and .problem == "wrong" and .detail == "AssertionError")] | length'
+    expect 6 executions.jsonl '[.[] | select(.outcome == "no-code" and .problem == "poem")] | length'
+    (cd "$quality" && sha256sum -c --quiet SHA256SUMS) || fail "SHA256SUMS of the quality folder"
+}
+
+# Interrupted while it asks: --resume measures what is missing and no reply twice.
+case_resume() {
+    "$seesaw" ab -m "$model" --runs 1 --pause 0 --max-tokens 12 --port "$port" --out "$work/runs" --prompts "$work/prompts" \
+        --problems "$work/problems.json" --quality-samples 2 --quality-tokens 200 >"$work/ab.out" 2>&1 &
+    child=$!
+    for i in $(seq 1200); do
+        n=$(cat "$work"/runs/*/quality/samples.jsonl 2>/dev/null | grep -c '"kind":"sample"')
+        [ "$n" -ge 12 ] && break
+        sleep 0.05
+    done
+    kill -INT $child
+    wait $child
+    [ $? -eq 130 ] || fail "an interrupted phase does not end 130"
+    run=$(echo "$work"/runs/*)
+    quality=$run/quality
+    "$seesaw" ab --resume "$run" >"$work/resume.out" 2>&1 || fail "--resume ended $?"
+    expect 30 samples.jsonl '[.[] | select(.kind == "sample" and .error == null) | [.arm, .prompt, .run]] | unique | length'
+    expect 30 samples.jsonl '[.[] | select(.kind == "sample" and .error == null)] | length'
+    expect 24 executions.jsonl length
+    "$seesaw" ab --resume "$run" >"$work/again.out" 2>&1
+    [ $? -eq 2 ] || fail "a finished folder is resumed again"
+}
+
+case_usage() {
+    for words in "--quality-samples 0" "--quality-margin 0" "--quality-temperature x" "--problems $work/none.json" \
+        "--embeddings-url ftp://x" "--embeddings-url http://x/"; do
+        # shellcheck disable=SC2086
+        measure $words
+        [ $? -eq 2 ] || fail "$words is accepted"
+        [ -e "$work/runs" ] && fail "$words left a folder"
+    done
+    echo '{"schema": 1, "problems": [{"name": "a"}]}' >"$work/bad.json"
+    measure --problems "$work/bad.json"
+    [ $? -eq 2 ] || fail "bad problems are accepted"
+    grep -q 'bad.json: problem 1' "$work/ab.out" || fail "the bad problem is not named"
+    true
+}
+
+"case_$3"
