@@ -137,6 +137,28 @@ case_llama_server() {
     expect "reasoning" "$(samples '[.[] | select(.kind == "sample") | .reasoning] | unique | join(" ")')" Hm
 }
 
+# Our own server by its adapter, with the lengths and the way to ask that a plan can choose. Greedy, so that arms must agree.
+case_ours() {
+    ab -m "$model" --server seesaw --runs 1 --temperature 0 --max-tokens 60 --length natural --arm "two=-t 2" --arm "one=-t 1"
+    natural=$(samples '[.[] | select(.kind == "sample" and .phase == "measure" and .arm == "two") | .usage.completion_tokens] | max')
+    [ "$natural" -lt 60 ] || fail "no reply ends by itself, so nothing can be told"
+    expect "buffers of the experts" "$(samples '[.[] | select(.kind == "server_ready") | [.buffers[] | select(.use == "experts" and .device == "CPU") | .bytes] | add] | unique | length')" 1
+    experts=$(samples '[.[] | select(.kind == "server_ready") | .buffers[] | select(.use == "experts") | .bytes] | add / 2')
+    wanted=$(jq .model.expert_bytes "$dir/manifest.json")
+    [ "${experts%.*}" -ge "$((wanted * 9 / 10))" ] && [ "${experts%.*}" -le "$((wanted * 11 / 10))" ] || fail "experts: $experts by its log, $wanted in the file"
+    expect "self-audits" "$(samples '[.[] | select(.kind == "self_audit") | .requests[].tokens_told] | unique | join(" ")')" 24
+    rm -r "$work/runs"
+    ab -m "$model" --server seesaw --runs 1 --temperature 0 --max-tokens 60 --length fixed --arm "two=-t 2" --arm "one=-t 1"
+    expect "fixed lengths (natural: $natural)" "$(samples '[.[] | select(.kind == "sample" and .phase == "measure") | [.usage.completion_tokens, .finish_reason]] | unique | tojson')" '[[60,"length"]]'
+    grep -q 'Replies are of fixed length' "$dir/report/report.md" || fail "the report does not say so"
+    rm -r "$work/runs"
+    ab -m "$model" --server seesaw --runs 1 --temperature 0 --max-tokens 4 --ask completion --arm "two=-t 2" --arm "one=-t 1"
+    expect "requests" "$(samples '[.[] | select(.kind == "sample" and .phase == "measure") | .request | fromjson | .prompt] | unique | tojson')" '["Once upon a time","The plank"]'
+    # without the chat format a prompt is only its own tokens
+    expect "prompt tokens" "$(samples '[.[] | select(.kind == "sample" and .phase == "measure" and .arm == "one") | .usage.prompt_tokens] | sort | tojson')" "$(jq -c '[.plan.prompts[].tokens] | sort' "$dir/manifest.json")"
+    "$seesaw" verify "$dir" >"$work/verify.out" 2>&1 || fail "verify: $(cat "$work/verify.out")"
+}
+
 # What an adapter cannot do is refused before anything starts.
 case_refused() {
     refuse() { # WORDS ARGUMENTS...

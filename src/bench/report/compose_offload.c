@@ -100,9 +100,14 @@ void ssw_compose_offload(ssw_composer *composer)
     else if (analysis->proof == SSW_OFFLOAD_NOT_MEASURED)
         ssw_page_cell_text(composer->page, SSW_PAGE_PLAIN,
                            "VRAM could not be read, so nothing here proves that the experts moved.");
+    size_t n_agree = 0;
     for (size_t arm = 1; arm < analysis->n_arms; arm++) {
         ssw_offload_proof proof = analysis->arms[arm].proof;
-        if (proof == SSW_OFFLOAD_AGREES || ssw_analysis_offload_is_refuted(proof))
+        n_agree += proof == SSW_OFFLOAD_AGREES;
+        if ((proof == SSW_OFFLOAD_AGREES && n_agree == 1) || ssw_analysis_offload_is_refuted(proof))
             write_claim(composer, arm);
     }
+    if (n_agree > 1) /* a sweep */
+        ssw_page_print(composer->page, SSW_PAGE_PLAIN, " The claims of %zu more arms are borne out likewise.",
+                       n_agree - 1);
 }
