@@ -17,6 +17,7 @@
 
 #include "base/strbuf.h"
 #include "bench/evidence/checksums.h"
+#include "bench/report/look.h"
 #include "bench/report/report.h"
 #include "bench/run/port_check.h"
 #include "bench/run/prepare.h"
@@ -46,6 +47,7 @@ typedef struct session {
     char cache[SSW_CLI_CACHE_DIR_MAX]; /* "" when there is none */
     ssw_run_result result;
     bool verdict_invalid;
+    char widest_arm[SSW_LOOK_ARM_MAX];
 } session;
 
 /* The write end of the pipe that ends the run: a signal handler may only write. */
@@ -348,6 +350,12 @@ static void print_json(const session *s, const ssw_error *err)
     json_decref(object);
 }
 
+static ssw_status look_at_run(void *context, int block, ssw_look *out, ssw_error *err)
+{
+    session *s = context;
+    return ssw_report_look(s->dir, block, s->widest_arm, out, err);
+}
+
 static int run_prepared(session *s, int cancel_fd)
 {
     ssw_error err = {0};
@@ -360,7 +368,9 @@ static int run_prepared(session *s, int cancel_fd)
                                      .nvml = s->nvml,
                                      .cancel_fd = cancel_fd,
                                      .observer = ssw_ab_screen_observe,
-                                     .context = s->screen};
+                                     .context = s->screen,
+                                     .looker = look_at_run,
+                                     .looker_context = s};
     ssw_status status = ssw_run_schedule(&options, &s->result, &err);
     ssw_ab_screen_finish(s->screen);
     int code = SSW_EXIT_OK;

@@ -24,6 +24,12 @@ enum option_key {
     KEY_TEMPERATURE,
     KEY_DESIGN,
     KEY_SEED,
+    KEY_AA,
+    KEY_NO_AA,
+    KEY_EQUIVALENCE,
+    KEY_PRECISION,
+    KEY_MIN_RUNS,
+    KEY_MAX_RUNS,
     KEY_WARMUP,
     KEY_PAUSE,
     KEY_TIMEOUT,
@@ -44,6 +50,8 @@ enum option_key {
     KEY_NO_REPORT,
     KEY_JSON
 };
+
+enum { MAX_RUNS_DEFAULT = 40 };
 
 static const struct argp_option option_list[] = {
     {NULL, 0, NULL, 0, "What is measured:", 1},
@@ -99,6 +107,19 @@ static const struct argp_option option_list[] = {
      "the first arm, then all of the second",
      2},
     {"seed", KEY_SEED, "N", 0, "orders blocks and prompts, and is part of each request's seed (1)", 2},
+    {"aa", KEY_AA, NULL, 0,
+     "measure the first arm twice, as arms of their own in every block: what the two differ by is noise, and "
+     "no verdict "
+     "claims less. By default where the design is abba, and as long as it takes no more than 15 minutes",
+     2},
+    {"no-aa", KEY_NO_AA, NULL, 0, "do not", 2},
+    {"equivalence", KEY_EQUIVALENCE, "P%", 0,
+     "the change that would not matter: say where it is shown that an arm lies within it", 2},
+    {"precision", KEY_PRECISION, "P%", 0,
+     "stop at the end of a block as soon as the rate's interval reaches no farther than P% to either side",
+     2},
+    {"max-runs", KEY_MAX_RUNS, "N", 0, "stop then, however wide the interval is (40; with --precision)", 2},
+    {"min-runs", KEY_MIN_RUNS, "N", 0, "runs before the first look at the interval (6; with --precision)", 2},
     {"warmup", KEY_WARMUP, "N", 0, "requests after each start that no figure uses (1)", 2},
     {"pause", KEY_PAUSE, "S", 0, "seconds between a server's end and the next one's start (5)", 2},
     {"timeout", KEY_TIMEOUT, "S", 0, "a reply that is silent for so many seconds counts as hung (120)", 2},
@@ -117,10 +138,21 @@ static const struct argp_option option_list[] = {
 typedef struct arguments {
     ssw_ab_options options;
     ssw_plan plan;
-    int first_port;
+    int first_port, max_runs; /* max_runs: 0 when not given */
     ssw_ab_launch launch;
     const char *plan_option; /* the first option that --resume does not go with */
 } arguments;
+
+/* "3%" or "3", as a share. */
+static double read_percent(struct argp_state *state, const char *name, const char *text)
+{
+    char number[32];
+    size_t n = strlen(text);
+    if (n > 0 && text[n - 1] == '%')
+        n--;
+    snprintf(number, sizeof number, "%.*s", n < sizeof number ? (int)n : (int)sizeof number - 1, text);
+    return ssw_option_number(state, name, number, 0.01, 100) / 100;
+}
 
 static int64_t read_seconds(struct argp_state *state, const char *name, const char *text)
 {
@@ -188,6 +220,24 @@ static error_t parse_plan_option(int key, char *value, struct argp_state *state)
         break;
     case KEY_RUNS:
         plan->runs = ssw_option_int(state, "runs", value, 1, SSW_PLAN_RUNS_MAX);
+        break;
+    case KEY_AA:
+        plan->aa = SSW_PLAN_AA_ON;
+        break;
+    case KEY_NO_AA:
+        plan->aa = SSW_PLAN_AA_OFF;
+        break;
+    case KEY_EQUIVALENCE:
+        plan->equivalence_margin = read_percent(state, "equivalence", value);
+        break;
+    case KEY_PRECISION:
+        plan->precision = read_percent(state, "precision", value);
+        break;
+    case KEY_MAX_RUNS:
+        all->max_runs = ssw_option_int(state, "max-runs", value, 1, SSW_PLAN_RUNS_MAX);
+        break;
+    case KEY_MIN_RUNS:
+        plan->min_runs = ssw_option_int(state, "min-runs", value, SSW_PLAN_MIN_RUNS_MIN, SSW_PLAN_RUNS_MAX);
         break;
     case KEY_WARMUP:
         plan->warmup_runs = ssw_option_int(state, "warmup", value, 0, SSW_PLAN_WARMUPS_MAX);
@@ -286,6 +336,8 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         if (all->options.resume && all->plan_option)
             argp_error(state, "--resume goes on by the run's own plan: --%s cannot be given",
                        all->plan_option);
+        if (all->max_runs && all->plan.precision == 0)
+            argp_error(state, "--max-runs goes with --precision; --runs says how many there are");
         if (!all->options.resume && !all->options.model && !all->launch.collect)
             argp_error(state, "-m MODEL is missing");
         return 0;
@@ -318,6 +370,7 @@ int ssw_cmd_ab(int argc, char **argv)
     ssw_error err;
     ssw_plan_init(&all.plan);
     ssw_quality_options_init(&all.options.quality);
+    all.plan.aa = SSW_PLAN_AA_AUTO;
     if (argp_parse(&argp, argc, argv, 0, NULL, &all)) {
         ssw_plan_deinit(&all.plan);
         return SSW_EXIT_USAGE;
@@ -326,9 +379,13 @@ int ssw_cmd_ab(int argc, char **argv)
         ssw_plan_deinit(&all.plan);
         return ssw_ab_collect(all.launch.collect, all.options.json);
     }
+    if (all.plan.precision > 0)
+        all.plan.runs = all.max_runs ? all.max_runs : MAX_RUNS_DEFAULT;
     ssw_status status = all.options.resume ? SSW_OK : ssw_plan_finish(&all.plan, all.first_port, &err);
     if (!status && !all.options.resume)
         status = ssw_plan_check_arms(&all.plan, &err);
+    if (!status && !all.options.resume)
+        status = ssw_plan_add_same_arm(&all.plan, &err);
     if (status) {
         fprintf(stderr, "%s: %s\n", argv[0], err.message);
         ssw_plan_deinit(&all.plan);

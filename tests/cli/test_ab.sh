@@ -6,6 +6,7 @@ fake=$2
 fake_nvml=${4:-}
 work=$(mktemp -d "${TMPDIR:-/tmp}/seesaw-ab-XXXXXX") || exit 1
 port=$((20000 + ($$ * 4) % 12000))
+aa=--no-aa # so that a case counts its own arms only
 child=""
 trap 'if [ -n "$child" ]; then kill -9 "$child" 2>/dev/null; fi; rm -rf "$work"' EXIT
 export XDG_CACHE_HOME="$work/cache"
@@ -23,7 +24,7 @@ ab() {
     output=$1
     shift
     "$seesaw" ab --out "$work/runs" --server "$fake" --port "$port" --pause 0 --memory-timeout 1 --grace 2 --timeout 3 \
-        --max-tokens 6 --prompts "$work/prompts" --no-report "$@" >"$work/$output" 2>&1
+        --max-tokens 6 --prompts "$work/prompts" --no-report $aa "$@" >"$work/$output" 2>&1
     status=$?
 }
 
@@ -103,7 +104,7 @@ case_nvml() {
 # On a terminal there are a table and cursor movement; in the log there are none. script(1) gives a terminal.
 case_terminal() {
     command -v script >/dev/null || { echo "skipped: no script(1)"; exit 77; }
-    TERM=xterm script -qec "$seesaw ab --out $work/runs --server $fake --port $port --pause 0 -m fake_server --no-report \
+    TERM=xterm script -qec "$seesaw ab --out $work/runs --server $fake --port $port --pause 0 -m fake_server --no-report --no-aa \
         --prompts $work/prompts --runs 1 --max-tokens 6 --arm a=--itl-ms=1 --arm b=" /dev/null >"$work/term.out" 2>&1 </dev/null
     status=$?
     expect_status 0 "a run on a terminal"
@@ -314,7 +315,7 @@ case_crash_and_resume() {
 
 case_kill_9_and_resume() {
     "$seesaw" ab --out "$work/runs" --server "$fake" --port "$port" --pause 0 -m fake_server --prompts "$work/prompts" --runs 3 \
-        --max-tokens 6 --no-report --arm "a=--itl-ms 40 --spawn-child" --arm "b=--itl-ms 40" >"$work/kill.out" 2>&1 &
+        --max-tokens 6 --no-report --no-aa --arm "a=--itl-ms 40 --spawn-child" --arm "b=--itl-ms 40" >"$work/kill.out" 2>&1 &
     child=$!
     wait_for "$work/kill.out" '\[[3-9]/12\]' 1
     kill -9 "$child"
@@ -332,7 +333,7 @@ case_kill_9_and_resume() {
 
 case_interrupt() {
     "$seesaw" ab --out "$work/runs" --server "$fake" --port "$port" --pause 0 -m fake_server --prompts "$work/prompts" --runs 3 \
-        --max-tokens 6 --no-report --arm "a=--itl-ms 40" --arm "b=--itl-ms 40" >"$work/int.out" 2>&1 &
+        --max-tokens 6 --no-report --no-aa --arm "a=--itl-ms 40" --arm "b=--itl-ms 40" >"$work/int.out" 2>&1 &
     child=$!
     wait_for "$work/int.out" '\[[2-9]/12\]' 1
     kill -TERM "$child"
@@ -355,7 +356,7 @@ case_disk_full() {
     (
         ulimit -f 40
         exec "$seesaw" ab --out "$work/runs" --server "$fake" --port "$port" --pause 0 -m fake_server --prompts "$work/prompts" \
-            --runs 4 --max-tokens 60 --no-report --arm "a=" --arm "b="
+            --runs 4 --max-tokens 60 --no-report --no-aa --arm "a=" --arm "b="
     ) >"$work/full.out" 2>&1
     status=$?
     expect_status 1 "a full disk"
@@ -388,6 +389,76 @@ case_sweep() {
     ab fit.out -m fake_server --fit 1GiB
     expect_status 2 "--fit without a sweep"
     expect_no_server
+}
+
+# The first arm again, by default; not where the design has no blocks, and not where it is there already.
+case_same_arm() {
+    aa=""
+    ab aa.out -m fake_server --runs 2 --arm "a=--itl-ms 2" --arm "b=--itl-ms 2 --x"
+    expect_status 0 "a run with A/A"
+    dir=$(run_dir)
+    expect_each_once "$dir" 12
+    jq -e '.plan.aa == "auto" and .arms[2].name == "aa" and .plan.arms[2].args == .plan.arms[0].args' "$dir/manifest.json" \
+        >/dev/null || fail "the arm aa is not the first again"
+    grep -q 'Noise floor, from the A/A arm' "$work/aa.out" || fail "no noise floor is shown"
+    rm -r "$work/runs"
+    ab again.out -m fake_server --runs 1 --arm "a=--itl-ms 2" --arm "again=--itl-ms 2"
+    expect_each_once "$(run_dir)" 4
+    rm -r "$work/runs"
+    ab seq.out -m fake_server --runs 1 --design sequential --arm "a=" --arm "b=--x"
+    expect_each_once "$(run_dir)" 4
+    rm -r "$work/runs"
+    ab insist.out -m fake_server --runs 1 --aa --arm "a="
+    expect_each_once "$(run_dir)" 4
+    ab taken.out -m fake_server --runs 1 --aa --arm "a=" --arm "aa=--x"
+    expect_status 2 "A/A beside an arm of that name"
+}
+
+# As if the first block had shown that the A/A arm takes too long: a resumed run does without it, and the report says so.
+case_left_out() {
+    aa=""
+    "$seesaw" ab --out "$work/runs" --server "$fake" --port "$port" --pause 0 -m fake_server --prompts "$work/prompts" --runs 3 \
+        --max-tokens 6 --no-report --arm "a=--itl-ms 30" --arm "b=--itl-ms 30 --x" >"$work/int.out" 2>&1 &
+    child=$!
+    wait_for "$work/int.out" '\[[7-9]/18\]' 1
+    kill -TERM "$child"
+    wait "$child"
+    child=""
+    dir=$(run_dir)
+    echo '{"kind":"left_out","t_ns":1,"arm":"aa","from_block":1,"cost_ns":2000000000000,"limit_ns":900000000000}' >>"$dir/samples.jsonl"
+    "$seesaw" ab --resume "$dir" >"$work/resume.out" 2>&1
+    status=$?
+    expect_status 0 "the resumed run"
+    [ "$(grep '"kind":"server_start"' "$dir/samples.jsonl" | grep '"arm":"aa"' | grep -cv '"block":0')" -le 1 ] ||
+        fail "the A/A arm went on"
+    grep -q 'took no part after block 1: its start there took 2,*000 s' "$dir/report/report.md" || fail "the report does not say it"
+    grep -q '"worth": "measured"' "$dir/report/figures.json" || fail "the run counts as incomplete"
+}
+
+# The run ends at the first look where the asked precision is coarse, and at its last block where it is beyond reach.
+case_precision() {
+    ab coarse.out -m fake_server --precision 95% --max-runs 12 --min-runs 4 --arm "a=--itl-ms 3" --arm "b=--itl-ms 3 --x"
+    expect_status 0 "a coarse precision"
+    dir=$(run_dir)
+    expect_each_once "$dir" 16
+    grep '"kind":"look"' "$dir/samples.jsonl" | jq -es 'length == 1 and .[0].block == 3 and .[0].stop == 1' >/dev/null ||
+        fail "not one look that stops after block 3: $(grep '"kind":"look"' "$dir/samples.jsonl")"
+    "$seesaw" report "$dir" >/dev/null 2>&1 || fail "no report"
+    grep -q '"worth": "measured"' "$dir/report/figures.json" || fail "a stopped run counts as incomplete"
+    grep -q 'After 4: .* enough' "$dir/report/report.md" || fail "the look is not in the report"
+    "$seesaw" verify "$dir" >"$work/verify.out" 2>&1 || fail "a stopped run is not verified"
+    rm -r "$work/runs"
+    ab fine.out -m fake_server --precision 0.01% --max-runs 6 --min-runs 4 --arm "a=--itl-ms 1" --arm "b=--itl-ms 1 --x"
+    expect_status 0 "a precision beyond reach"
+    dir=$(run_dir)
+    expect_each_once "$dir" 24
+    [ "$(grep -c '"kind":"look"' "$dir/samples.jsonl")" -eq 1 ] || fail "not one look before the last block"
+    ab odd.out -m fake_server --max-runs 6
+    expect_status 2 "--max-runs without --precision"
+    ab seq.out -m fake_server --precision 3% --design sequential
+    expect_status 2 "a precision without blocks"
+    ab few.out -m fake_server --precision 3% --max-runs 5
+    expect_status 2 "fewer runs than the first look wants"
 }
 
 "case_$3"

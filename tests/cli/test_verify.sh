@@ -45,7 +45,7 @@ run=$(echo "$work"/runs/*)
 python3 "$checker" "$run" >"$work/check.out" || fail "check_report"
 xmllint --noout "$run/report/report.html" || fail "report.html is not well-formed"
 verify 0 'made again byte for byte'
-grep -q 'tokens *ok *16 replies counted again' "$work/verify.out" || fail "not 16 replies counted"
+grep -q 'tokens *ok *24 replies counted again' "$work/verify.out" || fail "not 24 replies (two arms and the first again) counted"
 
 cp "$run/samples.jsonl" "$work/kept"
 change "$run/samples.jsonl" 2000

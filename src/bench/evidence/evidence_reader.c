@@ -44,6 +44,18 @@ static const ssw_json_field count_fields[] = {
     SSW_JSON_FIELD(I64, ssw_token_count, usage_tokens),
 };
 
+static const ssw_json_field left_out_fields[] = {
+    SSW_JSON_FIELD(TEXT_NEEDED, ssw_left_out, arm),
+    SSW_JSON_FIELD(COUNT, ssw_left_out, from_block),
+    SSW_JSON_FIELD(I64, ssw_left_out, cost_ns),
+    SSW_JSON_FIELD(I64, ssw_left_out, limit_ns),
+};
+static const ssw_json_field look_fields[] = {
+    SSW_JSON_FIELD(COUNT, ssw_look, block), SSW_JSON_FIELD(TEXT, ssw_look, arm),
+    SSW_JSON_FIELD(TEXT, ssw_look, metric), SSW_JSON_FIELD(REAL, ssw_look, half_width),
+    SSW_JSON_FIELD(COUNT, ssw_look, stop),
+};
+
 /* Room for one more item in a doubling array; *items is freed by ssw_evidence_close. */
 static ssw_status grow(void **items, size_t n, size_t size_bytes, size_t max, const char *what,
                        ssw_error *err)
@@ -145,6 +157,33 @@ static ssw_status add_audit(ssw_evidence *evidence, const json_t *object, ssw_er
     return status;
 }
 
+static ssw_status add_look(ssw_evidence *evidence, const json_t *object, ssw_error *err)
+{
+    void *items = evidence->looks;
+    ssw_status status =
+        grow(&items, evidence->n_looks, sizeof *evidence->looks, SSW_PLAN_RUNS_MAX, "looks", err);
+    evidence->looks = items;
+    if (status)
+        return status;
+    ssw_look *look = &evidence->looks[evidence->n_looks];
+    status = ssw_json_get_fields(&evidence->arena, object, look, SSW_JSON_FIELDS(look_fields), err);
+    if (!status && look->block >= evidence->manifest.plan.runs)
+        return ssw_error_set(err, SSW_ERR_FORMAT, "a look after block %d of %d", look->block,
+                             evidence->manifest.plan.runs);
+    if (!status)
+        evidence->n_looks++;
+    return status;
+}
+
+static ssw_status set_left_out(ssw_evidence *evidence, const json_t *object, ssw_error *err)
+{
+    ssw_status status = ssw_json_get_fields(&evidence->arena, object, &evidence->left_out,
+                                            SSW_JSON_FIELDS(left_out_fields), err);
+    if (!status && ssw_manifest_find_arm(&evidence->manifest, evidence->left_out.arm) < 1)
+        return ssw_error_set(err, SSW_ERR_FORMAT, "the arm that is left out is no arm after the first");
+    return status;
+}
+
 static ssw_status read_sample_line(ssw_evidence *evidence, const json_t *object, ssw_error *err)
 {
     const char *kind = json_string_value(json_object_get(object, "kind"));
@@ -162,6 +201,10 @@ static ssw_status read_sample_line(ssw_evidence *evidence, const json_t *object,
         return add_clock(evidence, object, err);
     if (strcmp(kind, "self_audit") == 0)
         return add_audit(evidence, object, err);
+    if (strcmp(kind, "look") == 0)
+        return add_look(evidence, object, err);
+    if (strcmp(kind, "left_out") == 0)
+        return set_left_out(evidence, object, err);
     if (strcmp(kind, "run_end") == 0) {
         const ssw_json_field reason[] = {{"reason", SSW_JSON_TEXT_NEEDED, 0}};
         return ssw_json_get_fields(&evidence->arena, object, &evidence->end_reason, SSW_JSON_FIELDS(reason),
@@ -313,6 +356,7 @@ void ssw_evidence_close(ssw_evidence *evidence)
     free(evidence->clocks);
     free(evidence->audits);
     free(evidence->readings);
+    free(evidence->looks);
     free(evidence->token_counts);
     free(evidence);
 }
@@ -329,4 +373,13 @@ const ssw_token_count *ssw_evidence_find_tokens(const ssw_evidence *evidence, co
 bool ssw_evidence_is_measured(const ssw_sample *sample)
 {
     return !sample->warmup && !sample->error;
+}
+
+int ssw_evidence_count_runs(const ssw_evidence *evidence)
+{
+    for (size_t i = 0; i < evidence->n_looks; i++) {
+        if (evidence->looks[i].stop)
+            return evidence->looks[i].block + 1;
+    }
+    return evidence->manifest.plan.runs;
 }

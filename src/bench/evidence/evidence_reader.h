@@ -7,6 +7,7 @@
 #ifndef SSW_BENCH_EVIDENCE_EVIDENCE_READER_H
 #define SSW_BENCH_EVIDENCE_EVIDENCE_READER_H
 
+#include "bench/evidence/decisions.h"
 #include "bench/evidence/manifest.h"
 #include "bench/evidence/reading.h"
 #include "bench/evidence/sample.h"
@@ -67,6 +68,9 @@ typedef struct ssw_evidence {
     ssw_token_count *token_counts;
     size_t n_audits; /* one for each session */
     ssw_self_audit *audits;
+    ssw_left_out left_out; /* arm NULL: none was */
+    size_t n_looks;
+    ssw_look *looks; /* in the file's order; only the last can say stop */
     const char
         *end_reason; /* of the last run_end: "complete", "interrupted", "failed"; NULL when there is none */
     int torn_lines;  /* 0 to 3: files whose last line was incomplete */
@@ -83,5 +87,8 @@ const ssw_token_count *ssw_evidence_find_tokens(const ssw_evidence *evidence, co
 /* A measured request that went well: not a warm-up, no error. There is at most one for each arm, prompt and
  * run. */
 bool ssw_evidence_is_measured(const ssw_sample *sample);
+
+/* How many of the plan's runs count: fewer than planned when a look at the interval's width ended the run. */
+int ssw_evidence_count_runs(const ssw_evidence *evidence);
 
 #endif

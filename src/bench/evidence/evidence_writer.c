@@ -145,6 +145,25 @@ ssw_status ssw_evidence_write_sample(ssw_evidence_writer *writer, const ssw_samp
     return append(writer, "sample", ssw_sample_to_json(sample), err);
 }
 
+ssw_status ssw_evidence_write_left_out(ssw_evidence_writer *writer, const ssw_left_out *left_out,
+                                       ssw_error *err)
+{
+    return append(writer, "left_out",
+                  json_pack("{s:s, s:i, s:I, s:I}", "arm", left_out->arm, "from_block", left_out->from_block,
+                            "cost_ns", (json_int_t)left_out->cost_ns, "limit_ns",
+                            (json_int_t)left_out->limit_ns),
+                  err);
+}
+
+ssw_status ssw_evidence_write_look(ssw_evidence_writer *writer, const ssw_look *look, ssw_error *err)
+{
+    json_t *half_width = look->half_width < 0 ? json_null() : json_real(look->half_width);
+    return append(writer, "look",
+                  json_pack("{s:i, s:s?, s:s?, s:o, s:i}", "block", look->block, "arm", look->arm, "metric",
+                            look->metric, "half_width", half_width, "stop", look->stop),
+                  err);
+}
+
 ssw_status ssw_evidence_write_end(ssw_evidence_writer *writer, const char *reason, int n_samples,
                                   ssw_error *err)
 {

@@ -8,6 +8,7 @@
 
 #include <sys/types.h>
 
+#include "bench/evidence/decisions.h"
 #include "bench/evidence/jsonl_writer.h"
 #include "bench/evidence/manifest.h"
 #include "bench/evidence/sample.h"
@@ -50,6 +51,11 @@ ssw_status ssw_evidence_write_stop(ssw_evidence_writer *writer, const ssw_writer
                                    const ssw_writer_stop *stop, ssw_error *err);
 ssw_status ssw_evidence_write_audit(ssw_evidence_writer *writer, const ssw_self_audit *audit, ssw_error *err);
 ssw_status ssw_evidence_write_sample(ssw_evidence_writer *writer, const ssw_sample *sample, ssw_error *err);
+/* The A/A arm takes no part from a block on: it would have cost more time than it may. */
+ssw_status ssw_evidence_write_left_out(ssw_evidence_writer *writer, const ssw_left_out *left_out,
+                                       ssw_error *err);
+/* A look at the interval's width, after a block, and what followed from it. */
+ssw_status ssw_evidence_write_look(ssw_evidence_writer *writer, const ssw_look *look, ssw_error *err);
 ssw_status ssw_evidence_write_end(ssw_evidence_writer *writer, const char *reason, int n_samples,
                                   ssw_error *err);
 

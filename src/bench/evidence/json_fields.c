@@ -68,6 +68,7 @@ static json_t *field_value(const void *at, ssw_json_type type)
         return value == SSW_EVIDENCE_NONE ? json_null() : json_integer(value);
     }
     case SSW_JSON_COUNT:
+    case SSW_JSON_COUNT_OR_0:
         return json_integer(*(const int *)at);
     case SSW_JSON_U64: {
         uint64_t value = *(const uint64_t *)at;
@@ -81,6 +82,8 @@ static json_t *field_value(const void *at, ssw_json_type type)
         double value = *(const double *)at;
         return value < 0 ? json_null() : json_real(value);
     }
+    case SSW_JSON_REAL_OR_0:
+        return json_real(*(const double *)at);
     }
     return NULL;
 }
@@ -139,6 +142,11 @@ static ssw_status get_field(ssw_arena *arena, const json_t *object, void *at, co
             return wrong_type(field->key, "an integer or null", err);
         *(int64_t *)at = null ? SSW_EVIDENCE_NONE : json_integer_value(value);
         return SSW_OK;
+    case SSW_JSON_COUNT_OR_0:
+        *(int *)at = 0;
+        if (null)
+            return SSW_OK;
+        __attribute__((fallthrough));
     case SSW_JSON_COUNT:
         if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > INT32_MAX)
             return wrong_type(field->key, "an integer from 0 to 2147483647", err);
@@ -153,6 +161,11 @@ static ssw_status get_field(ssw_arena *arena, const json_t *object, void *at, co
         if (!null && !json_is_number(value))
             return wrong_type(field->key, "a number or null", err);
         *(double *)at = null ? -1 : json_number_value(value);
+        return SSW_OK;
+    case SSW_JSON_REAL_OR_0:
+        if (!null && !json_is_number(value))
+            return wrong_type(field->key, "a number or null", err);
+        *(double *)at = null ? 0 : json_number_value(value);
         return SSW_OK;
     }
     return SSW_ERR_INTERNAL;

@@ -14,12 +14,14 @@
 #include "base/status.h"
 
 typedef enum ssw_json_type {
-    SSW_JSON_I64,   /* int64_t, nullable */
-    SSW_JSON_COUNT, /* int, required, 0 .. INT32_MAX */
-    SSW_JSON_U64,   /* uint64_t, required; written as an integer up to INT64_MAX, else as a decimal string */
-    SSW_JSON_TEXT,  /* const char *, nullable */
+    SSW_JSON_I64,        /* int64_t, nullable */
+    SSW_JSON_COUNT,      /* int, required, 0 .. INT32_MAX */
+    SSW_JSON_COUNT_OR_0, /* the same, but null and an absent key read as 0 */
+    SSW_JSON_U64,  /* uint64_t, required; written as an integer up to INT64_MAX, else as a decimal string */
+    SSW_JSON_TEXT, /* const char *, nullable */
     SSW_JSON_TEXT_NEEDED, /* const char *, required */
-    SSW_JSON_REAL         /* double, null reads as -1 and negative writes null */
+    SSW_JSON_REAL,        /* double, null reads as -1 and negative writes null */
+    SSW_JSON_REAL_OR_0    /* double, null and an absent key read as 0 */
 } ssw_json_type;
 
 typedef struct ssw_json_field {

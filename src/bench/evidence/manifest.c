@@ -26,6 +26,9 @@ static const ssw_json_field plan_fields[] = {
     SSW_JSON_FIELD(COUNT, ssw_plan, max_tokens),
     SSW_JSON_FIELD(REAL, ssw_plan, temperature),
     SSW_JSON_FIELD(COUNT, ssw_plan, fixed_length),
+    SSW_JSON_FIELD(REAL_OR_0, ssw_plan, equivalence_margin),
+    SSW_JSON_FIELD(REAL_OR_0, ssw_plan, precision),
+    SSW_JSON_FIELD(COUNT_OR_0, ssw_plan, min_runs),
     SSW_JSON_FIELD(I64, ssw_plan, pause_ns),
     SSW_JSON_FIELD(I64, ssw_plan, ready_timeout_ns),
     SSW_JSON_FIELD(I64, ssw_plan, hang_timeout_ns),
@@ -199,6 +202,7 @@ static json_t *plan_to_json(const ssw_plan *plan)
         ssw_json_put(object, "ask", json_string(ssw_plan_ask_name(plan->ask))) &&
         ssw_json_put(object, "page_cache", json_string(ssw_plan_page_cache_name(plan->page_cache))) &&
         ssw_json_put(object, "allow_diff", ssw_json_words(plan->allowed, plan->n_allowed)) &&
+        ssw_json_put(object, "aa", json_string(ssw_plan_aa_name(plan->aa))) &&
         ssw_json_put(object, "sweep", sweep_to_json(&plan->sweep)) &&
         ssw_json_put(object, "fit_bytes", plan->fit_bytes ? json_integer(plan->fit_bytes) : json_null());
     for (size_t i = 0; ok && i < plan->n_arms; i++) {
@@ -405,6 +409,9 @@ static ssw_status read_plan(ssw_plan *plan, const json_t *object, ssw_error *err
     ssw_status status = ssw_json_get_fields(&plan->arena, object, plan, SSW_JSON_FIELDS(plan_fields), err);
     if (!status)
         status = read_choices(plan, object, err);
+    const json_t *aa = json_object_get(object, "aa"); /* absent before there was one: off */
+    if (!status && aa)
+        status = ssw_plan_parse_aa(json_is_string(aa) ? json_string_value(aa) : "", &plan->aa, err);
     if (!status)
         status = read_records(&plan->arena, object, "prompts", SSW_PLAN_PROMPTS_MAX, sizeof *plan->prompts,
                               SSW_JSON_FIELDS(prompt_fields), &plan->n_prompts, &prompts, err);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "bench/plan/plan_claims.h"
 #include "bench/plan/plan_sweep.h"
 #include "bench/plan/plan_words.h"
 
@@ -34,6 +35,7 @@ void ssw_plan_init(ssw_plan *plan)
         .warmup_runs = 1,
         .max_tokens = 100,
         .temperature = 0.3,
+        .min_runs = 6,
         .pause_ns = 5 * SSW_NS_PER_S,
         .ready_timeout_ns = 600 * SSW_NS_PER_S,
         .hang_timeout_ns = 120 * SSW_NS_PER_S,
@@ -225,6 +227,8 @@ ssw_status ssw_plan_finish(ssw_plan *plan, int first_port, ssw_error *err)
         status = ssw_error_set(err, SSW_ERR_USAGE, "temperature must be 0 to 100, not %g", plan->temperature);
     if (!status)
         status = check_count("top logprobs", plan->top_logprobs, 0, SSW_PLAN_TOP_LOGPROBS_MAX, err);
+    if (!status)
+        status = ssw_plan_check_claims(plan, err);
     if (!status)
         status = check_duration("pause", plan->pause_ns, 0, err);
     if (!status)

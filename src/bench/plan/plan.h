@@ -17,6 +17,7 @@ enum {
     SSW_PLAN_ARMS_MAX = 16,
     SSW_PLAN_PROMPTS_MAX = 1024,
     SSW_PLAN_RUNS_MAX = 1000,
+    SSW_PLAN_MIN_RUNS_MIN = 4,
     SSW_PLAN_WARMUPS_MAX = 100,
     SSW_PLAN_ARM_WORDS_MAX = 256, /* arguments and environment variables of one arm */
     SSW_PLAN_ARM_NAME_MAX = 32,   /* letters, digits, '-' and '_' */
@@ -45,6 +46,13 @@ typedef enum ssw_plan_page_cache {
     SSW_PLAN_CACHE_WARM,
     SSW_PLAN_CACHE_COLD
 } ssw_plan_page_cache;
+
+/* A/A: the first arm once more, under the name SSW_PLAN_AA_NAME. AUTO: where the design has blocks, two arms
+ * or more are declared, none of them is the first again, and there is room; and during the run for as long as
+ * it takes no more than SSW_PLAN_AA_NS_MAX, as the first block foretells. */
+typedef enum ssw_plan_aa { SSW_PLAN_AA_OFF, SSW_PLAN_AA_AUTO, SSW_PLAN_AA_ON } ssw_plan_aa;
+#define SSW_PLAN_AA_NAME   "aa"
+#define SSW_PLAN_AA_NS_MAX INT64_C(900000000000) /* 15 minutes */
 
 typedef struct ssw_plan_prompt {
     const char *id;           /* "q1", "q2", ...: unique in the plan */
@@ -81,6 +89,11 @@ typedef struct ssw_plan {
     ssw_plan_page_cache page_cache;
     int top_logprobs; /* ask for so many log-probabilities of each token; 0: for none */
     int fixed_length; /* 1: ask the server to ignore the end of text, so that each reply has max_tokens */
+    ssw_plan_aa aa;   /* OFF after init */
+    double equivalence_margin; /* 0.02: within 2 % counts as equal; 0: no margin is declared */
+    double precision; /* 0.03: stop when the interval is within 3 % of the ratio, after `runs` at the latest;
+                         0: do not */
+    int min_runs;     /* before the first look at the interval */
     int64_t pause_ns; /* between a server's end and the next one's start */
     int64_t ready_timeout_ns;  /* from spawn to GET /health = 200 */
     int64_t hang_timeout_ns;   /* longest silence inside a request */
@@ -112,6 +125,9 @@ ssw_status ssw_plan_parse_page_cache(const char *text, ssw_plan_page_cache *out,
 const char *ssw_plan_length_name(int fixed_length); /* "fixed", "natural" */
 ssw_status ssw_plan_parse_length(const char *text, int *fixed_length, ssw_error *err);
 
+const char *ssw_plan_aa_name(ssw_plan_aa aa); /* "off", "auto", "on" */
+ssw_status ssw_plan_parse_aa(const char *text, ssw_plan_aa *out, ssw_error *err);
+
 /* words: arguments, before them NAME=VALUE words for the server's environment, separated by blanks; '...',
  * "..." and \ quote as in a shell, and nothing is expanded. */
 ssw_status ssw_plan_add_arm(ssw_plan *plan, const char *name, const char *words, ssw_error *err);
@@ -142,5 +158,14 @@ ssw_status ssw_plan_read_yaml(ssw_plan *plan, const char *name, const char *text
 /* Adds the default prompts and arms where there are none, gives ports from first_port on (0:
  * SSW_PLAN_FIRST_PORT) to arms without one, and checks every field. */
 ssw_status ssw_plan_finish(ssw_plan *plan, int first_port, ssw_error *err);
+
+/* Adds the A/A arm to a finished plan, as plan->aa says, on the port after the last. */
+ssw_status ssw_plan_add_same_arm(ssw_plan *plan, ssw_error *err);
+/* Whether two arms get the same arguments and variables. */
+bool ssw_plan_is_same_arm(const ssw_plan_arm *a, const ssw_plan_arm *b);
+
+/* How many blocks are complete at the first look at the interval's width: min_runs, made even, since blocks
+ * are balanced in twos. Later looks follow after every second block. */
+int ssw_plan_first_look(const ssw_plan *plan);
 
 #endif

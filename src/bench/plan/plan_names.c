@@ -8,6 +8,7 @@ enum { CHOICES_MAX = 3 };
 static const char *const designs[CHOICES_MAX + 1] = {"abba", "sequential"};
 static const char *const asks[CHOICES_MAX + 1] = {"chat", "completion"};
 static const char *const page_caches[CHOICES_MAX + 1] = {"as-is", "warm", "cold"};
+static const char *const aas[CHOICES_MAX + 1] = {"off", "auto", "on"};
 static const char *const lengths[CHOICES_MAX + 1] = {"natural", "fixed"};
 
 static ssw_status parse(const char *what, const char *const *words, const char *text, int *out,
@@ -71,4 +72,17 @@ const char *ssw_plan_length_name(int fixed_length)
 ssw_status ssw_plan_parse_length(const char *text, int *fixed_length, ssw_error *err)
 {
     return parse("length", lengths, text, fixed_length, err);
+}
+
+const char *ssw_plan_aa_name(ssw_plan_aa aa)
+{
+    return aas[aa];
+}
+
+ssw_status ssw_plan_parse_aa(const char *text, ssw_plan_aa *out, ssw_error *err)
+{
+    int choice = *out;
+    ssw_status status = parse("A/A setting", aas, text, &choice, err);
+    *out = (ssw_plan_aa)choice;
+    return status;
 }

@@ -27,6 +27,9 @@ typedef struct yaml_plan { /* NULL: the file does not say */
     char *design, *ask, *length, *page_cache, *sweep, *fit;
     uint64_t *seed;
     int64_t *runs, *warmup, *max_tokens;
+    bool *aa;
+    int64_t *min_runs;
+    double *equivalence_percent, *precision_percent;
     double *temperature, *pause_s, *timeout_s, *ready_timeout_s, *stop_grace_s, *memory_timeout_s;
     yaml_prompt *prompts;
     unsigned prompts_count;
@@ -70,6 +73,10 @@ static const cyaml_schema_field_t plan_fields[] = {
     CYAML_FIELD_STRING_PTR("page_cache", OPTIONAL_PTR, yaml_plan, page_cache, 1, 32),
     CYAML_FIELD_STRING_PTR("sweep", OPTIONAL_PTR, yaml_plan, sweep, 1, 1024),
     CYAML_FIELD_STRING_PTR("fit", OPTIONAL_PTR, yaml_plan, fit, 1, 32),
+    CYAML_FIELD_BOOL_PTR("aa", OPTIONAL_PTR, yaml_plan, aa),
+    CYAML_FIELD_FLOAT_PTR("equivalence_percent", OPTIONAL_PTR, yaml_plan, equivalence_percent),
+    CYAML_FIELD_FLOAT_PTR("precision_percent", OPTIONAL_PTR, yaml_plan, precision_percent),
+    CYAML_FIELD_INT_PTR("min_runs", OPTIONAL_PTR, yaml_plan, min_runs),
     CYAML_FIELD_FLOAT_PTR("temperature", OPTIONAL_PTR, yaml_plan, temperature),
     CYAML_FIELD_FLOAT_PTR("pause_s", OPTIONAL_PTR, yaml_plan, pause_s),
     CYAML_FIELD_FLOAT_PTR("timeout_s", OPTIONAL_PTR, yaml_plan, timeout_s),
@@ -166,6 +173,14 @@ static ssw_status take_settings(ssw_plan *plan, const yaml_plan *yaml, ssw_error
         plan->seed = *yaml->seed;
     if (yaml->temperature)
         plan->temperature = *yaml->temperature;
+    if (yaml->aa)
+        plan->aa = *yaml->aa ? SSW_PLAN_AA_ON : SSW_PLAN_AA_OFF;
+    if (yaml->equivalence_percent)
+        plan->equivalence_margin = *yaml->equivalence_percent / 100;
+    if (yaml->precision_percent)
+        plan->precision = *yaml->precision_percent / 100;
+    if (!status)
+        status = take_int("min_runs", yaml->min_runs, &plan->min_runs, err);
     if (!status)
         status = take_int("runs", yaml->runs, &plan->runs, err);
     if (!status)

@@ -74,12 +74,21 @@ static ssw_status fill_sample(ssw_analysis *analysis, const ssw_sample *sample, 
     return status;
 }
 
+/* Requests of the A/A arm that the run did without. */
+static size_t count_left_out(const ssw_analysis *analysis)
+{
+    const ssw_left_out *left_out = &analysis->evidence->left_out;
+    if (!left_out->arm || (size_t)left_out->from_block >= analysis->n_runs)
+        return 0;
+    return (analysis->n_runs - (size_t)left_out->from_block) * analysis->n_prompts;
+}
+
 static ssw_status allocate(ssw_analysis *analysis, ssw_error *err)
 {
     const ssw_manifest *manifest = &analysis->evidence->manifest;
     analysis->n_arms = manifest->n_arms;
     analysis->n_prompts = manifest->plan.n_prompts;
-    analysis->n_runs = (size_t)manifest->plan.runs;
+    analysis->n_runs = (size_t)ssw_evidence_count_runs(analysis->evidence);
     bool abba = manifest->plan.design == SSW_PLAN_ABBA;
     analysis->n_starts = analysis->n_arms * (abba ? analysis->n_runs : 1);
     size_t n = analysis->n_arms * analysis->n_prompts * analysis->n_runs;
@@ -99,7 +108,7 @@ static ssw_status allocate(ssw_analysis *analysis, ssw_error *err)
         for (int k = 0; k < SSW_METRIC_COUNT; k++)
             analysis->values[i][k] = NAN;
     }
-    analysis->n_expected = (int)n;
+    analysis->n_expected = (int)(n - count_left_out(analysis));
     analysis->tokens_are_ours = analysis->prompt_tokens_are_servers = true;
     return SSW_OK;
 }

@@ -38,6 +38,8 @@ static ssw_status compare(const ssw_analysis *analysis, size_t arm, size_t promp
     const ssw_plan *plan = &analysis->evidence->manifest.plan;
     const ssw_compare_rules rules = {
         .n_blocks = plan->design == SSW_PLAN_ABBA ? analysis->n_runs : 0, /* sequential starts servers once */
+        .equivalence_margin = plan->equivalence_margin,
+        .df_max = plan->precision > 0 ? (size_t)ssw_plan_first_look(plan) - 1 : 0,
         .thorough = prompt == analysis->n_prompts && ssw_analysis_is_headline(metric),
         .seed = plan->seed};
     size_t n = collect(analysis, arm, prompt, metric, scratch);

@@ -39,14 +39,6 @@ static void count_arm(ssw_analysis *analysis, size_t arm)
     }
 }
 
-static bool same_words(const char **a, size_t n_a, const char **b, size_t n_b)
-{
-    bool same = n_a == n_b;
-    for (size_t i = 0; same && i < n_a; i++)
-        same = strcmp(a[i], b[i]) == 0;
-    return same;
-}
-
 /* The same executable, or the same URL. */
 static bool same_server(const ssw_manifest *manifest, size_t arm)
 {
@@ -63,9 +55,7 @@ static void describe_arms(ssw_analysis *analysis)
     const ssw_plan_arm *first = &manifest->plan.arms[0];
     for (size_t i = 1; i < analysis->n_arms; i++) {
         const ssw_plan_arm *arm = &manifest->plan.arms[i];
-        analysis->arms[i].same_as_first = same_words(arm->args, arm->n_args, first->args, first->n_args) &&
-                                          same_words(arm->env, arm->n_env, first->env, first->n_env) &&
-                                          same_server(manifest, i);
+        analysis->arms[i].same_as_first = ssw_plan_is_same_arm(arm, first) && same_server(manifest, i);
     }
     for (size_t i = 0; i < analysis->evidence->n_servers; i++) {
         const ssw_server_life *life = &analysis->evidence->servers[i];

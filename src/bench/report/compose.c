@@ -165,6 +165,7 @@ void ssw_compose_page(ssw_composer *composer)
     write_plots(composer);
     ssw_compose_tradeoff(composer);
     ssw_compose_overall(composer);
+    ssw_compose_statistics(composer);
     ssw_compose_prompts(composer);
     ssw_compose_lengths(composer);
     ssw_compose_memory(composer);

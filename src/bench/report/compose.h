@@ -32,6 +32,7 @@ void ssw_compose_offload(ssw_composer *composer); /* cells of the verdict */
 void ssw_compose_tiles(ssw_composer *composer);
 void ssw_compose_tradeoff(ssw_composer *composer); /* nothing for two arms without a sweep */
 void ssw_compose_overall(ssw_composer *composer);
+void ssw_compose_statistics(ssw_composer *composer);
 void ssw_compose_prompts(ssw_composer *composer);
 void ssw_compose_lengths(ssw_composer *composer); /* nothing where all prompts are of one length */
 void ssw_compose_memory(ssw_composer *composer);
@@ -53,6 +54,9 @@ ssw_figure ssw_compose_plain(double value, const char *unit, const char *formula
 /* Figures that several sections print. NULL where there is nothing to print. */
 const ssw_figure *ssw_compose_mean(ssw_composer *composer, size_t arm, ssw_metric metric);
 const ssw_figure *ssw_compose_ratio(ssw_composer *composer, size_t arm, ssw_metric metric);
+const ssw_figure *ssw_compose_detectable(ssw_composer *composer, size_t arm, ssw_metric metric);
+/* The verdict's sentence about the A/A arm; nothing without one. */
+void ssw_compose_noise(ssw_composer *composer);
 const ssw_figure *ssw_compose_memory_mean(ssw_composer *composer, size_t arm, ssw_memory memory, int phase);
 
 const char *ssw_compose_arm_name(const ssw_composer *composer, size_t arm);

@@ -331,13 +331,18 @@ void ssw_compose_method(ssw_composer *composer)
                    "exp(mean x), its interval "
                    "from Student's interval of x with N − 1 degrees of freedom.");
     item(composer, "By block: x is averaged over a block first, since one start of a server is shared by all "
-                   "its requests. A "
-                   "difference is claimed only where both intervals leave 1 on the same side and, with an "
-                   "A/A arm, the ratio "
-                   "lies outside the A/A interval.");
+                   "its requests. "
+                   "A difference is claimed only where p is at most 0.05 over pairs and over blocks, by "
+                   "Student's t and after "
+                   "Holm's correction over the arms (per prompt: over arms and prompts), and where the ratio "
+                   "is farther from "
+                   "1 than the A/A arm's noise floor.");
+    item(composer, "BCa: bootstrap intervals (Efron and Tibshirani, 1993), 2,000 resamples drawn from the "
+                   "run's seed. TOST: two "
+                   "one-sided t tests against a declared margin.");
     item(composer, "N shows at best: the smallest true change that a paired t test at the 5 % level would "
                    "show in 80 runs of "
-                   "100, given the scatter of the pairs.");
+                   "100, given the scatter of pairs and of blocks.");
     item(composer,
          "Reduction % = (1 − ratio) · 100. Overhead % = (time / time of the first arm − 1) · 100; for a rate "
          "(1 / ratio − 1) · 100.");

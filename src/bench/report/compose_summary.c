@@ -65,7 +65,10 @@ void ssw_compose_summary(ssw_composer *composer, int lines_max, ssw_strbuf *out)
     static const ssw_metric metrics[] = {SSW_METRIC_DECODE_RATE, SSW_METRIC_TPS, SSW_METRIC_TTFT,
                                          SSW_METRIC_E2E};
     const ssw_analysis *analysis = composer->analysis;
-    size_t n_arms = analysis->n_arms < ARMS_SHOWN_MAX ? analysis->n_arms : ARMS_SHOWN_MAX;
+    size_t n_arms = analysis->n_arms, same = ssw_analysis_find_same(analysis);
+    if (n_arms > 2 && same == n_arms - 1) /* the verdict below says what it showed */
+        n_arms--;
+    n_arms = n_arms < ARMS_SHOWN_MAX ? n_arms : ARMS_SHOWN_MAX;
     put_padded(out, "mean ± σ", LABEL_COLUMNS);
     for (size_t arm = 0; arm < n_arms; arm++)
         put_padded(out, ssw_compose_arm_name(composer, arm), VALUE_COLUMNS);

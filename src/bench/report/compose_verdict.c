@@ -28,6 +28,8 @@ static void write_interval(ssw_composer *composer, const ssw_comparison *compari
             ssw_page_print(composer->page, SSW_PAGE_PLAIN,
                            ", but %s over the %zu blocks: server starts differ",
                            ssw_number_format_interval(interval, blocks->ci_low, blocks->ci_high), blocks->n);
+        else if (comparison->p_holm > SSW_STATS_LEVEL)
+            write(composer, ", but not among so many arms: Holm");
         else
             write(composer, ", but inside what the A/A arm shows");
     }
@@ -52,6 +54,7 @@ static void write_effect(ssw_composer *composer, size_t arm, ssw_metric metric)
     const ssw_comparison *comparison = &composer->analysis->arms[arm].comparisons[metric];
     ssw_number_text text;
     const char *name = ssw_metric_describe(metric)->name;
+    double margin = composer->analysis->evidence->manifest.plan.equivalence_margin;
     switch (comparison->verdict) {
     case SSW_VERDICT_TOO_FEW:
         ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s cannot be compared (%zu pairs)", name,
@@ -62,9 +65,14 @@ static void write_effect(ssw_composer *composer, size_t arm, ssw_metric metric)
         ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s ", name);
         ssw_page_write(composer->page, SSW_PAGE_STRONG,
                        ssw_number_format_change(text, comparison->by_pair.ratio, "higher", "lower"));
+        if (comparison->equivalent)
+            ssw_page_print(composer->page, SSW_PAGE_PLAIN, ", yet within the declared %.3g %%", margin * 100);
         break;
     case SSW_VERDICT_NOT_SHOWN:
-        ssw_page_write(composer->page, SSW_PAGE_STRONG, "no difference shown");
+        if (comparison->equivalent)
+            ssw_page_print(composer->page, SSW_PAGE_STRONG, "equal within %.3g %%", margin * 100);
+        else
+            ssw_page_write(composer->page, SSW_PAGE_STRONG, "no difference shown");
         ssw_page_print(composer->page, SSW_PAGE_PLAIN, " in %s", name);
         break;
     }
@@ -131,23 +139,20 @@ static void write_limits(ssw_composer *composer, size_t arm)
     const ssw_metric metrics[] = {ssw_analysis_headline_rate(composer->analysis), SSW_METRIC_TTFT};
     for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++) {
         const ssw_comparison *comparison = &composer->analysis->arms[arm].comparisons[metrics[i]];
-        if (comparison->verdict != SSW_VERDICT_NOT_SHOWN)
+        if (comparison->verdict != SSW_VERDICT_NOT_SHOWN || comparison->equivalent)
             continue;
         const ssw_metric_traits *traits = ssw_metric_describe(metrics[i]);
-        double at_best = (comparison->detectable - 1) * 100;
         double by_pair = ssw_stats_largest_allowed(&comparison->by_pair);
         double allowed = (fmax(by_pair, ssw_stats_largest_allowed(&comparison->by_block)) - 1) * 100;
         ssw_number_text first, second;
-        ssw_figure smallest = ssw_compose_plain(
-            at_best, "%", "smallest true change that 80 runs of 100 would show", comparison->by_pair.n);
+        const ssw_figure *figure = ssw_compose_detectable(composer, arm, metrics[i]);
+        double at_best = (comparison->detectable - 1) * 100;
         ssw_figure largest = ssw_compose_plain(
             allowed, "%", "farther end from 1 of the ratio's 95 % intervals, by pair and by block",
             comparison->by_pair.n);
         const char *arm_name = ssw_compose_arm_name(composer, arm);
-        const ssw_figure *figure =
-            ssw_figures_put(composer->figures, &smallest, "%s.%s.detectable_percent", traits->key, arm_name);
         ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
-        ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s: N = %zu shows ", traits->name,
+        ssw_page_print(composer->page, SSW_PAGE_PLAIN, "Inconclusive in %s: N = %zu shows ", traits->name,
                        comparison->by_pair.n);
         ssw_page_write_figure(composer->page, SSW_PAGE_PLAIN, figure,
                               ssw_number_format(first, at_best, at_best < 10 ? 1 : 0));
@@ -212,8 +217,11 @@ void ssw_compose_verdict(ssw_composer *composer)
         write_arm_sentence(composer, arm);
     if (!refuted)
         ssw_compose_offload(composer);
-    for (size_t arm = first; arm < analysis->n_arms; arm++)
-        write_limits(composer, arm);
+    for (size_t arm = first; arm < analysis->n_arms; arm++) {
+        if (!analysis->arms[arm].same_as_first)
+            write_limits(composer, arm);
+    }
+    ssw_compose_noise(composer);
 }
 
 static void add_metric_tile(ssw_composer *composer, size_t arm, ssw_metric metric)
@@ -276,6 +284,8 @@ void ssw_compose_tiles(ssw_composer *composer)
     size_t first =
         ssw_compose_is_sweep(composer->analysis) ? composer->analysis->n_arms : 1; /* its table follows */
     for (size_t arm = first; arm < composer->analysis->n_arms; arm++) {
+        if (composer->analysis->arms[arm].same_as_first) /* its figures are in the tables */
+            continue;
         if (composer->analysis->n_arms > 2) {
             ssw_page_add(composer->page, SSW_PAGE_PARAGRAPH);
             ssw_page_write(composer->page, SSW_PAGE_STRONG, ssw_compose_arm_name(composer, arm));

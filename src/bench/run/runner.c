@@ -272,17 +272,27 @@ static ssw_status run_starts(ssw_runner *runner, ssw_error *err)
     const ssw_schedule *schedule = runner->options->schedule;
     ssw_status status = SSW_OK;
     bool first = true;
-    for (size_t i = 0; !status && i < schedule->n_starts; i++) {
+    int64_t aa_cost_ns = SSW_EVIDENCE_NONE;
+    ssw_runner_recall_decisions(runner);
+    for (size_t i = 0; !status && !runner->stopped && i < schedule->n_starts; i++) {
         const ssw_schedule_request *requests = ssw_schedule_requests_of(schedule, i);
+        int64_t begun_ns = ssw_clock_now_ns();
         runner->start = schedule->starts[i];
         runner->adapter = ssw_runner_adapter_of(ssw_runner_arm(runner));
-        if (count_missing(runner, requests, schedule->n_requests) == 0)
-            continue;
-        if (!first)
-            status = pause_between(runner, err);
-        first = false;
-        if (!status)
-            status = run_start(runner, requests, schedule->n_requests, err);
+        if (!ssw_runner_leaves_out(runner) && count_missing(runner, requests, schedule->n_requests) > 0) {
+            if (!first)
+                status = pause_between(runner, err);
+            first = false;
+            if (!status)
+                status = run_start(runner, requests, schedule->n_requests, err);
+            if (strcmp(runner->plan->arms[runner->start.arm].name, SSW_PLAN_AA_NAME) == 0)
+                aa_cost_ns = ssw_clock_now_ns() - begun_ns;
+        }
+        bool block_ends = i + 1 == schedule->n_starts || schedule->starts[i + 1].block != runner->start.block;
+        if (!status && block_ends) {
+            status = ssw_runner_end_block(runner, aa_cost_ns, err);
+            aa_cost_ns = SSW_EVIDENCE_NONE;
+        }
     }
     if (!status)
         runner->result->outcome = SSW_RUN_COMPLETE;

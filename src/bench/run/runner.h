@@ -34,6 +34,10 @@ typedef struct ssw_run_event {
     const char *text;
 } ssw_run_event;
 
+/* Measures the interval's width after a block, from what lies in the run's folder, and says whether the run
+ * may end. Texts must live until the next call. */
+typedef ssw_status ssw_run_looker(void *context, int block, ssw_look *out, ssw_error *err);
+
 typedef void ssw_run_observer(void *context, const ssw_run_event *event); /* must be quick */
 
 /* Called after the last request of the schedule while its server still runs at base_url. */
@@ -50,6 +54,8 @@ typedef struct ssw_run_options {
     ssw_run_observer *observer;
     ssw_run_last_words *last_words; /* may be NULL */
     void *context;
+    ssw_run_looker *looker; /* needed where the plan has a precision */
+    void *looker_context;
 } ssw_run_options;
 
 typedef enum ssw_run_outcome {

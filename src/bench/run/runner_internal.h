@@ -29,6 +29,9 @@ typedef struct ssw_runner {
     int64_t page_cache_bytes;                  /* of the model, before the start */
     char served_model[SSW_RUN_MODEL_NAME_MAX]; /* "" when the server does not say */
     int64_t idle_available_bytes, idle_vram_bytes;
+    /* decided on the way; see block_end.c */
+    int left_out_arm, left_out_from; /* the A/A arm takes no part from that block on; arm −1: it does */
+    bool stopped;                    /* a look at the interval's width ended the run */
 } ssw_runner;
 
 void ssw_runner_tell(ssw_runner *runner, ssw_run_event event);
@@ -46,6 +49,15 @@ ssw_status ssw_runner_check_model(ssw_runner *runner, ssw_error *err);
 ssw_status ssw_runner_start_server(ssw_runner *runner, ssw_error *err);
 /* Stops it, writes the line, waits for memory. status is what ended its use: SSW_OK, or why. */
 ssw_status ssw_runner_stop_server(ssw_runner *runner, ssw_status status, ssw_error *err);
+
+/* Takes up what earlier sessions of a resumed run decided. */
+void ssw_runner_recall_decisions(ssw_runner *runner);
+/* Whether runner->start is one that the run does without. */
+bool ssw_runner_leaves_out(const ssw_runner *runner);
+/* After the last start of a block: lets the A/A arm go when it costs too much time, and looks at the
+ * interval's width. cost_ns: of the A/A arm's start in this block; SSW_EVIDENCE_NONE when it did not run now.
+ */
+ssw_status ssw_runner_end_block(ssw_runner *runner, int64_t cost_ns, ssw_error *err);
 
 /* The JSON body of a request; run and prompt also make its seed, the same for every arm. The caller frees it.
  */

@@ -118,7 +118,7 @@ static double half_width(const ssw_ratio *ratio)
 
 double ssw_stats_noise_floor(const ssw_comparison *same)
 {
-    if (same->by_pair.n < 2)
+    if (same->by_pair.n < 2 || same->by_block.n == 1) /* one block says nothing of server starts */
         return NAN;
     double half = fmax(half_width(&same->by_pair), half_width(&same->by_block));
     double distance = fabs(log(same->by_pair.ratio));

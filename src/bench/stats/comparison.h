@@ -54,7 +54,7 @@ ssw_status ssw_stats_compare(const ssw_pair *pairs, size_t n, const ssw_compare_
 
 /* What a difference must exceed, from the same arm measured twice: the half width of its interval (the wider
  * of pairs' and blocks'); where even that interval leaves 1, its farther end. A factor ≥ 1; NAN when there
- * are fewer than two pairs. */
+ * are fewer than two pairs, or only one block of a design with blocks. */
 double ssw_stats_noise_floor(const ssw_comparison *same);
 
 /* Verdicts for n comparisons that are tested together. floors[i]: of comparison i, NAN for none; may be NULL.

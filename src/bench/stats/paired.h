@@ -61,6 +61,9 @@ void ssw_stats_order_effect(const double *log_ratios, const double *order, size_
 /* The largest change, up or down, that the interval does not rule out, as a factor ≥ 1; NAN when n < 2. */
 double ssw_stats_largest_allowed(const ssw_ratio *ratio);
 
+/* How far the interval reaches to either side: √(upper / lower end) − 1; NAN when n < 2. */
+double ssw_stats_half_width(const ssw_ratio *ratio);
+
 double ssw_stats_reduction_percent(double ratio); /* (1 − ratio) · 100 */
 double ssw_stats_overhead_percent(double ratio,
                                   int is_a_rate); /* time(b) / time(a) − 1, in %; for a rate 1 / ratio − 1 */

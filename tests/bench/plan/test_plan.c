@@ -188,6 +188,64 @@ static void test_plan_files(void **state)
     }
 }
 
+static void test_the_same_arm(void **state)
+{
+    (void)state;
+    static const struct {
+        ssw_plan_aa aa;
+        ssw_plan_design design;
+        const char *second; /* NULL: one arm */
+        size_t n_arms;      /* then */
+    } cases[] = {
+        {SSW_PLAN_AA_OFF, SSW_PLAN_ABBA, "-x", 2},      {SSW_PLAN_AA_AUTO, SSW_PLAN_ABBA, "-x", 3},
+        {SSW_PLAN_AA_AUTO, SSW_PLAN_ABBA, "-t 1", 2},   {SSW_PLAN_AA_AUTO, SSW_PLAN_SEQUENTIAL, "-x", 2},
+        {SSW_PLAN_AA_ON, SSW_PLAN_SEQUENTIAL, "-x", 3}, {SSW_PLAN_AA_AUTO, SSW_PLAN_ABBA, NULL, 1},
+        {SSW_PLAN_AA_ON, SSW_PLAN_ABBA, NULL, 2}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ssw_plan plan;
+        ssw_plan_init(&plan);
+        plan.aa = cases[i].aa;
+        plan.design = cases[i].design;
+        assert_int_equal(ssw_plan_add_arm(&plan, "a", "-t 1", NULL), SSW_OK);
+        if (cases[i].second)
+            assert_int_equal(ssw_plan_add_arm(&plan, "b", cases[i].second, NULL), SSW_OK);
+        assert_int_equal(ssw_plan_finish(&plan, 7000, NULL), SSW_OK);
+        assert_int_equal(ssw_plan_add_same_arm(&plan, NULL), SSW_OK);
+        assert_int_equal(plan.n_arms, cases[i].n_arms);
+        const ssw_plan_arm *last = &plan.arms[plan.n_arms - 1];
+        if (strcmp(last->name, SSW_PLAN_AA_NAME) == 0) {
+            assert_true(ssw_plan_is_same_arm(last, &plan.arms[0]));
+            assert_int_equal(last->port, 7000 + (int)plan.n_arms - 1);
+        }
+        ssw_plan_deinit(&plan);
+    }
+}
+
+static void test_claims(void **state)
+{
+    (void)state;
+    static const char good[] =
+        "aa: true\nequivalence_percent: 2\nprecision_percent: 3\nmin_runs: 5\nruns: 40\n";
+    static const char *const bad[] = {"precision_percent: 3\nruns: 5\n",
+                                      "precision_percent: 3\nmin_runs: 3\nruns: 40\n",
+                                      "precision_percent: 300\nruns: 40\n", "equivalence_percent: -1\n",
+                                      "precision_percent: 3\nruns: 40\ndesign: sequential\n"};
+    ssw_plan plan;
+    ssw_error err = {0};
+    ssw_plan_init(&plan);
+    if (ssw_plan_read_yaml(&plan, "plan", good, sizeof good - 1, &err) || ssw_plan_finish(&plan, 0, &err))
+        fail_msg("%s", err.message);
+    assert_true(plan.aa == SSW_PLAN_AA_ON && plan.equivalence_margin == 0.02 && plan.precision == 0.03);
+    assert_int_equal(ssw_plan_first_look(&plan), 6); /* blocks are balanced in twos */
+    ssw_plan_deinit(&plan);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ssw_plan_init(&plan);
+        assert_int_equal(ssw_plan_read_yaml(&plan, "plan", bad[i], strlen(bad[i]), &err), SSW_OK);
+        assert_int_equal(ssw_plan_finish(&plan, 0, &err), SSW_ERR_USAGE);
+        ssw_plan_deinit(&plan);
+    }
+}
+
 static void test_limits_of_numbers(void **state)
 {
     (void)state;
@@ -433,6 +491,8 @@ int main(void)
         cmocka_unit_test(test_plan_files),
         cmocka_unit_test(test_sweeps),
         cmocka_unit_test(test_a_sweep_takes_the_words_of_one_arm),
+        cmocka_unit_test(test_the_same_arm),
+        cmocka_unit_test(test_claims),
         cmocka_unit_test(test_limits_of_numbers),
         cmocka_unit_test(test_abba),
         cmocka_unit_test(test_williams),

@@ -84,6 +84,54 @@ def metrics(sample, tokens):
     return out
 
 
+def interval(logs, df_max):
+    """Student's interval of the mean, with at most df_max degrees of freedom; None where the table has no quantile."""
+    df = min(len(logs) - 1, df_max)
+    if df not in T:
+        return None
+    mean, half = statistics.fmean(logs), T[df] * statistics.stdev(logs) / math.sqrt(len(logs))
+    return mean - half, mean + half
+
+
+def check_interval(figures, key, logs, df_max):
+    ends = interval(logs, df_max)
+    if ends is None:
+        return ends
+    figure = figures[key]
+    near(key, math.exp(statistics.fmean(logs)), figure["value"])
+    for end, ours in (("ci_low", ends[0]), ("ci_high", ends[1])):
+        if not math.isclose(math.exp(ours), figure[end], rel_tol=1e-6):
+            faults.append(f"{key}: {end} computed {math.exp(ours)!r}, figures.json says {figure[end]!r}")
+    return ends
+
+
+def check_comparison(manifest, figures, key, logs):
+    """logs: {(prompt, run): ln(arm / first arm)}. Both t intervals, the floor, and p on the right side of 0.05."""
+    plan = manifest["plan"]
+    look = plan.get("min_runs") or 0
+    df_max = look + look % 2 - 1 if plan.get("precision") else 10**9
+    pairs = list(logs.values())
+    blocks = {}
+    for (_, run), x in logs.items():
+        blocks.setdefault(run, []).append(x)
+    means = [statistics.fmean(b) for b in blocks.values()]
+    by_block = plan["design"] == "abba" and len(means) > 1
+    ends = [check_interval(figures, f"{key}.ratio_t", pairs, 10**9)] if len(pairs) > 1 else []
+    if by_block:
+        ends.append(check_interval(figures, f"{key}.ratio_by_block_t", means, df_max))
+    if not ends or None in ends:
+        return
+    if f"{key}.noise_floor_percent" in figures:
+        half = max((high - low) / 2 for low, high in ends)
+        far = abs(statistics.fmean(pairs))
+        floor = math.exp(far + half if far > half else half)
+        if not math.isclose((floor - 1) * 100, figures[f"{key}.noise_floor_percent"]["value"], rel_tol=1e-6):
+            faults.append(f"{key}: noise floor {(floor - 1) * 100!r}, not {figures[f'{key}.noise_floor_percent']['value']!r}")
+    claims = sum(not a["name"] == "again" and not a["name"] == "aa" for a in manifest["arms"][1:])
+    if claims == 1 and all(low > 0 or high < 0 for low, high in ends) != (figures[f"{key}.p_holm"]["value"] <= 0.05):
+        faults.append(f"{key}: p {figures[f'{key}.p_holm']['value']!r} and the intervals disagree")
+
+
 def check_figures(folder, manifest, figures):
     lines = [json.loads(line) for line in (folder / "samples.jsonl").open(encoding="utf-8")]
     counts = {c["id"]: c["tokens"] for c in map(json.loads, (folder / "tokens.jsonl").open(encoding="utf-8"))}
@@ -100,10 +148,12 @@ def check_figures(folder, manifest, figures):
         for arm in arms:
             check(figures, f"{name}.{arm}.mean", [v[name] for (a, _, _), v in sorted(values.items()) if a == arm and name in v])
         for arm in arms[1:]:
-            logs = [math.log(v[name] / values[arms[0], p, r][name]) for (a, p, r), v in sorted(values.items())
-                    if a == arm and v.get(name) and values.get((arms[0], p, r), {}).get(name)]
+            logs = {(p, r): math.log(v[name] / values[arms[0], p, r][name]) for (a, p, r), v in sorted(values.items())
+                    if a == arm and v.get(name) and values.get((arms[0], p, r), {}).get(name)}
             if logs:
-                near(f"{name}.{arm}.ratio", math.exp(statistics.fmean(logs)), figures[f"{name}.{arm}.ratio"]["value"])
+                near(f"{name}.{arm}.ratio", math.exp(statistics.fmean(logs.values())), figures[f"{name}.{arm}.ratio"]["value"])
+            if logs and name in ("decode_rate", "tps", "ttft", "e2e"):
+                check_comparison(manifest, figures, f"{name}.{arm}", logs)
     for arm in arms:
         loads = [(s["ready_ns"] - s["spawn_ns"]) / 1e6 for s in lines if s["kind"] == "server_ready" and s["arm"] == arm and s["spawn_ns"] is not None]
         check(figures, f"load_time.{arm}.mean", loads)

@@ -14,6 +14,9 @@ numbers come from a fixed seed. Cases:
   bursts      as cpu, with eight tokens handed over at a time
   three       three arms, one of them the first again (A/A)
   sweep       --n-cpu-moe over 0, 6, 12, 18, 24: memory falls and time grows with it, but 18 is slower than 24
+  stopped     as three, but stopped after 6 of 12 blocks by a look at the interval's width
+  left-out    as three, but the A/A arm was left out after the first block
+  equal       as cpu, with a margin of equivalence of 20 %
 """
 import hashlib
 import json
@@ -31,19 +34,19 @@ class Run:
     def __init__(self, folder, case):
         self.folder, self.case = folder, case
         self.random = random.Random("seesaw " + case)
-        self.gpu = case in ("gpu", "gpu-stuck", "gpu-nowhere", "gpu-layers", "three", "sweep")
+        self.gpu = case in ("gpu", "gpu-stuck", "gpu-nowhere", "gpu-layers", "three", "stopped", "left-out", "sweep")
         self.hostile = case == "hostile"
         self.expert_bytes = 9000 * MIB if self.gpu else 8 * MIB
         self.now = 5_000_000_000_000
         self.samples, self.tokens, self.telemetry = [], [], []
-        self.runs = 3
+        self.runs, self.planned_runs = (6, 12) if case == "stopped" else (3, 3)
         self.arms = [("baseline", []), ("offload", ["--cpu-moe"])]
         self.moved_bytes = self.expert_bytes
         if case == "gpu-layers":
             self.moved_bytes //= 2
             self.arms[1] = ("offload", ["--n-cpu-moe", "12"])
-        if case == "three":
-            self.arms.append(("again", []))
+        if case in ("three", "stopped", "left-out"):
+            self.arms.append(("again" if case == "three" else "aa", []))
         if case == "sweep":
             self.arms = [(f"n-cpu-moe-{n}", ["--n-cpu-moe", str(n)]) for n in (0, 6, 12, 18, 24)]
         texts = ["Write a haiku about AI", "Explain quantum computing in simple terms", "Third", "Fourth prompt, longest"]
@@ -65,7 +68,7 @@ class Run:
             return [(0, position, position) for position in range(len(self.arms))]
         order = list(range(len(self.arms)))
         return [(block, position, order[position] if block % 2 == 0 else order[-1 - position])
-                for block in range(self.runs) for position in range(len(self.arms))]
+                for block in range(self.planned_runs) for position in range(len(self.arms))]
 
     def moves(self, arm):
         return any(word.endswith("cpu-moe") for word in self.arms[arm][1])
@@ -157,13 +160,28 @@ class Run:
                   reason="crashed" if crashes else "done", exit_code=None if crashes else 0, signal=11 if crashes else None,
                   memory_back_ns=1000)
 
+    def claims(self):
+        """Keys of the plan that folders of earlier versions lack."""
+        if self.case == "stopped":
+            return {"aa": "on", "precision": 0.05, "min_runs": 4, "equivalence_margin": 0}
+        if self.case == "left-out":
+            return {"aa": "auto", "precision": 0, "min_runs": 6, "equivalence_margin": 0}
+        return {"equivalence_margin": 0.2} if self.case == "equal" else {}
+
+    def end_block(self, block):
+        if self.case == "stopped" and block in (3, 5):
+            self.line("look", block=block, arm="offload", metric="decode_rate", half_width=0.0612 if block == 3 else 0.0412,
+                      stop=int(block == 5))
+        if self.case == "left-out" and block == 0:
+            self.line("left_out", arm="aa", from_block=1, cost_ns=600 * 10**9, limit_ns=900 * 10**9)
+
     def manifest(self, model, server):
         def file(path):
             with open(path, "rb") as handle:
                 data = handle.read()
             return {"path": path, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
         name = HOSTILE if self.hostile else "synthetic"
-        treatments = {"baseline": "(first arm)", "offload": "adds: --cpu-moe", "again": "nothing"}
+        treatments = {"baseline": "(first arm)", "offload": "adds: --cpu-moe", "again": "nothing", "aa": "nothing"}
         gpus = [{"index": 0, "name": "Synthetic GPU", "uuid": "GPU-0", "memory_bytes": 80 << 30, "driver": "1.0",
                  "power_limit_mw": None, "clock_sm_max_mhz": None, "clock_mem_max_mhz": None}] if self.gpu else []
         known = {"adapter": "llama-server", "ask_path": "/v1/chat/completions", "prompt_cache": "off", "own_times": "timings"}
@@ -172,9 +190,9 @@ class Run:
         return {
             "schema": 1, "tool": {"name": "seesaw", "version": "0", "commit": "none"}, "created_utc": "2026-01-31T12:34:56Z",
             "argv": ["seesaw", "ab", "-m", model],
-            "plan": {"design": "sequential" if self.case == "sequential" else "abba", "seed": 1, "runs": self.runs,
+            "plan": {"design": "sequential" if self.case == "sequential" else "abba", "seed": 1, "runs": self.planned_runs,
                      "warmup_runs": 1, "max_tokens": 100, "temperature": 0.3, "fixed_length": 0, "pause_ns": 5_000_000_000,
-                     "ready_timeout_ns": 10**10, "hang_timeout_ns": 10**10, "stop_grace_ns": 10**10, "memory_timeout_ns": 10**10,
+                     "ready_timeout_ns": 10**10, "hang_timeout_ns": 10**10, "stop_grace_ns": 10**10, "memory_timeout_ns": 10**10, **self.claims(),
                      "prompts": self.prompts,
                      "arms": [{"name": n, "port": 11436 + i, "args": a, "env": []} for i, (n, a) in enumerate(self.arms)],
                      "sweep": {"flag": "--n-cpu-moe", "values": ["0", "6", "12", "18", "24"]} if self.case == "sweep" else None,
@@ -201,7 +219,10 @@ class Run:
         if self.case == "gpu-layers":
             self.audit()
         for block, position, arm in self.schedule():
-            self.serve(block, position, arm)
+            if block < self.runs and not (self.case == "left-out" and block > 0 and arm == 2):
+                self.serve(block, position, arm)
+            if position == len(self.arms) - 1 and block < self.runs:
+                self.end_block(block)
         self.line("run_end", reason="complete", samples=len(self.samples))
         files = {"manifest.json": [self.manifest(model, server)], "samples.jsonl": self.samples, "tokens.jsonl": self.tokens,
                  "telemetry.jsonl": self.telemetry, "server-11436.log": ["a line of the log"] * 3}

@@ -150,6 +150,30 @@ sweep)
     make_report
     expect report.md '**No value** of the sweep fits in 0.00 MiB of VRAM of the server.'
     ;;
+stopped)
+    make_evidence stopped
+    make_report
+    expect report.md 'Noise floor, from the A/A arm: decode rate'
+    expect report.md '4 prompts × 6 runs × 3 arms'
+    expect report.md 'After 4: 6.1 % (decode rate of offload), After 6: 4.1 % (decode rate of offload), enough.'
+    expect report.md 'take t with 3 degrees of freedom'
+    expect figures.json '"worth": "measured"'
+    expect figures.json '"decode_rate.offload.ratio_by_block_bca"'
+    ;;
+left-out)
+    make_evidence left-out
+    make_report
+    expect report.md 'The A/A arm aa took no part after block 1'
+    expect_not report.md 'Noise floor, from the A/A arm'
+    expect figures.json '"worth": "measured"'
+    ;;
+equal)
+    make_evidence equal
+    make_report
+    expect report.md '**equal within 20 %** in decode rate'
+    expect_not report.md 'Inconclusive in decode rate'
+    expect figures.json '"decode_rate.offload.equivalence_p"'
+    ;;
 no-gnuplot)
     make_evidence cpu
     make_report --gnuplot "$work/none"
