@@ -274,8 +274,8 @@ def check_data(folder, manifest, data):
     highest = {}
     for reading in map(json.loads, (folder / "telemetry.jsonl").open(encoding="utf-8")):
         key = (reading["arm"], reading["block"])
-        highest[key] = max(highest.get(key, 0), reading["rss_bytes"] // 1024)
-    drawn = {(arms[s["arm"]], s["block"]): max(s["rss"]) for s in data["starts"]}
+        highest[key] = max(highest.get(key, 0), (reading["rss_bytes"] or 0) // 1024)
+    drawn = {(arms[s["arm"]], s["block"]): max(r or 0 for r in s["rss"]) for s in data["starts"]}
     if highest != drawn:
         faults.append(f"report.html draws memory up to {drawn}, telemetry.jsonl has {highest}")
 
