@@ -212,7 +212,7 @@ case_clock_stepped() {
     echo "+0" >"$work/clock"
     LD_PRELOAD=$library FAKETIME_TIMESTAMP_FILE="$work/clock" FAKETIME_NO_CACHE=1 DONT_FAKE_MONOTONIC=1 FAKETIME_DONT_FAKE_MONOTONIC=1 \
         "$seesaw" ab --out "$work/runs" --server "$fake" --port "$port" --pause 0 -m fake_server --prompts "$work/prompts" --runs 2 \
-        --max-tokens 6 --no-report --arm "a=LD_PRELOAD= --itl-ms 100" --arm "b=LD_PRELOAD= --itl-ms 100 --x" >"$work/clock.out" 2>&1 &
+        --max-tokens 6 --no-report --no-aa --arm "a=LD_PRELOAD= --itl-ms 100" --arm "b=LD_PRELOAD= --itl-ms 100 --x" >"$work/clock.out" 2>&1 &
     child=$!
     wait_for "$work/clock.out" '\[1/8\]' 1 # the next request has just begun, and takes 0.6 s
     sleep 0.1
@@ -235,7 +235,7 @@ case_clock_stepped() {
 case_gpu_lost() {
     export SEESAW_NVML="$fake_nvml" FAKE_NVML_LOST="$work/lost"
     "$seesaw" ab --out "$work/runs" --server "$fake" --port "$port" --pause 0 -m fake_server --prompts "$work/prompts" --runs 2 \
-        --max-tokens 6 --no-report --arm "a=--itl-ms 100" --arm "b=--itl-ms 100 --x" >"$work/lost.out" 2>&1 &
+        --max-tokens 6 --no-report --no-aa --arm "a=--itl-ms 100" --arm "b=--itl-ms 100 --x" >"$work/lost.out" 2>&1 &
     child=$!
     wait_for "$work/lost.out" '\[2/8\]' 1
     touch "$work/lost"
@@ -260,7 +260,7 @@ case_foreign_gpu() {
     export SEESAW_NVML="$fake_nvml" FAKE_NVML_PIDFILE="$work/pid" FAKE_NVML_MAX_CLOCK=2500
     printf '#!/bin/sh\necho $$ >"%s"\nexec "%s" "$@"\n' "$work/pid" "$fake" >"$work/server"
     chmod +x "$work/server"
-    "$seesaw" ab --out "$work/runs" --server "$work/server" --port "$port" --pause 0 -m fake_server --prompts "$work/prompts" --runs 1 \
+    "$seesaw" ab --out "$work/runs" --server "$work/server" --port "$port" --pause 0 --no-aa -m fake_server --prompts "$work/prompts" --runs 1 \
         --max-tokens 6 --arm "a=--itl-ms 30" --arm "b=--itl-ms 30 --x" >"$work/foreign.out" 2>&1
     status=$?
     expect_status 0 "a foreign process"

@@ -314,8 +314,10 @@ static ssw_status open_files(ssw_runner *runner, const char *const *arm_names, s
     if (status)
         return status;
     status = ssw_jsonl_open(&runner->telemetry, options->dir, "telemetry.jsonl", err);
-    const ssw_sampler_options sampler = {
-        .file = &runner->telemetry, .nvml = options->nvml, .arm_names = arm_names};
+    const ssw_sampler_options sampler = {.file = &runner->telemetry,
+                                         .nvml = options->nvml,
+                                         .arm_names = arm_names,
+                                         .first_arm = options->schedule->starts[0].arm};
     if (!status)
         status = ssw_sampler_start(&sampler, &runner->sampler, err);
     if (!status)

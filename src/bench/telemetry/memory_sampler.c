@@ -180,6 +180,7 @@ ssw_status ssw_sampler_start(const ssw_sampler_options *options, ssw_sampler **o
     if (!sampler)
         return ssw_error_set(err, SSW_ERR_NOMEM, "out of memory for the memory sampler");
     sampler->options = *options;
+    sampler->target.arm = options->first_arm;
     sampler->watch = empty_watch();
     sampler->faults_seen = sampler->faults_now = SSW_EVIDENCE_NONE;
     sampler->level_available_bytes = sampler->level_vram_bytes = SSW_EVIDENCE_NONE;

@@ -24,6 +24,7 @@ typedef struct ssw_sampler_options {
     ssw_jsonl *file;              /* the sampler's alone while it runs */
     const ssw_nvml *nvml;         /* the same; NULL when there is none */
     const char *const *arm_names; /* borrowed */
+    int first_arm;                /* whose start the readings belong to until ssw_sampler_set_server */
 } ssw_sampler_options;
 
 /* What happened since the last call of ssw_sampler_take_watch. */
