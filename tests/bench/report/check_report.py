@@ -184,6 +184,8 @@ def check_prices(lines, values, manifest, figures, telemetry):
             faults.append(f"slope of {arm}: interval up to {slope + T[len(pairs) - 2] * error}, not {figure['ci_high']}")
         prices = []
         for block in range(manifest["plan"]["runs"] if kind and manifest["plan"]["design"] == "abba" else 0):
+            if (arms[0], block) not in loaded or (arm, block) not in loaded:  # the run did without
+                continue
             gib = (statistics.median(loaded[arms[0], block]) - statistics.median(loaded[arm, block])) / 2**30
             costs = [1000 / v["decode_rate"] - 1000 / values[arms[0], p, r]["decode_rate"] for (a, p, r), v in values.items()
                      if a == arm and r == block + 1]
