@@ -53,7 +53,8 @@ typedef struct ssw_engine_options {
     int32_t n_cpu_moe;  /* keep the experts of the first N layers in host memory; 0: none */
     bool pin_threads;
     ssw_engine_compat compat;
-    bool use_reference_ops; /* the plain C operations only, to compare with */
+    const char *chat_format; /* by name (token/chat.h), whatever the file's template says; NULL: as it says */
+    bool use_reference_ops;  /* the plain C operations only, to compare with */
     ssw_log log;
 } ssw_engine_options;
 

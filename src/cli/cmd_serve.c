@@ -22,6 +22,7 @@
 #include "cli/placement_table.h"
 #include "seesaw/engine.h"
 #include "serve/server.h"
+#include "token/chat.h"
 
 #define SHUTDOWN_GRACE_NS (5 * SSW_NS_PER_S)
 
@@ -49,7 +50,8 @@ enum {
     KEY_API_KEY_FILE,
     KEY_METRICS,
     KEY_NO_PIN,
-    KEY_COMPAT
+    KEY_COMPAT,
+    KEY_CHAT_TEMPLATE
 };
 
 static const struct argp_option arguments[] = {
@@ -60,6 +62,8 @@ static const struct argp_option arguments[] = {
      "tokens per sequence, prompt and answer together (default: the model's own, at most 8192)", 1},
     {"compat", KEY_COMPAT, "ENGINE", 0,
      "where they differ compute what ENGINE does, not what the model's publisher does; ENGINE: llama.cpp", 1},
+    {"chat-template", KEY_CHAT_TEMPLATE, "NAME", 0,
+     "the chat format, if the file's own template is not known or wrong: " SSW_CHAT_FORMATS, 1},
     {"parallel", KEY_PARALLEL, "N", 0, "sequences at once (default: 1)", 1},
     {"batch-size", 'b', "N", 0, "prompt tokens evaluated in one step (default: 512)", 1},
     {0, 0, 0, 0, "Where it runs:", 2},
@@ -119,6 +123,9 @@ static error_t parse_argument(int key, char *text, struct argp_state *state)
         if (strcmp(text, "llama.cpp") != 0)
             argp_error(state, "--compat takes llama.cpp, not '%s'", text);
         options->engine.compat = SSW_ENGINE_COMPAT_LLAMA_CPP;
+        return 0;
+    case KEY_CHAT_TEMPLATE:
+        options->engine.chat_format = text;
         return 0;
     case KEY_NO_PIN:
         options->engine.pin_threads = false;

@@ -100,6 +100,10 @@ static ssw_status open_file(ssw_engine *engine, const ssw_engine_options *option
         return ssw_error_set(err, SSW_ERR_FORMAT,
                              "%s: the tokenizer has %d tokens, the embedding only %d rows", path,
                              ssw_tokenizer_vocab_size(engine->tokenizer), n_vocab);
+    if (options->chat_format) {
+        status = ssw_chat_open_named(options->chat_format, engine->tokenizer, &engine->chat, err);
+        return status == SSW_OK ? status : ssw_error_prefix(err, "%s", path);
+    }
     ssw_error chat_error;
     if (ssw_chat_open(engine->gguf, engine->tokenizer, &engine->chat, &chat_error) != SSW_OK) {
         engine->chat = NULL;

@@ -66,8 +66,10 @@ static bool make_prompt(ssw_generation *generation, ssw_engine *engine, ssw_http
     if (request->prompt)
         return ssw_generation_encode(engine, request->prompt, request->n_prompt_bytes, true, "prompt",
                                      &generation->prompt, fault);
-    return ssw_fault_set(fault, 400, "messages",
-                         "this model has no chat format that is known; use /v1/completions");
+    return ssw_fault_set(
+        fault, 400, "messages",
+        "this model's chat template (tokenizer.chat_template) is none that is known; use "
+        "/v1/completions, or start the server with --chat-template NAME, one of: " SSW_CHAT_FORMATS);
 }
 
 static bool check_prompt(const ssw_generation *generation, const ssw_engine_info *info, ssw_http_fault *fault)

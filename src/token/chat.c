@@ -24,13 +24,11 @@ static ssw_status find_control(const ssw_tokenizer *tokenizer, const char *name,
     if (ssw_tokenizer_is_control(tokenizer, *out))
         return SSW_OK;
     return ssw_error_set(err, SSW_ERR_UNSUPPORTED,
-                         "the chat template is harmony's, but %s is no control token of the vocabulary",
-                         name);
+                         "the chat format is harmony, but %s is no control token of the vocabulary", name);
 }
 
-static ssw_status recognize_harmony(ssw_chat *found, const ssw_gguf_text *text, ssw_error *err)
+static ssw_status find_harmony(ssw_chat *found, ssw_error *err)
 {
-    found->dialect = contains(text, "Knowledge cutoff") ? SSW_CHAT_PUBLISHED : SSW_CHAT_PLAIN;
     ssw_status status = find_control(found->tokenizer, "<|start|>", &found->start, err);
     if (status == SSW_OK)
         status = find_control(found->tokenizer, "<|end|>", &found->end, err);
@@ -41,32 +39,56 @@ static ssw_status recognize_harmony(ssw_chat *found, const ssw_gguf_text *text, 
     return status;
 }
 
-ssw_status ssw_chat_open(const ssw_gguf *gguf, const ssw_tokenizer *tokenizer, ssw_chat **out, ssw_error *err)
+static ssw_chat unknown_chat(const ssw_tokenizer *tokenizer)
 {
-    ssw_gguf_text text;
-    ssw_chat found = {.tokenizer = tokenizer,
+    return (ssw_chat){.tokenizer = tokenizer,
+                      .dialect = SSW_CHAT_PUBLISHED,
                       .start = SSW_TOKEN_NONE,
                       .end = SSW_TOKEN_NONE,
                       .message = SSW_TOKEN_NONE,
                       .channel = SSW_TOKEN_NONE};
-    const char *path = ssw_gguf_file_path(gguf, 0);
-    *out = NULL;
-    if (!ssw_gguf_read_text(ssw_gguf_find_key(gguf, "tokenizer.chat_template"), &text))
-        return ssw_error_set(err, SSW_ERR_UNSUPPORTED, "%s: the model has no chat template", path);
-    bool is_harmony =
-        contains(&text, "<|start|>") && contains(&text, "<|message|>") && contains(&text, "<|channel|>");
-    ssw_status status =
-        is_harmony ? recognize_harmony(&found, &text, err) : ssw_chat_plain_recognize(&found, &text, err);
-    if (status != SSW_OK) {
-        ssw_error_prefix(err, "%s", path);
-        return status;
-    }
+}
+
+static ssw_status hand_out(const ssw_chat *found, ssw_chat **out, ssw_error *err)
+{
     ssw_chat *chat = malloc(sizeof *chat);
     if (!chat)
-        return ssw_error_set(err, SSW_ERR_NOMEM, "%s: out of memory", path);
-    *chat = found;
+        return ssw_error_set(err, SSW_ERR_NOMEM, "out of memory for a chat format");
+    *chat = *found;
     *out = chat;
     return SSW_OK;
+}
+
+ssw_status ssw_chat_open(const ssw_gguf *gguf, const ssw_tokenizer *tokenizer, ssw_chat **out, ssw_error *err)
+{
+    ssw_gguf_text text;
+    ssw_chat found = unknown_chat(tokenizer);
+    ssw_status status;
+    *out = NULL;
+    if (!ssw_gguf_read_text(ssw_gguf_find_key(gguf, "tokenizer.chat_template"), &text)) {
+        status = ssw_error_set(err, SSW_ERR_UNSUPPORTED, "no chat template (key tokenizer.chat_template)");
+    } else if (contains(&text, "<|start|>") && contains(&text, "<|message|>") &&
+               contains(&text, "<|channel|>")) {
+        found.dialect = contains(&text, "Knowledge cutoff") ? SSW_CHAT_PUBLISHED : SSW_CHAT_PLAIN;
+        status = find_harmony(&found, err);
+    } else {
+        status = ssw_chat_plain_recognize(&found, &text, err);
+    }
+    if (status == SSW_OK)
+        status = hand_out(&found, out, err);
+    if (status != SSW_OK)
+        ssw_error_prefix(err, "%s", ssw_gguf_file_path(gguf, 0));
+    return status;
+}
+
+ssw_status ssw_chat_open_named(const char *name, const ssw_tokenizer *tokenizer, ssw_chat **out,
+                               ssw_error *err)
+{
+    ssw_chat found = unknown_chat(tokenizer);
+    *out = NULL;
+    ssw_status status =
+        strcmp(name, "harmony") == 0 ? find_harmony(&found, err) : ssw_chat_plain_select(&found, name, err);
+    return status == SSW_OK ? hand_out(&found, out, err) : status;
 }
 
 void ssw_chat_close(ssw_chat *chat)

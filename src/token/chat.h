@@ -8,7 +8,8 @@
  * The plain formats, each as its published template has it: "phi3" (Phi-3.5), "deepseek" (User: ...
  * Assistant:, of DeepSeek LLM, MoE and V2), "deepseek-v3", "mistral" (Mixtral's [INST] without a system
  * message), "mistral-v1" (with one) and "chatml" (Qwen2.5 with its default system message, Qwen3, plain). A
- * template that is none of the recognised ones is refused with an error that names them. */
+ * template that is none of the recognised ones is refused with an error that names them; whoever knows better
+ * opens a format by its name. Templates are not run: docs/SERVER.md says why. */
 #ifndef SSW_TOKEN_CHAT_H
 #define SSW_TOKEN_CHAT_H
 
@@ -51,6 +52,12 @@ typedef struct ssw_chat ssw_chat; /* the format of one model; immutable */
 /* The tokenizer must outlive the chat; the GGUF may be closed. */
 ssw_status ssw_chat_open(const ssw_gguf *gguf, const ssw_tokenizer *tokenizer, ssw_chat **out,
                          ssw_error *err);
+/* One of SSW_CHAT_FORMATS, whatever the file's template says: harmony in its published dialect, chatml
+ * without a default system message. SSW_ERR_USAGE for another name, SSW_ERR_UNSUPPORTED where the vocabulary
+ * lacks the format's control tokens. */
+#define SSW_CHAT_FORMATS "harmony, phi3, deepseek, deepseek-v3, mistral, mistral-v1, chatml"
+ssw_status ssw_chat_open_named(const char *name, const ssw_tokenizer *tokenizer, ssw_chat **out,
+                               ssw_error *err);
 void ssw_chat_close(ssw_chat *chat);
 const char *ssw_chat_format_name(const ssw_chat *chat); /* "harmony", "phi3", ... */
 

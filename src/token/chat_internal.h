@@ -32,6 +32,8 @@ struct ssw_chat {
 ssw_status ssw_chat_plain_recognize(ssw_chat *chat, const ssw_gguf_text *text, ssw_error *err);
 ssw_status ssw_chat_plain_render(const ssw_chat *chat, const ssw_chat_message *messages, size_t n_messages,
                                  ssw_tokens *out, ssw_error *err);
+/* The same by name; SSW_ERR_USAGE for a name that is none. */
+ssw_status ssw_chat_plain_select(ssw_chat *chat, const char *name, ssw_error *err);
 const char *ssw_chat_plain_name(ssw_chat_dialect dialect);
 
 #endif

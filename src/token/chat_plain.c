@@ -131,13 +131,13 @@ static ssw_status find_controls(ssw_chat *chat, const plain_format *format, ssw_
         chat->marks[i] = ssw_tokenizer_find(chat->tokenizer, format->controls[i]);
         if (!ssw_tokenizer_is_control(chat->tokenizer, chat->marks[i]))
             return ssw_error_set(err, SSW_ERR_UNSUPPORTED,
-                                 "the chat template is %s's, but %s is no control token of the vocabulary",
+                                 "the chat format is %s, but %s is no control token of the vocabulary",
                                  format->name, format->controls[i]);
     }
     if ((format->has_bos && special.bos == SSW_TOKEN_NONE) ||
         (format->has_eos && special.eos == SSW_TOKEN_NONE))
         return ssw_error_set(err, SSW_ERR_UNSUPPORTED,
-                             "the chat template is %s's, but the vocabulary has no %s token", format->name,
+                             "the chat format is %s, but the vocabulary has no %s token", format->name,
                              special.bos == SSW_TOKEN_NONE ? "bos" : "eos");
     return SSW_OK;
 }
@@ -157,14 +157,25 @@ ssw_status ssw_chat_plain_recognize(ssw_chat *chat, const ssw_gguf_text *text, s
     if (found == N_FORMATS ||
         (formats[found].dialect == SSW_CHAT_CHATML && !find_default_system(chat, source))) {
         ssw_error_set(err, status,
-                      "its chat template is not a known one (known: harmony, phi3, deepseek, deepseek-v3, "
-                      "mistral, mistral-v1, chatml)");
+                      "its chat template (key tokenizer.chat_template) is not a known one; known "
+                      "are " SSW_CHAT_FORMATS);
     } else {
         chat->dialect = formats[found].dialect;
         status = find_controls(chat, &formats[found], err);
     }
     free(source);
     return status;
+}
+
+ssw_status ssw_chat_plain_select(ssw_chat *chat, const char *name, ssw_error *err)
+{
+    for (int i = N_FORMATS - 1; i >= 0; i--) { /* of two chatml, the one without Qwen3's thoughts */
+        if (strcmp(formats[i].name, name) != 0)
+            continue;
+        chat->dialect = formats[i].dialect;
+        return find_controls(chat, &formats[i], err);
+    }
+    return ssw_error_set(err, SSW_ERR_USAGE, "no chat format '%s'; known are " SSW_CHAT_FORMATS, name);
 }
 
 /* ---- rendering ---- */

@@ -89,6 +89,50 @@ static void renders(void **state)
     }
 }
 
+/* By its name a format renders as by its template, but for chatml's default system message. */
+static void opens_by_name(void **state)
+{
+    const ssw_chat_message messages[] = {say(SSW_CHAT_SYSTEM, "You help."), say(SSW_CHAT_USER, "hello")};
+    size_t n_opened = 0;
+    for (int i = 0; i < PLAIN_FORMATS; i++) {
+        fixture f, named;
+        ssw_error err = {0};
+        ssw_strbuf text, named_text;
+        size_t first = strcmp(plain_formats[i].name, "mistral") == 0; /* it takes no system message */
+        ssw_strbuf_init(&text, 1000);
+        ssw_strbuf_init(&named_text, 1000);
+        assert_int_equal(open_chat(&f, plain_formats[i].chat_template, true, &err), SSW_OK);
+        named = f;
+        assert_int_equal(ssw_chat_open_named(plain_formats[i].name, f.tokenizer, &named.chat, &err), SSW_OK);
+        assert_string_equal(ssw_chat_format_name(named.chat), plain_formats[i].name);
+        render(&f, messages + first, 2 - first, &text);
+        render(&named, messages + first, 2 - first, &named_text);
+        assert_string_equal(ssw_strbuf_text(&named_text), ssw_strbuf_text(&text));
+        assert_non_null(strstr(SSW_CHAT_FORMATS, plain_formats[i].name));
+        n_opened++;
+        ssw_strbuf_deinit(&text);
+        ssw_strbuf_deinit(&named_text);
+        ssw_chat_close(named.chat);
+        close_fixture(&f);
+    }
+    assert_int_equal(n_opened, PLAIN_FORMATS);
+    fixture f;
+    ssw_error err = {0};
+    ssw_chat *chat;
+    assert_int_equal(open_chat(&f, plain_formats[0].chat_template, true, &err), SSW_OK);
+    assert_int_equal(ssw_chat_open_named("harmony", f.tokenizer, &chat, &err), SSW_OK);
+    assert_string_equal(ssw_chat_format_name(chat), "harmony");
+    ssw_chat_close(chat);
+    assert_int_equal(ssw_chat_open_named("llama3", f.tokenizer, &chat, &err), SSW_ERR_USAGE);
+    assert_null(chat);
+    assert_non_null(strstr(err.message, "no chat format 'llama3'; known are harmony"));
+    close_fixture(&f);
+    assert_int_equal(open_chat(&f, plain_formats[5].chat_template, false, &err), SSW_OK);
+    assert_int_equal(ssw_chat_open_named("mistral", f.tokenizer, &chat, &err), SSW_ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "the chat format is mistral, but the vocabulary has no"));
+    close_fixture(&f);
+}
+
 static void refuses_templates(void **state)
 {
     static const char *const templates[] = {
@@ -101,7 +145,8 @@ static void refuses_templates(void **state)
         fixture f;
         ssw_error err = {0};
         assert_int_equal(open_chat(&f, templates[i], true, &err), SSW_ERR_UNSUPPORTED);
-        assert_non_null(strstr(err.message, "known: harmony, phi3, deepseek, deepseek-v3, mistral"));
+        assert_non_null(
+            strstr(err.message, "(key tokenizer.chat_template) is not a known one; known are harmony, phi3"));
         close_fixture(&f);
     }
     fixture f;
@@ -161,6 +206,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(renders),
+        cmocka_unit_test(opens_by_name),
         cmocka_unit_test(refuses_templates),
         cmocka_unit_test(refuses_messages),
         cmocka_unit_test(parses_until_the_end),
