@@ -83,6 +83,36 @@ static int check_all(const ssw_tokenizer *tokenizer, bool is_lossless, const cha
     return n_wrong == 0 && n_texts >= 40 ? 0 : 1;
 }
 
+/* A megabyte of one thing, which no reference was asked for: it comes back, in good time. The bound is wide,
+ * for sanitizers and busy machines: quadratic work would take minutes. */
+static int check_long(const ssw_tokenizer *tokenizer, bool is_lossless)
+{
+    static const char *const units[] = {"a", " ", "中", "م", "👍"};
+    enum { MEGABYTE = 1 << 20, SECONDS_MAX = 10, N_UNITS = sizeof units / sizeof *units };
+    char *text = malloc(MEGABYTE);
+    int n_wrong = text ? 0 : 1;
+    for (int u = 0; text && u < N_UNITS; u++) {
+        ssw_tokens tokens = {0};
+        ssw_strbuf back;
+        size_t step = strlen(units[u]), n = MEGABYTE / step * step;
+        for (size_t i = 0; i < n; i += step)
+            memcpy(text + i, units[u], step);
+        ssw_strbuf_init(&back, SIZE_MAX / 2);
+        int64_t start_ns = ssw_clock_now_ns();
+        bool ok = ssw_tokenizer_encode(tokenizer, text, n, false, &tokens, NULL) == SSW_OK;
+        double seconds = (double)(ssw_clock_now_ns() - start_ns) / (double)SSW_NS_PER_S;
+        ok = ok && ssw_tokenizer_decode(tokenizer, tokens.ids, tokens.n, false, &back, NULL) == SSW_OK &&
+             (!is_lossless || (back.n_bytes == n && memcmp(back.data, text, n) == 0));
+        if (!ok || seconds >= SECONDS_MAX)
+            printf("1 MiB of '%s': %s after %.1f s\n", units[u], ok ? "slow" : "does not come back", seconds);
+        n_wrong += !ok || seconds >= SECONDS_MAX;
+        ssw_strbuf_deinit(&back);
+        ssw_tokens_deinit(&tokens);
+    }
+    free(text);
+    return n_wrong;
+}
+
 int main(int argc, char **argv)
 {
     ssw_gguf *gguf = NULL;
@@ -100,7 +130,7 @@ int main(int argc, char **argv)
     } else {
         printf("opened %d tokens in %.1f ms\n", ssw_tokenizer_vocab_size(tokenizer),
                (double)(ssw_clock_now_ns() - start_ns) / (double)SSW_NS_PER_MS);
-        code = check_all(tokenizer, argc == 3, expected, n_bytes);
+        code = check_all(tokenizer, argc == 3, expected, n_bytes) + check_long(tokenizer, argc == 3);
     }
     ssw_tokenizer_close(tokenizer);
     ssw_gguf_close(gguf);
