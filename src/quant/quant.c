@@ -11,22 +11,23 @@ typedef struct format {
     ssw_dtype dtype;
     ssw_quant_read_block *read;
     ssw_quant_write_block *write;
+    ssw_quant_split *split; /* or NULL */
 } format;
 
 static const format formats[] = {
-    {SSW_DTYPE_Q4_0, ssw_quant_read_q4_0, ssw_quant_write_q4_0},
-    {SSW_DTYPE_Q4_1, ssw_quant_read_q4_1, ssw_quant_write_q4_1},
-    {SSW_DTYPE_Q5_0, ssw_quant_read_q5_0, ssw_quant_write_q5_0},
-    {SSW_DTYPE_Q5_1, ssw_quant_read_q5_1, ssw_quant_write_q5_1},
-    {SSW_DTYPE_Q8_0, ssw_quant_read_q8_0, ssw_quant_write_q8_0},
-    {SSW_DTYPE_Q2_K, ssw_quant_read_q2_k, ssw_quant_write_q2_k},
-    {SSW_DTYPE_Q3_K, ssw_quant_read_q3_k, ssw_quant_write_q3_k},
-    {SSW_DTYPE_Q4_K, ssw_quant_read_q4_k, ssw_quant_write_q4_k},
-    {SSW_DTYPE_Q5_K, ssw_quant_read_q5_k, ssw_quant_write_q5_k},
-    {SSW_DTYPE_Q6_K, ssw_quant_read_q6_k, ssw_quant_write_q6_k},
-    {SSW_DTYPE_IQ4_NL, ssw_quant_read_iq4_nl, ssw_quant_write_iq4_nl},
-    {SSW_DTYPE_IQ4_XS, ssw_quant_read_iq4_xs, ssw_quant_write_iq4_xs},
-    {SSW_DTYPE_MXFP4, ssw_quant_read_mxfp4, ssw_quant_write_mxfp4},
+    {SSW_DTYPE_Q4_0, ssw_quant_read_q4_0, ssw_quant_write_q4_0, NULL},
+    {SSW_DTYPE_Q4_1, ssw_quant_read_q4_1, ssw_quant_write_q4_1, ssw_quant_split_q4_1},
+    {SSW_DTYPE_Q5_0, ssw_quant_read_q5_0, ssw_quant_write_q5_0, ssw_quant_split_q5_0},
+    {SSW_DTYPE_Q5_1, ssw_quant_read_q5_1, ssw_quant_write_q5_1, ssw_quant_split_q5_1},
+    {SSW_DTYPE_Q8_0, ssw_quant_read_q8_0, ssw_quant_write_q8_0, NULL},
+    {SSW_DTYPE_Q2_K, ssw_quant_read_q2_k, ssw_quant_write_q2_k, ssw_quant_split_q2_k},
+    {SSW_DTYPE_Q3_K, ssw_quant_read_q3_k, ssw_quant_write_q3_k, ssw_quant_split_q3_k},
+    {SSW_DTYPE_Q4_K, ssw_quant_read_q4_k, ssw_quant_write_q4_k, ssw_quant_split_q4_k},
+    {SSW_DTYPE_Q5_K, ssw_quant_read_q5_k, ssw_quant_write_q5_k, ssw_quant_split_q5_k},
+    {SSW_DTYPE_Q6_K, ssw_quant_read_q6_k, ssw_quant_write_q6_k, ssw_quant_split_q6_k},
+    {SSW_DTYPE_IQ4_NL, ssw_quant_read_iq4_nl, ssw_quant_write_iq4_nl, ssw_quant_split_iq4_nl},
+    {SSW_DTYPE_IQ4_XS, ssw_quant_read_iq4_xs, ssw_quant_write_iq4_xs, ssw_quant_split_iq4_xs},
+    {SSW_DTYPE_MXFP4, ssw_quant_read_mxfp4, ssw_quant_write_mxfp4, NULL},
 };
 
 static bool is_float(ssw_dtype dtype)
@@ -96,5 +97,14 @@ bool ssw_quant_quantize_row(ssw_dtype dtype, const float *values, uint64_t n, vo
     uint8_t *block = row;
     for (uint64_t at = 0; at < n; at += traits->block_elements, block += traits->block_bytes)
         f->write(values + at, block);
+    return true;
+}
+
+bool ssw_quant_split_block(ssw_dtype dtype, const void *block, ssw_quant_parts *parts)
+{
+    const format *f = find_format(dtype);
+    if (!f || !f->split)
+        return false;
+    f->split(block, parts);
     return true;
 }

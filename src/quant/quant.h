@@ -32,6 +32,22 @@ bool ssw_quant_dequantize_row(ssw_dtype dtype, const void *row, uint64_t n, floa
  * above ggml's (tests/quant). Values must be finite. */
 bool ssw_quant_quantize_row(ssw_dtype dtype, const float *values, uint64_t n, void *row);
 
+/* A block of Q4_1, Q5_0, Q5_1, a K type or an IQ4 type taken apart: what stands in the file, each number by
+ * itself. A group's weights are d * scale * value - min, with value the code less the type's offset (or the
+ * book's entry) and min dmin * the group's min; in Q4_1 and Q5_1 dmin is added as it stands. */
+typedef struct ssw_quant_parts {
+    uint16_t d, dmin;  /* F16 */
+    int8_t scales[16]; /* of each group, for types that have d for 256 weights */
+    uint8_t mins[16];
+    uint8_t codes[256];
+} ssw_quant_parts;
+
+/* False, and nothing written, for other types. */
+bool ssw_quant_split_block(ssw_dtype dtype, const void *block, ssw_quant_parts *parts);
+
+/* The values behind the codes of IQ4_NL and IQ4_XS. */
+extern const int8_t ssw_quant_iq4_book[16];
+
 /* Half the value of an E8M0 scale, 2^(e - 128): the factor for MXFP4 weights kept as doubled integers. */
 float ssw_quant_mxfp4_half_scale(uint8_t e);
 

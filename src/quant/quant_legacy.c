@@ -48,35 +48,58 @@ void ssw_quant_read_q4_0(const uint8_t *block, float *out)
 }
 
 /* d, m, nibbles */
-void ssw_quant_read_q4_1(const uint8_t *block, float *out)
+void ssw_quant_split_q4_1(const uint8_t *block, ssw_quant_parts *parts)
 {
-    float d = load_half(block), m = load_half(block + 2);
-    uint8_t codes[BLOCK] = {0};
-    ssw_quant_unpack(block + 4, 4, HALF_BLOCK, 0, BLOCK, codes);
-    for (int i = 0; i < BLOCK; i++)
-        out[i] = (float)codes[i] * d + m;
+    parts->d = ssw_quant_load_u16(block);
+    parts->dmin = ssw_quant_load_u16(block + 2);
+    ssw_quant_unpack(block + 4, 4, HALF_BLOCK, BLOCK, parts->codes);
 }
 
 /* d, 32 fifth bits in the weights' order, nibbles */
-void ssw_quant_read_q5_0(const uint8_t *block, float *out)
+void ssw_quant_split_q5_0(const uint8_t *block, ssw_quant_parts *parts)
 {
-    float d = load_half(block);
-    uint8_t codes[BLOCK] = {0};
-    ssw_quant_unpack(block + 2, 1, 1, 4, BLOCK, codes);
-    ssw_quant_unpack(block + 6, 4, HALF_BLOCK, 0, BLOCK, codes);
-    for (int i = 0; i < BLOCK; i++)
-        out[i] = (float)(codes[i] - 16) * d;
+    parts->d = ssw_quant_load_u16(block);
+    ssw_quant_unpack(block + 6, 4, HALF_BLOCK, BLOCK, parts->codes);
+    ssw_quant_unpack_upper(block + 2, 1, 1, 4, BLOCK, parts->codes);
 }
 
 /* d, m, 32 fifth bits, nibbles */
+void ssw_quant_split_q5_1(const uint8_t *block, ssw_quant_parts *parts)
+{
+    parts->d = ssw_quant_load_u16(block);
+    parts->dmin = ssw_quant_load_u16(block + 2);
+    ssw_quant_unpack(block + 8, 4, HALF_BLOCK, BLOCK, parts->codes);
+    ssw_quant_unpack_upper(block + 4, 1, 1, 4, BLOCK, parts->codes);
+}
+
+static void read_affine(const ssw_quant_parts *parts, float *out)
+{
+    float d = ssw_half_from_f16(parts->d), m = ssw_half_from_f16(parts->dmin);
+    for (int i = 0; i < BLOCK; i++)
+        out[i] = (float)parts->codes[i] * d + m;
+}
+
+void ssw_quant_read_q4_1(const uint8_t *block, float *out)
+{
+    ssw_quant_parts parts;
+    ssw_quant_split_q4_1(block, &parts);
+    read_affine(&parts, out);
+}
+
+void ssw_quant_read_q5_0(const uint8_t *block, float *out)
+{
+    ssw_quant_parts parts;
+    ssw_quant_split_q5_0(block, &parts);
+    float d = ssw_half_from_f16(parts.d);
+    for (int i = 0; i < BLOCK; i++)
+        out[i] = (float)(parts.codes[i] - 16) * d;
+}
+
 void ssw_quant_read_q5_1(const uint8_t *block, float *out)
 {
-    float d = load_half(block), m = load_half(block + 2);
-    uint8_t codes[BLOCK] = {0};
-    ssw_quant_unpack(block + 4, 1, 1, 4, BLOCK, codes);
-    ssw_quant_unpack(block + 8, 4, HALF_BLOCK, 0, BLOCK, codes);
-    for (int i = 0; i < BLOCK; i++)
-        out[i] = (float)codes[i] * d + m;
+    ssw_quant_parts parts;
+    ssw_quant_split_q5_1(block, &parts);
+    read_affine(&parts, out);
 }
 
 void ssw_quant_read_mxfp4(const uint8_t *block, float *out)
