@@ -23,11 +23,13 @@ enum {
 };
 
 /* 32 activations. The two multiples of the sum undo the offsets that make weights unsigned: kernels compute
- * sum (w + 16) q or sum (w + 128) q and start from -16 sum q or -128 sum q. */
+ * sum (w + 16) q or sum (w + 128) q and start from -16 sum q or -128 sum q. Weights with minima, or a scale
+ * for each 16 of them, take the sums of the two halves. */
 typedef struct ssw_q8_block {
     float scale;
     int32_t minus_16_sums;
     int32_t minus_128_sums;
+    int16_t sums[2];
     int8_t q[SSW_QUANT_BLOCK];
 } ssw_q8_block;
 
@@ -48,6 +50,8 @@ typedef struct ssw_tile {
 } ssw_tile;
 
 typedef void ssw_tile_kernel(const ssw_tile *tile);
+
+enum { SSW_KERNELS_DTYPES = SSW_DTYPE_MXFP4 + 1 };
 
 /* Softmax attention of several queries that share a KV head, over one tile of 64 positions, in the running
  * form of https://arxiv.org/abs/1805.02867: the state is (max, sum, acc) per query. */
@@ -72,7 +76,7 @@ enum {
 typedef struct ssw_kernels {
     ssw_cpu_isa isa;
     bool takes_q8; /* quantised weights are multiplied with q8 activations; else with floats */
-    ssw_tile_kernel *tile_f32, *tile_f16, *tile_bf16, *tile_q8_0, *tile_q4_0, *tile_mxfp4;
+    ssw_tile_kernel *tile[SSW_KERNELS_DTYPES]; /* by ssw_dtype; NULL for types that are not multiplied */
     void (*quantize)(const float *x, int64_t n, ssw_q8_block *out);
     void (*norm)(const ssw_cpu_norm_args *args, const float *x, float *out); /* one row */
     void (*glu)(const ssw_cpu_moe_args *args, const float *gate, const float *up, int n, float *out);

@@ -3,7 +3,18 @@
 
 #include <math.h>
 
+#include "cpu/codes.h"
+
 enum { BLOCK = SSW_QUANT_BLOCK, LANES = 8 };
+
+static inline int32_t sum_words(__m256i words)
+{
+    __m256i sums = _mm256_madd_epi16(words, _mm256_set1_epi16(1));
+    __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
+    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1));
+    return _mm_cvtsi128_si32(half);
+}
 
 static void quantize(const float *x, int64_t n, ssw_q8_block *out)
 {
@@ -24,14 +35,12 @@ static void quantize(const float *x, int64_t n, ssw_q8_block *out)
         __m256i words01 = _mm256_packs_epi32(q[0], q[1]), words23 = _mm256_packs_epi32(q[2], q[3]);
         __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(words01, words23),
                                                     _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-        __m256i sums = _mm256_madd_epi16(_mm256_add_epi16(words01, words23), _mm256_set1_epi16(1));
-        __m128i half = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
-        half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
-        half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1));
-        int32_t sum = _mm_cvtsi128_si32(half);
+        int32_t first = sum_words(words01), second = sum_words(words23);
         out->scale = tiny ? 0 : largest / 127.0f;
-        out->minus_16_sums = -16 * sum;
-        out->minus_128_sums = -128 * sum;
+        out->minus_16_sums = -16 * (first + second);
+        out->minus_128_sums = -128 * (first + second);
+        out->sums[0] = (int16_t)first;
+        out->sums[1] = (int16_t)second;
         _mm256_storeu_si256((__m256i *)(void *)out->q, bytes);
     }
 }
@@ -105,19 +114,22 @@ static void glu(const ssw_cpu_moe_args *args, const float *gate, const float *up
         ssw_kernels_generic()->glu(args, gate + i, up + i, n - i, out + i);
 }
 
+#define CODES_ENTRY(TYPE, name, ...) .tile[SSW_DTYPE_##TYPE] = ssw_avx2_tile_##name,
+
 const ssw_kernels *ssw_kernels_avx2(void)
 {
     static const ssw_kernels table = {.isa = SSW_CPU_ISA_AVX2,
                                       .takes_q8 = true,
-                                      .tile_f32 = ssw_avx2_tile_f32,
-                                      .tile_f16 = ssw_avx2_tile_f16,
-                                      .tile_bf16 = ssw_avx2_tile_bf16,
-                                      .tile_q8_0 = ssw_avx2_tile_q8_0,
-                                      .tile_q4_0 = ssw_avx2_tile_q4_0,
-                                      .tile_mxfp4 = ssw_avx2_tile_mxfp4,
+                                      .tile[SSW_DTYPE_F32] = ssw_avx2_tile_f32,
+                                      .tile[SSW_DTYPE_F16] = ssw_avx2_tile_f16,
+                                      .tile[SSW_DTYPE_BF16] = ssw_avx2_tile_bf16,
+                                      .tile[SSW_DTYPE_Q8_0] = ssw_avx2_tile_q8_0,
+                                      .tile[SSW_DTYPE_Q4_0] = ssw_avx2_tile_q4_0,
+                                      .tile[SSW_DTYPE_MXFP4] = ssw_avx2_tile_mxfp4,
                                       .quantize = quantize,
                                       .norm = norm,
                                       .glu = glu,
-                                      .attend = ssw_avx2_attend};
+                                      .attend = ssw_avx2_attend,
+                                      SSW_CODES_TYPES(CODES_ENTRY)};
     return &table;
 }

@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "cpu/codes.h"
+
 enum { BLOCK = SSW_QUANT_BLOCK };
 
 static void quantize(const float *x, int64_t n, ssw_q8_block *out)
@@ -14,10 +16,12 @@ static void quantize(const float *x, int64_t n, ssw_q8_block *out)
         __m512 inverse = _mm512_set1_ps(tiny ? 0 : 127.0f / largest);
         __m512i q0 = _mm512_cvtps_epi32(_mm512_mul_ps(x0, inverse));
         __m512i q1 = _mm512_cvtps_epi32(_mm512_mul_ps(x1, inverse));
-        int32_t sum = _mm512_reduce_add_epi32(_mm512_add_epi32(q0, q1));
+        int32_t first = _mm512_reduce_add_epi32(q0), second = _mm512_reduce_add_epi32(q1);
         out->scale = tiny ? 0 : largest / 127.0f;
-        out->minus_16_sums = -16 * sum;
-        out->minus_128_sums = -128 * sum;
+        out->minus_16_sums = -16 * (first + second);
+        out->minus_128_sums = -128 * (first + second);
+        out->sums[0] = (int16_t)first;
+        out->sums[1] = (int16_t)second;
         _mm_storeu_si128((__m128i *)(void *)out->q, _mm512_cvtsepi32_epi8(q0));
         _mm_storeu_si128((__m128i *)(void *)(out->q + 16), _mm512_cvtsepi32_epi8(q1));
     }
@@ -86,12 +90,15 @@ static void glu(const ssw_cpu_moe_args *args, const float *gate, const float *up
     }
 }
 
+#define CODES_ENTRY(TYPE, name, ...) .tile[SSW_DTYPE_##TYPE] = ssw_avx512_tile_##name,
+
 #define TABLE(q4_0_kernel, mxfp4_kernel)                                                                     \
     {                                                                                                        \
-        .isa = SSW_CPU_ISA_AVX512VNNI, .takes_q8 = true, .tile_f32 = ssw_avx512_tile_f32,                    \
-        .tile_f16 = ssw_avx512_tile_f16, .tile_bf16 = ssw_avx512_tile_bf16,                                  \
-        .tile_q8_0 = ssw_avx512_tile_q8_0, .tile_q4_0 = q4_0_kernel, .tile_mxfp4 = mxfp4_kernel,             \
-        .quantize = quantize, .norm = norm, .glu = glu, .attend = ssw_avx512_attend                          \
+        .isa = SSW_CPU_ISA_AVX512VNNI, .takes_q8 = true, .tile[SSW_DTYPE_F32] = ssw_avx512_tile_f32,         \
+        .tile[SSW_DTYPE_F16] = ssw_avx512_tile_f16, .tile[SSW_DTYPE_BF16] = ssw_avx512_tile_bf16,            \
+        .tile[SSW_DTYPE_Q8_0] = ssw_avx512_tile_q8_0, .tile[SSW_DTYPE_Q4_0] = q4_0_kernel,                   \
+        .tile[SSW_DTYPE_MXFP4] = mxfp4_kernel, .quantize = quantize, .norm = norm, .glu = glu,               \
+        .attend = ssw_avx512_attend, SSW_CODES_TYPES(CODES_ENTRY)                                            \
     }
 
 const ssw_kernels *ssw_kernels_avx512vnni(bool has_vbmi)

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "cpu/kernels.h"
+#include "cpu/codes.h"
 #include "quant/half.h"
 
 enum { ROWS = SSW_TILE_ROWS, BLOCK = SSW_QUANT_BLOCK, HALF_BLOCK = BLOCK / 2 };
@@ -193,14 +193,16 @@ static void quantize(const float *x, int64_t n, ssw_q8_block *out)
             largest = fmaxf(largest, fabsf(x[i]));
         bool tiny = largest < SSW_Q8_LARGEST_MIN;
         float inverse = tiny ? 0 : 127.0f / largest;
-        int32_t sum = 0;
+        int32_t sums[2] = {0, 0};
         out->scale = tiny ? 0 : largest / 127.0f;
         for (int i = 0; i < BLOCK; i++) {
             out->q[i] = (int8_t)lrintf(x[i] * inverse);
-            sum += out->q[i];
+            sums[i / HALF_BLOCK] += out->q[i];
         }
-        out->minus_16_sums = -16 * sum;
-        out->minus_128_sums = -128 * sum;
+        out->minus_16_sums = -16 * (sums[0] + sums[1]);
+        out->minus_128_sums = -128 * (sums[0] + sums[1]);
+        out->sums[0] = (int16_t)sums[0];
+        out->sums[1] = (int16_t)sums[1];
     }
 }
 
@@ -268,20 +270,24 @@ static void attend(const ssw_attention_tile *tile)
     }
 }
 
+#define REFERENCE_ENTRY(TYPE, name, ...) .tile[SSW_DTYPE_##TYPE] = ssw_reference_tile_##name,
+#define GENERIC_ENTRY(TYPE, name, ...)   .tile[SSW_DTYPE_##TYPE] = ssw_generic_tile_##name,
+
 const ssw_kernels *ssw_kernels_reference(void)
 {
     static const ssw_kernels table = {.isa = SSW_CPU_ISA_REFERENCE,
                                       .takes_q8 = false,
-                                      .tile_f32 = tile_f32,
-                                      .tile_f16 = tile_f16,
-                                      .tile_bf16 = tile_bf16,
-                                      .tile_q8_0 = truth_q8_0,
-                                      .tile_q4_0 = truth_q4_0,
-                                      .tile_mxfp4 = truth_mxfp4,
+                                      .tile[SSW_DTYPE_F32] = tile_f32,
+                                      .tile[SSW_DTYPE_F16] = tile_f16,
+                                      .tile[SSW_DTYPE_BF16] = tile_bf16,
+                                      .tile[SSW_DTYPE_Q8_0] = truth_q8_0,
+                                      .tile[SSW_DTYPE_Q4_0] = truth_q4_0,
+                                      .tile[SSW_DTYPE_MXFP4] = truth_mxfp4,
                                       .quantize = quantize,
                                       .norm = norm,
                                       .glu = glu,
-                                      .attend = attend};
+                                      .attend = attend,
+                                      SSW_CODES_TYPES(REFERENCE_ENTRY)};
     return &table;
 }
 
@@ -289,15 +295,16 @@ const ssw_kernels *ssw_kernels_generic(void)
 {
     static const ssw_kernels table = {.isa = SSW_CPU_ISA_GENERIC,
                                       .takes_q8 = true,
-                                      .tile_f32 = tile_f32,
-                                      .tile_f16 = tile_f16,
-                                      .tile_bf16 = tile_bf16,
-                                      .tile_q8_0 = integer_q8_0,
-                                      .tile_q4_0 = integer_q4_0,
-                                      .tile_mxfp4 = integer_mxfp4,
+                                      .tile[SSW_DTYPE_F32] = tile_f32,
+                                      .tile[SSW_DTYPE_F16] = tile_f16,
+                                      .tile[SSW_DTYPE_BF16] = tile_bf16,
+                                      .tile[SSW_DTYPE_Q8_0] = integer_q8_0,
+                                      .tile[SSW_DTYPE_Q4_0] = integer_q4_0,
+                                      .tile[SSW_DTYPE_MXFP4] = integer_mxfp4,
                                       .quantize = quantize,
                                       .norm = norm,
                                       .glu = glu,
-                                      .attend = attend};
+                                      .attend = attend,
+                                      SSW_CODES_TYPES(GENERIC_ENTRY)};
     return &table;
 }

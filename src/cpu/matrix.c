@@ -2,7 +2,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "cpu/kernels.h"
+#include "cpu/codes.h"
 
 enum { ROWS = SSW_TILE_ROWS, BLOCK = SSW_QUANT_BLOCK, ALIGN_BYTES = 64, BLOCK_BYTES_MAX = 34 };
 
@@ -31,16 +31,30 @@ static geometry geometry_of(ssw_dtype dtype)
     }
 }
 
+/* Of one band, before it is rounded up; 0 for types and widths that are not multiplied. */
+static uint64_t count_band_bytes(ssw_dtype dtype, uint64_t cols)
+{
+    geometry g = geometry_of(dtype);
+    const ssw_codes *codes = ssw_codes_find(dtype);
+    if (ssw_dtype_row_bytes(dtype, cols) == 0)
+        return 0;
+    if (codes)
+        return ssw_codes_band_bytes(*codes, (int64_t)cols / BLOCK);
+    return g.n_columns == 0 ? 0
+                            : cols / (uint64_t)g.n_columns * ROWS * (uint64_t)(g.scale_bytes + g.quant_bytes);
+}
+
 static bool measure(ssw_cpu_matrix *m)
 {
-    geometry g = geometry_of(m->dtype);
     const int64_t sane = INT64_C(1) << 40;
-    if (g.n_columns == 0 || m->rows < 1 || m->cols < 1 || m->n_matrices < 1 || m->cols % g.n_columns != 0)
+    if (m->rows < 1 || m->cols < 1 || m->n_matrices < 1)
         return false;
     if (m->rows > sane || m->cols > sane || m->n_matrices > sane)
         return false;
     uint64_t n_bands = (uint64_t)(m->rows + ROWS - 1) / ROWS;
-    uint64_t bytes = (uint64_t)(m->cols / g.n_columns) * ROWS * (uint64_t)(g.scale_bytes + g.quant_bytes);
+    uint64_t bytes = count_band_bytes(m->dtype, (uint64_t)m->cols);
+    if (bytes == 0)
+        return false;
     m->band_bytes = (bytes + ALIGN_BYTES - 1) / ALIGN_BYTES * ALIGN_BYTES;
     return !__builtin_mul_overflow(m->band_bytes, n_bands, &m->matrix_bytes) &&
            !__builtin_mul_overflow(m->matrix_bytes, (uint64_t)m->n_matrices, &m->n_bytes);
@@ -126,7 +140,9 @@ static void fill_floats(const geometry *g, int64_t cols, uint8_t *band, int r, c
 static void fill_row(const ssw_cpu_matrix *m, uint8_t *band, int r, const uint8_t *file_row)
 {
     geometry g = geometry_of(m->dtype);
-    if (g.n_columns == 1)
+    if (ssw_codes_find(m->dtype))
+        ssw_codes_fill_row(m->dtype, m->cols / BLOCK, band, r, file_row);
+    else if (g.n_columns == 1)
         fill_floats(&g, m->cols, band, r, file_row);
     else
         fill_quantised(&g, m->cols / g.n_columns, band, r, file_row);
@@ -153,8 +169,16 @@ void ssw_cpu_matrix_read_row(const ssw_cpu_matrix *m, int64_t index, int64_t row
     assert(index >= 0 && index < m->n_matrices && row >= 0 && row < m->rows);
     geometry g = geometry_of(m->dtype);
     const uint8_t *band = ssw_matrix_band(m, index, row / ROWS);
-    int64_t n_blocks = m->cols / g.n_columns;
     int r = (int)(row % ROWS);
+    const ssw_codes *codes = ssw_codes_find(m->dtype);
+    for (int64_t b = 0; codes && b < m->cols / BLOCK; b++) {
+        ssw_codes_block block;
+        ssw_codes_read_block(*codes, band, m->cols / BLOCK, b, r, &block);
+        ssw_codes_read_weights(&block, out + b * BLOCK);
+    }
+    if (codes)
+        return;
+    int64_t n_blocks = m->cols / g.n_columns;
     int unit_bytes = g.n_columns == 1 ? g.quant_bytes : 4;
     for (int64_t b = 0; b < n_blocks; b++) {
         uint8_t block[BLOCK_BYTES_MAX];

@@ -89,23 +89,8 @@ bool ssw_cpu_isa_available(ssw_cpu_isa isa)
 
 ssw_tile_kernel *ssw_kernels_tile(const ssw_kernels *kernels, ssw_dtype dtype)
 {
-    switch (dtype) {
-    case SSW_DTYPE_F32:
-        return kernels->tile_f32;
-    case SSW_DTYPE_F16:
-        return kernels->tile_f16;
-    case SSW_DTYPE_BF16:
-        return kernels->tile_bf16;
-    case SSW_DTYPE_Q8_0:
-        return kernels->tile_q8_0;
-    case SSW_DTYPE_Q4_0:
-        return kernels->tile_q4_0;
-    case SSW_DTYPE_MXFP4:
-        return kernels->tile_mxfp4;
-    default:
-        assert(!"a matrix of an unsupported type");
-        return NULL;
-    }
+    assert((int)dtype >= 0 && (int)dtype < SSW_KERNELS_DTYPES && kernels->tile[dtype]);
+    return kernels->tile[dtype];
 }
 
 bool ssw_kernels_dtype_is_float(ssw_dtype dtype)

@@ -5,6 +5,26 @@
 
 #include "quant/quant.h"
 
+const ssw_dtype cpu_case_types[CASE_TYPES] = {
+    SSW_DTYPE_F32,  SSW_DTYPE_F16,  SSW_DTYPE_BF16,   SSW_DTYPE_Q8_0,  SSW_DTYPE_Q4_0, SSW_DTYPE_MXFP4,
+    SSW_DTYPE_Q4_1, SSW_DTYPE_Q5_0, SSW_DTYPE_Q5_1,   SSW_DTYPE_Q2_K,  SSW_DTYPE_Q3_K, SSW_DTYPE_Q4_K,
+    SSW_DTYPE_Q5_K, SSW_DTYPE_Q6_K, SSW_DTYPE_IQ4_NL, SSW_DTYPE_IQ4_XS};
+
+int64_t cpu_case_width(ssw_dtype dtype, int64_t cols)
+{
+    int64_t block = ssw_dtype_find((uint32_t)dtype)->block_elements;
+    return block == 256 ? (cols + 31) / 32 * block : cols;
+}
+
+int cpu_case_say_isas(void **state)
+{
+    for (int isa = SSW_CPU_ISA_REFERENCE; isa < SSW_CPU_ISA_COUNT; isa++)
+        print_message("%s: %s\n", ssw_cpu_isa_name((ssw_cpu_isa)isa),
+                      ssw_cpu_isa_available((ssw_cpu_isa)isa) ? "tested"
+                                                              : "not on this processor, not tested");
+    return 0;
+}
+
 bool cpu_case_open(cpu_case *c, ssw_cpu_isa isa, int n_threads)
 {
     ssw_pool_options pool_options = {.n_threads = n_threads, .spin_ns = 1000};
@@ -63,23 +83,35 @@ float *cpu_case_floats(int64_t n, uint32_t seed)
     return out;
 }
 
-cpu_weights cpu_weights_make(ssw_dtype dtype, int64_t rows, int64_t cols, int64_t n_matrices, uint32_t seed)
+cpu_weights cpu_weights_from_file(ssw_dtype dtype, int64_t rows, int64_t cols, int64_t n_matrices,
+                                  const uint8_t *file)
 {
     cpu_weights w;
     int64_t n_rows = rows * n_matrices;
     uint64_t row_bytes = ssw_dtype_row_bytes(dtype, (uint64_t)cols);
-    uint8_t *file = test_malloc((size_t)n_rows * row_bytes);
-    w.truth = cpu_case_floats(n_rows * cols, seed);
-    for (int64_t r = 0; r < n_rows; r++) {
-        assert_true(ssw_quant_quantize_row(dtype, w.truth + r * cols, (uint64_t)cols,
-                                           file + (uint64_t)r * row_bytes));
-        ssw_quant_dequantize_row(dtype, file + (uint64_t)r * row_bytes, (uint64_t)cols, w.truth + r * cols);
-    }
+    w.truth = test_malloc((size_t)(n_rows * cols) * sizeof *w.truth);
+    for (int64_t r = 0; r < n_rows; r++)
+        assert_true(ssw_quant_dequantize_row(dtype, file + (uint64_t)r * row_bytes, (uint64_t)cols,
+                                             w.truth + r * cols));
     assert_int_equal(ssw_cpu_matrix_init(&w.m, dtype, rows, cols, n_matrices, NULL), SSW_OK);
     assert_int_equal(w.m.n_bytes, ssw_cpu_matrix_predict_bytes(dtype, rows, cols, n_matrices));
     for (int i = 0; i < 3; i++)
         ssw_cpu_matrix_fill(&w.m, file, i, 3);
+    return w;
+}
+
+cpu_weights cpu_weights_make(ssw_dtype dtype, int64_t rows, int64_t cols, int64_t n_matrices, uint32_t seed)
+{
+    int64_t n_rows = rows * n_matrices;
+    uint64_t row_bytes = ssw_dtype_row_bytes(dtype, (uint64_t)cols);
+    uint8_t *file = test_malloc((size_t)n_rows * row_bytes);
+    float *values = cpu_case_floats(n_rows * cols, seed);
+    for (int64_t r = 0; r < n_rows; r++)
+        assert_true(
+            ssw_quant_quantize_row(dtype, values + r * cols, (uint64_t)cols, file + (uint64_t)r * row_bytes));
+    cpu_weights w = cpu_weights_from_file(dtype, rows, cols, n_matrices, file);
     test_free(file);
+    test_free(values);
     return w;
 }
 

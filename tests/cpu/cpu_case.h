@@ -12,11 +12,22 @@
 
 enum { CASE_THREADS = 3, CASE_TOKENS_MAX = 128, CASE_USED_MAX = 8 };
 
+/* Every type that a matrix can have, the float ones first. */
+enum { CASE_TYPES = 16, CASE_FLOAT_TYPES = 3 };
+extern const ssw_dtype cpu_case_types[CASE_TYPES];
+
+/* A width of at least cols that the type can have: as many blocks of 256 columns as there are blocks of 32 in
+ * cols, for types that have those. */
+int64_t cpu_case_width(ssw_dtype dtype, int64_t cols);
+
 typedef struct cpu_case {
     ssw_cpu_isa isa;
     ssw_pool *pool;
     ssw_cpu_team *team;
 } cpu_case;
+
+/* A group setup for cmocka: says which instruction sets this processor has, and so which were tested. */
+int cpu_case_say_isas(void **state);
 
 /* False when this processor lacks the instruction set. */
 bool cpu_case_open(cpu_case *c, ssw_cpu_isa isa, int n_threads);
@@ -39,6 +50,9 @@ typedef struct cpu_weights {
 } cpu_weights;
 
 cpu_weights cpu_weights_make(ssw_dtype dtype, int64_t rows, int64_t cols, int64_t n_matrices, uint32_t seed);
+/* The same from bytes of a file. */
+cpu_weights cpu_weights_from_file(ssw_dtype dtype, int64_t rows, int64_t cols, int64_t n_matrices,
+                                  const uint8_t *file);
 void cpu_weights_free(cpu_weights *w);
 
 /* What one product may differ from the truth: the activations' rounding (half a step of each block's scale,

@@ -292,5 +292,5 @@ int main(void)
         cmocka_unit_test(yarn_is_the_papers),
         cmocka_unit_test(cache_sizes),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, cpu_case_say_isas, NULL);
 }

@@ -64,15 +64,14 @@ static void check_tile(const ssw_kernels *kernels, ssw_dtype dtype, int64_t cols
 
 static void tiles(void **state)
 {
-    static const ssw_dtype types[] = {SSW_DTYPE_F32,  SSW_DTYPE_F16,  SSW_DTYPE_BF16,
-                                      SSW_DTYPE_Q8_0, SSW_DTYPE_Q4_0, SSW_DTYPE_MXFP4};
     for (int isa = SSW_CPU_ISA_REFERENCE; isa < SSW_CPU_ISA_COUNT; isa++) {
         const ssw_kernels *kernels = kernels_of(isa);
-        for (int i = 0; kernels && i < 6 * SSW_TILE_TOKENS * SSW_TILE_BANDS; i++) {
-            ssw_dtype dtype = types[i % 6];
-            int n = 1 + i / 6 % SSW_TILE_TOKENS, n_bands = 1 + i / 6 / SSW_TILE_TOKENS;
-            check_tile(kernels, dtype, 32, n_bands, n);
-            check_tile(kernels, dtype, ssw_kernels_dtype_is_float(dtype) ? 37 : 96, n_bands, n);
+        for (int i = 0; kernels && i < CASE_TYPES * SSW_TILE_TOKENS * SSW_TILE_BANDS; i++) {
+            ssw_dtype dtype = cpu_case_types[i % CASE_TYPES];
+            int n = 1 + i / CASE_TYPES % SSW_TILE_TOKENS, n_bands = 1 + i / CASE_TYPES / SSW_TILE_TOKENS;
+            check_tile(kernels, dtype, cpu_case_width(dtype, 32), n_bands, n);
+            check_tile(kernels, dtype, ssw_kernels_dtype_is_float(dtype) ? 37 : cpu_case_width(dtype, 96),
+                       n_bands, n);
         }
     }
 }
@@ -134,5 +133,5 @@ int main(void)
         cmocka_unit_test(rows),
         cmocka_unit_test(attention),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, cpu_case_say_isas, NULL);
 }

@@ -211,6 +211,16 @@ static void experts_of_every_shape(void **state)
         {33, 37, 21, 4, 3, SSW_DTYPE_F32, SSW_DTYPE_F32, SSW_CPU_GLU_SILU},
         {64, 40, 31, 4, 3, SSW_DTYPE_Q8_0, SSW_DTYPE_F16, SSW_CPU_GLU_SILU},
         {37, 64, 31, 4, 3, SSW_DTYPE_F32, SSW_DTYPE_Q4_0, SSW_CPU_GLU_SILU},
+        {256, 256, 3, 4, 2, SSW_DTYPE_Q4_K, SSW_DTYPE_Q6_K, SSW_CPU_GLU_SILU}, /* as in Q4_K_M */
+        {256, 96, 49, 4, 2, SSW_DTYPE_Q5_K, SSW_DTYPE_Q5_1, SSW_CPU_GLU_SILU}, /* Q5_K_M, narrow experts */
+        {256, 512, 1, 3, 2, SSW_DTYPE_Q2_K, SSW_DTYPE_Q3_K, SSW_CPU_GLU_SILU},
+        {512, 64, 21, 4, 3, SSW_DTYPE_Q3_K, SSW_DTYPE_IQ4_NL, SSW_CPU_GLU_SILU_CLAMPED},
+        {256, 256, 7, 4, 3, SSW_DTYPE_IQ4_XS, SSW_DTYPE_Q5_K, SSW_CPU_GLU_SILU},
+        {96, 256, 5, 4, 3, SSW_DTYPE_Q5_0, SSW_DTYPE_IQ4_XS, SSW_CPU_GLU_SILU},
+        {64, 96, 9, 4, 3, SSW_DTYPE_Q4_1, SSW_DTYPE_Q5_0, SSW_CPU_GLU_SILU},
+        {256, 256, 4, 4, 3, SSW_DTYPE_Q6_K, SSW_DTYPE_Q4_K, SSW_CPU_GLU_SILU},
+        {96, 256, 2, 4, 3, SSW_DTYPE_Q5_1, SSW_DTYPE_Q2_K, SSW_CPU_GLU_SILU},
+        {64, 32, 2, 4, 3, SSW_DTYPE_IQ4_NL, SSW_DTYPE_Q4_1, SSW_CPU_GLU_SILU},
     };
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         check_shape(&shapes[i]);
@@ -296,5 +306,5 @@ int main(void)
         cmocka_unit_test(routes_as_written_out_by_hand),
         cmocka_unit_test(sparsemixer_as_written_out_by_hand),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, cpu_case_say_isas, NULL);
 }

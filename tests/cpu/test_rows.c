@@ -142,5 +142,5 @@ int main(void)
         cmocka_unit_test(quantised_blocks_agree),
         cmocka_unit_test(instruction_sets_have_names),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, cpu_case_say_isas, NULL);
 }
