@@ -6,15 +6,13 @@
 #include <string.h>
 
 #include "model/model_arch.h"
+#include "quant/quant.h"
 
 static const ssw_model_arch *const archs[] = {&ssw_model_arch_gpt_oss,  &ssw_model_arch_phimoe,
                                               &ssw_model_arch_deepseek, &ssw_model_arch_deepseek2,
                                               &ssw_model_arch_mixtral,  &ssw_model_arch_qwen3moe};
 
 enum { N_ARCHS = sizeof archs / sizeof archs[0], TENSOR_NAME_MAX = 96 };
-
-static const ssw_dtype matrix_dtypes[] = {SSW_DTYPE_F32,  SSW_DTYPE_F16,  SSW_DTYPE_BF16,
-                                          SSW_DTYPE_Q8_0, SSW_DTYPE_Q4_0, SSW_DTYPE_MXFP4};
 
 static const ssw_model_arch *find_arch(ssw_model_keys *keys)
 {
@@ -102,14 +100,11 @@ static void check_type(ssw_model_keys *keys, const ssw_model_tensor_spec *spec, 
     const ssw_dtype_traits *traits = ssw_dtype_find((uint32_t)tensor->dtype);
     if (spec->kind == SSW_MODEL_FLOATS && tensor->dtype == SSW_DTYPE_F32)
         return;
-    for (size_t i = 0; spec->kind == SSW_MODEL_MATRIX && i < sizeof matrix_dtypes / sizeof matrix_dtypes[0];
-         i++) {
-        if (tensor->dtype == matrix_dtypes[i])
-            return;
-    }
+    if (spec->kind == SSW_MODEL_MATRIX && ssw_quant_supports(tensor->dtype))
+        return;
     ssw_model_keys_refuse(keys, SSW_ERR_UNSUPPORTED, "tensor '%s' is %s, expected %s", tensor->name,
                           traits ? traits->name : "of an unknown type",
-                          spec->kind == SSW_MODEL_FLOATS ? "F32" : "F32, F16, BF16, Q8_0, Q4_0 or MXFP4");
+                          spec->kind == SSW_MODEL_FLOATS ? "F32" : "F32, F16, BF16 or a quantised type");
 }
 
 static const ssw_gguf_tensor *resolve(ssw_model_keys *keys, const ssw_model_hparams *h,
