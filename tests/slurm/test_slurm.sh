@@ -34,7 +34,7 @@ head -c 100000 /dev/urandom >"$work/second.bin"
 
 # Two models by two arms; the second model's server serves another name, so that its task must end 4.
 cd "$work" || exit 1
-"$seesaw" ab --launcher slurm --partition bench --gres gpu:1 --time 5 -m "first model.bin" -m second.bin --out runs --server "$fake" \
+"$seesaw" ab --launcher slurm --partition bench --gres gpu:1 --time 5 -m "first model.bin" -m second.bin --no-aa --out runs --server "$fake" \
     --port "$port" --pause 0 --memory-timeout 1 --runs 1 --max-tokens 6 --prompts prompts --no-report --arm "a=--name 'first model.bin'" \
     --arm "b=--name 'first model.bin' --x" >ab.out 2>&1
 status=$?
