@@ -211,6 +211,16 @@ static void put_interval(ssw_strbuf *out, const ssw_summary *summary, double sca
                              (summary->n < 2 ? summary->mean : summary->ci_high) * scale);
 }
 
+/* In lines above the arm's point. The points of a sweep lie apart; those of other arms may be the same, so
+ * their labels take turns above and below. */
+static double label_rise(const ssw_analysis *analysis, size_t arm)
+{
+    if (analysis->evidence->manifest.plan.sweep.n > 0)
+        return 0.7;
+    double rise = 0.7 + 0.9 * (double)(arm / 2);
+    return arm % 2 ? -rise : rise;
+}
+
 static ssw_status put_tradeoff(ssw_strbuf *out, const ssw_analysis *analysis, ssw_error *err)
 {
     ssw_memory memory = ssw_analysis_headline_memory(analysis);
@@ -228,8 +238,8 @@ static ssw_status put_tradeoff(ssw_strbuf *out, const ssw_analysis *analysis, ss
         put_interval(out, y, 1);
         ssw_strbuf_append_format(out, "\nEOD\nset label %zu ", arm + 1);
         put_quoted(out, analysis->evidence->manifest.arms[arm].name);
-        ssw_strbuf_append_format(out, " at %.10g,%.10g offset 0.9,0.7 noenhanced textcolor rgb '%s'\n",
-                                 x->mean / BYTES_PER_MIB, y->mean, colour_of(arm));
+        ssw_strbuf_append_format(out, " at %.10g,%.10g offset 0.9,%g noenhanced textcolor rgb '%s'\n",
+                                 x->mean / BYTES_PER_MIB, y->mean, label_rise(analysis, arm), colour_of(arm));
     }
     const ssw_plan_sweep *sweep = &analysis->evidence->manifest.plan.sweep;
     ssw_strbuf_append_text(out, sweep->n ? "$sweep << EOD\n" : "");

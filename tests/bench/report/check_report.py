@@ -262,17 +262,22 @@ def check_script(page):
 def check_data(folder, manifest, data):
     arms, prompts = [a["name"] for a in manifest["arms"]], [p["id"] for p in manifest["plan"]["prompts"]]
     shown = {(arms[r["arm"]], prompts[r["prompt"]], r["run"]): r for r in data["replies"]}
-    n = 0
+    n, latest_left_out = 0, []
     for s in map(json.loads, (folder / "samples.jsonl").open(encoding="utf-8")):
         if s["kind"] != "sample" or s["phase"] != "measure" or s["error"]:
             continue
         text = [f for f in s["frames"] if f["kind"] in ("content", "reasoning", "tool")]
-        reply = shown.get((s["arm"], s["prompt"], s["run"]), {"t": [], "text": []})
         n += 1
+        reply = shown.get((s["arm"], s["prompt"], s["run"]))
+        if reply is None:
+            latest_left_out.append(s["run"])
+            continue
         if reply["t"] != [(f["t_ns"] - s["send_ns"]) // 1000 for f in text] or reply["text"] != [f["text"] for f in text]:
             faults.append(f"report.html draws other frames than {s['id']} has")
-    if n != len(shown) or data["replies_left_out"] or data["starts_left_out"]:
-        faults.append(f"report.html draws {len(shown)} of {n} replies")
+    if n != len(shown) + data["replies_left_out"] or data["starts_left_out"]:
+        faults.append(f"report.html draws {len(shown)} of {n} replies and says that {data['replies_left_out']} are left out")
+    if latest_left_out and min(latest_left_out) < max(run for _, _, run in shown):
+        faults.append("report.html leaves out replies of an early run")
     highest = {}
     for reading in map(json.loads, (folder / "telemetry.jsonl").open(encoding="utf-8")):
         key = (reading["arm"], reading["block"])

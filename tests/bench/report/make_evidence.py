@@ -11,6 +11,7 @@ numbers come from a fixed seed. Cases:
   hostile     names, prompts, replies and errors that try to be markup, and one flagged sample
   crash       a server that crashed, with requests missing
   sequential  the published form, one start of each server
+  long        as cpu, eight runs of replies with 4,000 frames and minutes of loading: more than a page shall carry
   bursts      as cpu, with eight tokens handed over at a time
   three       three arms, one of them the first again (A/A)
   sweep       --n-cpu-moe over 0, 6, 12, 18, 24: memory falls and time grows with it, but 18 is slower than 24
@@ -39,7 +40,7 @@ class Run:
         self.expert_bytes = 9000 * MIB if self.gpu else 8 * MIB
         self.now = 5_000_000_000_000
         self.samples, self.tokens, self.telemetry = [], [], []
-        self.runs, self.planned_runs = (6, 12) if case == "stopped" else (3, 3)
+        self.runs, self.planned_runs = {"stopped": (6, 12), "long": (8, 8)}.get(case, (3, 3))
         self.arms = [("baseline", []), ("offload", ["--cpu-moe"])]
         self.moved_bytes = self.expert_bytes
         if case == "gpu-layers":
@@ -113,7 +114,7 @@ class Run:
         send = start + 40_000 + self.random.randrange(1000)
         ttft = int(20 * MS * slow * (1 + prompt * 0.2) * math.exp(self.random.gauss(0, 0.03)))
         gap = int(4 * MS * slow * math.exp(self.random.gauss(0, 0.02)))
-        n = 24 + prompt
+        n = 24 + prompt if self.case != "long" else 4000
         identifier = f"b{block}.p{position}.{name}." + (f"warmup.r{run}" if warmup else f"q{prompt + 1}.r{run}")
         frames = [{"t_ns": send + ttft - 1 * MS, "n_bytes": 80, "kind": "role"}]
         words = [HOSTILE + " "] + ["word "] * (n - 1) if self.hostile else ["word "] * n
@@ -146,7 +147,7 @@ class Run:
         self.line("server_start", arm=name, block=block, position=position, pid=1000 + block, argv=["server"], port=11436 + arm)
         ready = spawn + 700 * MS + self.random.randrange(40 * MS)
         self.now = ready
-        self.read_memory(arm, block, position, "loading", spawn, 5)
+        self.read_memory(arm, block, position, "loading", spawn, 5 if self.case != "long" else 3000)
         self.line("server_ready", arm=name, block=block, position=position, pid=1000 + block, spawn_ns=spawn, ready_ns=ready,
                   served_model="synthetic", **({"buffers": [{"device": "CUDA0", "use": "model", "bytes": 100 * MIB}]}
                                                if self.case == "gpu-layers" else {}))

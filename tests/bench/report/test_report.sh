@@ -174,6 +174,13 @@ equal)
     expect_not report.md 'Inconclusive in decode rate'
     expect figures.json '"decode_rate.offload.equivalence_p"'
     ;;
+long)
+    make_evidence long
+    make_report
+    [ "$(wc -c <"$run/report/report.html")" -lt 8000000 ] || fail "report.html is $(wc -c <"$run/report/report.html") bytes"
+    grep -q '"replies_left_out":[1-9]' "$run/report/report.html" || fail "no reply is left out"
+    grep -q '"step":6,' "$run/report/report.html" || fail "the readings are not thinned"
+    ;;
 no-gnuplot)
     make_evidence cpu
     make_report --gnuplot "$work/none"

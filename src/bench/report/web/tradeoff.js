@@ -46,9 +46,17 @@ function paintTradeoff(u, measure) {
     if (yLow !== null) line([at(x, yLow), at(x, yHigh)]);
     dot(mean(arm), 5);
     if (arm.behind[measure.at - 1] !== i) { ctx.fillStyle = ink("paper"); ctx.fill(); ctx.stroke(); ctx.fillStyle = armColour(i); } else ctx.fill();
-    const [left, top] = mean(arm), right = left < bbox.left + bbox.width * 0.75;
-    ctx.textAlign = right ? "left" : "right";
-    ctx.fillText(arm.name, left + (right ? 9 : -9) * ratio, top - 8 * ratio);
+  });
+  const taken = []; /* labels of arms that lie close together stand below one another */
+  seesaw.arms.forEach((arm, i) => {
+    const [x, y] = mean(arm), width = ctx.measureText(arm.name).width, line = 16 * ratio;
+    const left = x < bbox.left + bbox.width * 0.75 ? x + 9 * ratio : x - 9 * ratio - width;
+    let top = y - 8 * ratio;
+    while (taken.some(other => Math.abs(other.top - top) < line && left < other.right && other.left < left + width)) top += line;
+    taken.push({ left, right: left + width, top });
+    ctx.fillStyle = armColour(i);
+    ctx.textAlign = "left";
+    ctx.fillText(arm.name, left, top);
   });
   ctx.restore();
 }
