@@ -9,7 +9,9 @@
 #include "bench/report/series.h"
 
 #define BYTES_PER_MIB 1048576.0
-enum { ARMS_SIDE_BY_SIDE = 4, TIMELINE_FRAMES_MAX = 20000 };
+enum { ARMS_SIDE_BY_SIDE = 4, TIMELINE_FRAMES_MAX = 20000, STRIP_OBJECTS_MAX = 2000 };
+#define STRIP_HEIGHT     0.06 /* of the plot's */
+#define STRIP_LABEL_PART 0.09 /* of the plot's width: a shorter phase has no room for its name */
 
 /* Chosen to be told apart on white, on black and by colour-blind readers; web/page.css inks them again by
  * these values. */
@@ -272,16 +274,49 @@ static void put_lines(ssw_strbuf *out, const ssw_analysis *analysis, const bool 
     ssw_strbuf_append_text(out, "\n");
 }
 
+/* A start's phases as a strip of rectangles, `row` strips from the top; object numbers go on from *n. */
+static void put_phases(ssw_strbuf *out, const ssw_series *series, int row, int *n)
+{
+    static const int colour_of_phase[SSW_PHASE_COUNT] = {
+        [SSW_PHASE_LOADING] = 3, [SSW_PHASE_LOADED] = 5, [SSW_PHASE_WARMUP] = 6,   [SSW_PHASE_PREFILL] = 4,
+        [SSW_PHASE_DECODE] = 2,  [SSW_PHASE_IDLE] = -1,  [SSW_PHASE_BETWEEN] = -1, [SSW_PHASE_STOPPED] = -1};
+    size_t last = series->n - 1;
+    while (last > 0 && series->points[last].phase == SSW_PHASE_STOPPED)
+        last--;
+    double span = (double)(series->points[last].t_ns - series->points[0].t_ns);
+    double bottom = 0.995 - STRIP_HEIGHT * (row + 1);
+    for (size_t from = 0, to; from < series->n && *n < STRIP_OBJECTS_MAX; from = to) {
+        ssw_phase phase = series->points[from].phase;
+        for (to = from + 1; to < series->n && series->points[to].phase == phase; to++)
+            ;
+        int64_t begin_ns = series->points[from].t_ns,
+                end_ns = series->points[to < series->n ? to : to - 1].t_ns;
+        if (colour_of_phase[phase] < 0)
+            continue;
+        ssw_strbuf_append_format(out,
+                                 "set object %d rect from first %.4f, graph %.3f to first %.4f, graph %.3f "
+                                 "fc rgb '%s' fs transparent solid 0.35 noborder\n",
+                                 ++*n, (double)begin_ns / 1e9, bottom, (double)end_ns / 1e9,
+                                 bottom + STRIP_HEIGHT * 0.9, colours[colour_of_phase[phase]]);
+        if ((double)(end_ns - begin_ns) > STRIP_LABEL_PART * span)
+            ssw_strbuf_append_format(out, "set label %d '%s' at first %.4f, graph %.3f left font ',9'\n", *n,
+                                     ssw_phase_name(phase), (double)begin_ns / 1e9 + span * 0.003 / 1e9,
+                                     bottom + STRIP_HEIGHT * 0.42);
+    }
+}
+
 /* The first start of each arm. */
 static ssw_status put_memory_time(ssw_strbuf *out, const ssw_analysis *analysis, ssw_error *err)
 {
     const ssw_evidence *evidence = analysis->evidence;
     ssw_memory memory = ssw_analysis_headline_memory(analysis);
     bool drawn[SSW_PLAN_ARMS_MAX] = {0};
+    int n_objects = 0;
     char label[64];
     snprintf(label, sizeof label, "%s, MiB", ssw_memory_name(memory));
     put_frame(out, "Memory over time", "seconds since the server was started", label);
-    ssw_strbuf_append_text(out, "set key bottom right noenhanced\nset offsets 0, 0, graph 0.06, 0\n");
+    ssw_strbuf_append_format(out, "set key outside right top noenhanced\nset offsets 0, 0, graph %.3f, 0\n",
+                             0.06 + STRIP_HEIGHT * (double)analysis->n_arms);
     for (size_t from = 0, to; from < evidence->n_readings; from = to) {
         int arm = ssw_manifest_find_arm(&evidence->manifest, evidence->readings[from].arm);
         ssw_series series;
@@ -300,6 +335,7 @@ static ssw_status put_memory_time(ssw_strbuf *out, const ssw_analysis *analysis,
                                          (double)bytes / BYTES_PER_MIB);
         }
         ssw_strbuf_append_text(out, "EOD\n");
+        put_phases(out, &series, arm, &n_objects);
         ssw_series_deinit(&series);
     }
     put_lines(out, analysis, drawn, "lines");
@@ -311,7 +347,7 @@ static ssw_status put_timeline(ssw_strbuf *out, const ssw_analysis *analysis, ss
 {
     bool drawn[SSW_PLAN_ARMS_MAX] = {0};
     put_frame(out, "One reply, frame by frame", "ms since the request was sent", "frames with text so far");
-    ssw_strbuf_append_text(out, "set key bottom right noenhanced\nset xrange [0:*]\n");
+    ssw_strbuf_append_text(out, "set key outside right top noenhanced\nset xrange [0:*]\n");
     for (size_t arm = 0; arm < analysis->n_arms; arm++) {
         const ssw_sample *sample = analysis->samples[ssw_analysis_index(analysis, arm, 0, 0)];
         int n = 0;
@@ -352,8 +388,9 @@ const ssw_plot_kind ssw_plot_kinds[SSW_PLOTS_COUNT] = {
     {"plot-tps",
      "Tokens per second over the whole reply. Circles: each run; dot and bar: mean with its 95 % interval.",
      false, has_tps, put_tps},
-    {"plot-memory-time", "Memory over time, of the first start of each arm.", true, has_memory,
-     put_memory_time},
+    {"plot-memory-time",
+     "Memory over time, of the first start of each arm; the strips name its phases, one row for each arm.",
+     true, has_memory, put_memory_time},
     {"plot-timeline", "When each frame of a reply came: the first prompt's first run on each arm.", true,
      has_timeline, put_timeline},
 };
