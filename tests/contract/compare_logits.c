@@ -4,46 +4,28 @@
  *
  * 96 random tokens, whole prompt at once, the engine following llama.cpp where that differs from the
  * publisher. Built with the tests, run by hand: docs/CONFORMANCE.md has what it printed. */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "llama_ref.h"
+#include "logits.h"
 #include "seesaw/engine.h"
 
 enum { N_TOKENS = 96, N_CTX = 512, N_THREADS = 2 };
 
-static int32_t largest(const float *logits, int32_t n)
-{
-    int32_t best = 0;
-    for (int32_t i = 1; i < n; i++)
-        best = logits[i] > logits[best] ? i : best;
-    return best;
-}
-
-static double log_sum_exp(const float *logits, int32_t n)
-{
-    double max = (double)logits[largest(logits, n)], sum = 0;
-    for (int32_t i = 0; i < n; i++)
-        sum += exp((double)logits[i] - max);
-    return max + log(sum);
-}
-
 static void print_distance(const char *path, const ssw_llama *llama, const float *ours, int32_t n_vocab)
 {
-    double max = 0, kl = 0;
+    float max = 0;
+    double kl = 0;
     int n_same = 0;
     for (int32_t row = 0; row < N_TOKENS; row++) {
         const float *p = ssw_llama_logits_at(llama, row), *q = ours + (size_t)row * (size_t)n_vocab;
-        double p_norm = log_sum_exp(p, n_vocab), q_norm = log_sum_exp(q, n_vocab);
-        for (int32_t i = 0; i < n_vocab; i++) {
-            double difference = fabs((double)p[i] - (double)q[i]);
-            max = difference <= max ? max : difference;
-            kl += exp((double)p[i] - p_norm) * ((double)p[i] - p_norm - (double)q[i] + q_norm) / N_TOKENS;
-        }
-        n_same += largest(p, n_vocab) == largest(q, n_vocab);
+        float difference = max_difference(p, q, n_vocab);
+        max = difference > max ? difference : max;
+        kl += divergence(p, q, n_vocab) / N_TOKENS;
+        n_same += largest_logit(p, n_vocab) == largest_logit(q, n_vocab);
     }
-    printf("%s: max |dlogit| %.4f, KL %.1e, top-1 %d of %d\n", path, max, kl, n_same, N_TOKENS);
+    printf("%s: max |dlogit| %.4f, KL %.1e, top-1 %d of %d\n", path, (double)max, kl, n_same, N_TOKENS);
 }
 
 static ssw_status compare(const char *path, ssw_error *err)

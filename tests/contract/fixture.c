@@ -3,7 +3,6 @@
 
 #include "fixture.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,47 +51,51 @@ void fixture_close(fixture *f)
     free(f->hidden);
 }
 
-float max_difference(const float *a, const float *b, int64_t n)
-{
-    float max = 0;
-    for (int64_t i = 0; i < n; i++) {
-        float d = fabsf(a[i] - b[i]);
-        if (!(d <= max))
-            max = isnan(d) ? INFINITY : d;
-    }
-    return max;
-}
-
-static int32_t largest(const float *logits, int32_t n)
-{
-    int32_t best = 0;
-    for (int32_t i = 1; i < n; i++)
-        best = logits[i] > logits[best] ? i : best;
-    return best;
-}
-
-static double log_sum_exp(const float *logits, int32_t n)
-{
-    double max = (double)logits[largest(logits, n)], sum = 0;
-    for (int32_t i = 0; i < n; i++)
-        sum += exp((double)logits[i] - max);
-    return max + log(sum);
-}
-
 fixture_distance fixture_compare(const fixture *f, const float *logits)
 {
     fixture_distance distance = {0};
     for (int32_t row = 0; row < f->n_rows; row++) {
         const float *got = logits + (size_t)f->rows[row] * (size_t)f->n_vocab;
         const float *want = f->logits + (size_t)row * (size_t)f->n_vocab;
-        double want_norm = log_sum_exp(want, f->n_vocab), got_norm = log_sum_exp(got, f->n_vocab);
-        for (int32_t i = 0; i < f->n_vocab; i++) {
-            double log_p = (double)want[i] - want_norm, log_q = (double)got[i] - got_norm;
-            distance.mean_kl += exp(log_p) * (log_p - log_q) / f->n_rows;
-        }
         float d = max_difference(got, want, f->n_vocab);
         distance.max_dlogit = d > distance.max_dlogit ? d : distance.max_dlogit;
-        distance.n_same_top += largest(got, f->n_vocab) == largest(want, f->n_vocab);
+        distance.mean_kl += divergence(want, got, f->n_vocab) / f->n_rows;
+        distance.n_same_top += largest_logit(got, f->n_vocab) == largest_logit(want, f->n_vocab);
     }
     return distance;
+}
+
+ssw_engine *fixture_open_engine(const fixture *f, const fixture_run *run)
+{
+    ssw_engine_options options;
+    ssw_engine *engine;
+    ssw_error err;
+    ssw_engine_options_init(&options);
+    options.model_path = f->model_path;
+    options.ctx_size = run->ctx_size;
+    options.n_batch = run->n_batch;
+    options.n_parallel = run->n_parallel;
+    options.n_threads = 2;
+    options.pin_threads = false;
+    options.use_reference_ops = run->is_reference;
+    options.compat = run->follows_llama_cpp ? SSW_ENGINE_COMPAT_LLAMA_CPP : SSW_ENGINE_COMPAT_PUBLISHER;
+    if (ssw_engine_open(&options, &engine, &err) != SSW_OK)
+        fail_msg("%s", err.message);
+    return engine;
+}
+
+float *fixture_eval_prompt(const fixture *f, ssw_engine *engine)
+{
+    ssw_session *session;
+    ssw_error err;
+    float *logits = malloc((size_t)f->n_prompt * (size_t)f->n_vocab * sizeof *logits);
+    assert_non_null(logits);
+    assert_int_equal(ssw_session_open(engine, &session, &err), SSW_OK);
+    ssw_eval_item item = {
+        .session = session, .tokens = f->prompt, .n_tokens = f->n_prompt, .logits_all = logits};
+    if (ssw_engine_eval(engine, &item, 1, &err) != SSW_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(ssw_session_length(session), f->n_prompt);
+    ssw_session_close(session);
+    return logits;
 }

@@ -3,7 +3,11 @@
 #ifndef SSW_TESTS_FIXTURE_H
 #define SSW_TESTS_FIXTURE_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "logits.h"
+#include "seesaw/engine.h"
 
 typedef struct fixture {
     char model_path[512];
@@ -28,6 +32,15 @@ typedef struct fixture_distance {
 /* logits: [n_prompt][n_vocab], compared at the fixture's rows. */
 fixture_distance fixture_compare(const fixture *f, const float *logits);
 
-float max_difference(const float *a, const float *b, int64_t n); /* infinite if any is NaN */
+typedef struct fixture_run { /* zeros: the model's own context, the default batch, one sequence, fast
+                                operations */
+    int32_t ctx_size, n_batch, n_parallel;
+    bool is_reference, follows_llama_cpp;
+} fixture_run;
+
+/* The engine on the fixture's model; fails the running test if it does not open. */
+ssw_engine *fixture_open_engine(const fixture *f, const fixture_run *run);
+/* [n_prompt][n_vocab], in a session of its own; the caller frees them. */
+float *fixture_eval_prompt(const fixture *f, ssw_engine *engine);
 
 #endif

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "fixture.h"
-#include "seesaw/engine.h"
 
 /* max |logit - the publisher's logit|. Logits of the fixtures have a standard deviation of 1.5 to 1.9. Float
  * types, and every type with the reference operations: only the F16 KV cache rounds. Quantised types
@@ -34,43 +33,10 @@ static const char *const names[] = {
 
 enum { N_NAMES = sizeof names / sizeof names[0], N_PARALLEL = 3 };
 
-/* Long enough for the prompt; at the default the first of phimoe's lists of factors would be used. */
-static int32_t context_for(const fixture *f)
-{
-    return f->n_prompt;
-}
-
+/* A context that is just long enough: at the default the first of phimoe's lists of factors would be used. */
 static ssw_engine *open_engine(const fixture *f, int32_t n_batch, int32_t n_parallel, bool is_reference)
 {
-    ssw_engine_options options;
-    ssw_engine *engine;
-    ssw_error err;
-    ssw_engine_options_init(&options);
-    options.model_path = f->model_path;
-    options.ctx_size = context_for(f);
-    options.n_batch = n_batch;
-    options.n_parallel = n_parallel;
-    options.n_threads = 2;
-    options.pin_threads = false;
-    options.use_reference_ops = is_reference;
-    if (ssw_engine_open(&options, &engine, &err) != SSW_OK)
-        fail_msg("%s", err.message);
-    return engine;
-}
-
-static float *eval_prompt(ssw_engine *engine, const fixture *f)
-{
-    ssw_session *session;
-    ssw_error err;
-    float *logits = malloc((size_t)f->n_prompt * (size_t)f->n_vocab * sizeof *logits);
-    assert_non_null(logits);
-    assert_int_equal(ssw_session_open(engine, &session, &err), SSW_OK);
-    ssw_eval_item item = {
-        .session = session, .tokens = f->prompt, .n_tokens = f->n_prompt, .logits_all = logits};
-    if (ssw_engine_eval(engine, &item, 1, &err) != SSW_OK)
-        fail_msg("%s", err.message);
-    ssw_session_close(session);
-    return logits;
+    return fixture_open_engine(f, &(fixture_run){f->n_prompt, n_batch, n_parallel, is_reference, false});
 }
 
 static void compare_one(const char *name, bool is_reference)
@@ -78,7 +44,7 @@ static void compare_one(const char *name, bool is_reference)
     fixture f;
     fixture_open(&f, name);
     ssw_engine *engine = open_engine(&f, 0, 1, is_reference);
-    float *logits = eval_prompt(engine, &f);
+    float *logits = fixture_eval_prompt(&f, engine);
     fixture_distance d = fixture_compare(&f, logits);
     bool is_float = strstr(name, "_f32_") || strstr(name, "_f16_");
     bool is_tight = is_reference || is_float;
@@ -109,7 +75,7 @@ static void cutting_and_company_change_nothing(void **state)
         fixture_open(&f, names[k]);
         size_t n = (size_t)f.n_prompt * (size_t)f.n_vocab;
         ssw_engine *whole_engine = open_engine(&f, 0, 1, false);
-        float *whole = eval_prompt(whole_engine, &f);
+        float *whole = fixture_eval_prompt(&f, whole_engine);
         ssw_engine_close(whole_engine);
         for (size_t b = 0; b < sizeof batches / sizeof batches[0]; b++) {
             ssw_engine *engine = open_engine(&f, batches[b], N_PARALLEL, false);

@@ -12,7 +12,6 @@
 
 #include "fixture.h"
 #include "llama_ref.h"
-#include "seesaw/engine.h"
 
 /* llama.cpp rounds activations to 8 bits for quantised weights, as the engine's fast operations do, and to
  * F16 for F16 ones. */
@@ -77,38 +76,22 @@ static float *ask_llama(const fixture *f)
 
 /* llama.cpp rounds its context up to a multiple of 256: with phimoe's original context of 32 it takes the
  * long factors, whatever is asked for. The engine is given a context with the same meaning. */
-static float *ask_engine(const fixture *f, int32_t ctx_size, bool is_float)
+static float *ask_engine(const fixture *f, bool is_float)
 {
-    ssw_engine_options options;
-    ssw_engine *engine;
-    ssw_session *session;
-    ssw_error err;
-    float *logits = malloc((size_t)f->n_prompt * (size_t)f->n_vocab * sizeof *logits);
-    assert_non_null(logits);
-    ssw_engine_options_init(&options);
-    options.model_path = f->model_path;
-    options.ctx_size = ctx_size;
-    options.n_threads = 1;
-    options.pin_threads = false;
-    options.use_reference_ops = is_float;
-    options.compat = SSW_ENGINE_COMPAT_LLAMA_CPP;
-    if (ssw_engine_open(&options, &engine, &err) != SSW_OK)
-        fail_msg("%s", err.message);
-    assert_int_equal(ssw_session_open(engine, &session, &err), SSW_OK);
-    ssw_eval_item item = {
-        .session = session, .tokens = f->prompt, .n_tokens = f->n_prompt, .logits_all = logits};
-    assert_int_equal(ssw_engine_eval(engine, &item, 1, &err), SSW_OK);
+    enum { LLAMA_CONTEXT_STEP = 256 };
+    ssw_engine *engine = fixture_open_engine(
+        f,
+        &(fixture_run){.ctx_size = LLAMA_CONTEXT_STEP, .is_reference = is_float, .follows_llama_cpp = true});
+    float *logits = fixture_eval_prompt(f, engine);
     ssw_engine_close(engine);
     return logits;
 }
 
 static void compare(const model_case *c)
 {
-    enum { LLAMA_CONTEXT_STEP = 256 };
     fixture f;
     fixture_open(&f, c->name);
-    float *theirs = ask_llama(&f), *ours = ask_engine(&f, LLAMA_CONTEXT_STEP, c->is_float), to_publisher = 0,
-          to_engine = 0;
+    float *theirs = ask_llama(&f), *ours = ask_engine(&f, c->is_float), to_publisher = 0, to_engine = 0;
     for (int32_t i = 0; i < f.n_rows; i++) {
         size_t at = (size_t)f.rows[i] * (size_t)f.n_vocab;
         float d = max_difference(theirs + at, f.logits + (size_t)i * (size_t)f.n_vocab, f.n_vocab);

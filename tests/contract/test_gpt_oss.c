@@ -9,7 +9,6 @@
 
 #include "fixture.h"
 #include "naive_gpt_oss.h"
-#include "seesaw/engine.h"
 
 /* max |logit - transformers' logit|. Logits of the fixtures have a standard deviation of 0.8 to 2.
  *   Float types, and every type with the reference operations: only the F16 KV cache rounds (2^-11 of each
@@ -30,44 +29,12 @@ static const bound bounds[] = {
     {"mxfp4_q8_0_gqa4_e7k4", 0.01f, 0.4f}, {"mxfp4_bf16_gqa1_e8k2", 0.01f, 0.25f},
 };
 
-static ssw_engine *open_engine(const char *path, int32_t n_batch, int32_t n_parallel, bool is_reference)
-{
-    ssw_engine_options options;
-    ssw_engine *engine;
-    ssw_error err;
-    ssw_engine_options_init(&options);
-    options.model_path = path;
-    options.n_batch = n_batch;
-    options.n_parallel = n_parallel;
-    options.n_threads = 2;
-    options.use_reference_ops = is_reference;
-    if (ssw_engine_open(&options, &engine, &err) != SSW_OK)
-        fail_msg("%s", err.message);
-    return engine;
-}
-
-static float *eval_prompt(ssw_engine *engine, const fixture *f)
-{
-    ssw_session *session;
-    ssw_error err;
-    float *logits = malloc((size_t)f->n_prompt * (size_t)f->n_vocab * sizeof *logits);
-    assert_non_null(logits);
-    assert_int_equal(ssw_session_open(engine, &session, &err), SSW_OK);
-    ssw_eval_item item = {
-        .session = session, .tokens = f->prompt, .n_tokens = f->n_prompt, .logits_all = logits};
-    if (ssw_engine_eval(engine, &item, 1, &err) != SSW_OK)
-        fail_msg("%s", err.message);
-    assert_int_equal(ssw_session_length(session), f->n_prompt);
-    ssw_session_close(session);
-    return logits;
-}
-
 static void compare_one(const bound *b, bool is_reference)
 {
     fixture f;
     fixture_open(&f, b->name);
-    ssw_engine *engine = open_engine(f.model_path, 0, 1, is_reference);
-    float *logits = eval_prompt(engine, &f);
+    ssw_engine *engine = fixture_open_engine(&f, &(fixture_run){.is_reference = is_reference});
+    float *logits = fixture_eval_prompt(&f, engine);
     fixture_distance d = fixture_compare(&f, logits);
     float allowed = is_reference ? b->reference : b->fast;
     print_message("%-22s %-10s max |dlogit| %.6f (at most %g), KL %.1e, top-1 %d of %d\n", b->name,
@@ -103,8 +70,8 @@ static void a_plain_forward_pass_links_both(void **state)
         to_transformers =
             max_difference(plain + (size_t)f.rows[0] * n_vocab, f.logits, (int64_t)f.n_rows * f.n_vocab);
         naive_gpt_oss(f.model_path, f.prompt, f.n_prompt, true, plain);
-        ssw_engine *engine = open_engine(f.model_path, 0, 1, true);
-        float *logits = eval_prompt(engine, &f);
+        ssw_engine *engine = fixture_open_engine(&f, &(fixture_run){.is_reference = true});
+        float *logits = fixture_eval_prompt(&f, engine);
         to_engine = max_difference(plain, logits, (int64_t)n);
         print_message("%-22s plain F32 cache to transformers %.1e, plain F16 cache to engine %.1e\n",
                       bounds[i].name, (double)to_transformers, (double)to_engine);
@@ -124,7 +91,7 @@ static void hidden_states_are_those_of_transformers(void **state)
     ssw_session *session;
     ssw_error err;
     fixture_open(&f, "mxfp4_q8_0_gqa4_e7k4");
-    ssw_engine *engine = open_engine(f.model_path, 0, 1, true);
+    ssw_engine *engine = fixture_open_engine(&f, &(fixture_run){.is_reference = true});
     float *hidden = malloc((size_t)f.n_embd * sizeof *hidden);
     assert_non_null(hidden);
     assert_int_equal(ssw_session_open(engine, &session, &err), SSW_OK);
@@ -152,13 +119,13 @@ static void cutting_the_prompt_changes_nothing(void **state)
         fixture f;
         fixture_open(&f, names[k]);
         size_t n = (size_t)f.n_prompt * (size_t)f.n_vocab;
-        ssw_engine *whole_engine = open_engine(f.model_path, 0, 1, false);
-        float *whole = eval_prompt(whole_engine, &f);
+        ssw_engine *whole_engine = fixture_open_engine(&f, &(fixture_run){0});
+        float *whole = fixture_eval_prompt(&f, whole_engine);
         ssw_engine_close(whole_engine);
         static const int32_t batches[] = {1, 7, 16, 33};
         for (size_t b = 0; b < sizeof batches / sizeof batches[0]; b++) {
-            ssw_engine *engine = open_engine(f.model_path, batches[b], 1, false);
-            float *cut = eval_prompt(engine, &f);
+            ssw_engine *engine = fixture_open_engine(&f, &(fixture_run){.n_batch = batches[b]});
+            float *cut = fixture_eval_prompt(&f, engine);
             assert_memory_equal(cut, whole, n * sizeof *cut);
             free(cut);
             ssw_engine_close(engine);
@@ -178,7 +145,7 @@ static void sequences_do_not_see_each_other(void **state)
     float *together[N];
     fixture_open(&f, "mxfp4_q8_0_gqa4_e7k4");
     size_t n_vocab = (size_t)f.n_vocab;
-    ssw_engine *engine = open_engine(f.model_path, 11, N, false);
+    ssw_engine *engine = fixture_open_engine(&f, &(fixture_run){.n_batch = 11, .n_parallel = N});
     int32_t lengths[N] = {f.n_prompt, f.n_prompt - 9, f.n_prompt / 2}, done[N] = {0}, running = N;
     for (int i = 0; i < N; i++) {
         together[i] = calloc((size_t)f.n_prompt * n_vocab, sizeof(float));

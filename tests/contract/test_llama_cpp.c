@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "llama_ref.h"
+#include "logits.h"
 #include "seesaw/engine.h"
 #include "token/chat.h"
 
@@ -78,33 +79,6 @@ static void step(pair *p, const int32_t *tokens, int32_t n)
         fail_msg("%s", err.message);
 }
 
-static int32_t largest(const float *logits, int32_t n)
-{
-    int32_t best = 0;
-    for (int32_t i = 1; i < n; i++)
-        best = logits[i] > logits[best] ? i : best;
-    return best;
-}
-
-static double log_sum_exp(const float *logits, int32_t n)
-{
-    double max = (double)logits[largest(logits, n)], sum = 0;
-    for (int32_t i = 0; i < n; i++)
-        sum += exp((double)logits[i] - max);
-    return max + log(sum);
-}
-
-/* KL(llama.cpp's distribution || ours), in nats. */
-static double divergence(const float *theirs, const float *ours, int32_t n)
-{
-    double their_norm = log_sum_exp(theirs, n), our_norm = log_sum_exp(ours, n), kl = 0;
-    for (int32_t i = 0; i < n; i++) {
-        double log_p = (double)theirs[i] - their_norm, log_q = (double)ours[i] - our_norm;
-        kl += exp(log_p) * (log_p - log_q);
-    }
-    return kl;
-}
-
 /* Our tokens of the prompt; llama.cpp's tokenizer must make the same of the rendered text. */
 static void render(pair *p, const char *text, ssw_tokens *tokens)
 {
@@ -140,7 +114,8 @@ static void greedy_text_is_that_of_llama_cpp(void **state)
         step(&p, tokens.ids, (int32_t)tokens.n);
         for (int i = 0; i < N_TOKENS; i++) {
             const float *theirs = ssw_llama_logits(p.llama);
-            int32_t their_token = largest(theirs, p.n_vocab), our_token = largest(p.logits, p.n_vocab);
+            int32_t their_token = largest_logit(theirs, p.n_vocab),
+                    our_token = largest_logit(p.logits, p.n_vocab);
             double kl = divergence(theirs, p.logits, p.n_vocab);
             sum_kl += kl;
             max_kl = fmax(max_kl, kl);
