@@ -43,7 +43,7 @@ case_whole() {
     run=$(echo "$work"/runs/*)
     quality=$run/quality
     expect 30 samples.jsonl '[.[] | select(.kind == "sample")] | length' # 3 arms x 5 prompts x 2
-    expect 30 samples.jsonl '[.[] | select(.kind == "sample" and .logprobs[0].top_logprobs[0].logprob <= 0 and (.request | fromjson | .ignore_eos == null and .top_logprobs == 20))] | length'
+    expect 30 samples.jsonl '[.[] | select(.kind == "sample" and .logprobs[0].top_logprobs[0].logprob <= 0 and (.request | fromjson | .ignore_eos == null and .top_logprobs == 10))] | length'
     expect 3 samples.jsonl '[.[] | select(.kind == "sample").arm] | unique | length'
     expect 30 tokens.jsonl '[.[] | select((.ids | length) == .tokens)] | length'
     expect 30 embeddings.jsonl '[.[] | select((.values | length) == 256)] | length'
@@ -52,6 +52,24 @@ case_whole() {
     expect 6 executions.jsonl '[.[] | select(.outcome == "failed" and .problem == "wrong" and .detail == "AssertionError")] | length'
     expect 6 executions.jsonl '[.[] | select(.outcome == "no-code" and .problem == "poem")] | length'
     (cd "$quality" && sha256sum -c --quiet SHA256SUMS) || fail "SHA256SUMS of the quality folder"
+    figures=$run/report/figures.json
+    for key in pass_at_1.offload.mean:0.5 pass_at_1.aa.mean:0.5 pass_at_n.offload.mean:0.5 agreement.offload.mean:1 \
+        agreement.offload.difference:0 kl.offload.difference:0 cosine.offload.difference:0 pairs.offload:10; do
+        value=$(jq ".figures.\"quality.${key%:*}\".value | . * 1e6 | round / 1e6" "$figures") || fail "no ${key%:*}"
+        [ "$value" = "${key#*:}" ] || fail "quality.${key%:*} is $value, not ${key#*:}"
+    done
+    grep -q '^## Quality' "$run/report/report.md" || fail "the report has no section"
+    "$seesaw" verify "$run" >"$work/verify.out" 2>&1 || fail "verify ended $?"
+    grep -q 'quality *ok *30 replies counted again' "$work/verify.out" || fail "verify leaves the quality phase out"
+    cp "$quality/executions.jsonl" "$work/kept"
+    sed -i '0,/"failed"/s//"passed"/' "$quality/executions.jsonl"
+    "$seesaw" verify "$run" >"$work/verify.out" 2>&1
+    [ $? -eq 4 ] || fail "an execution was changed, and verify did not see it"
+    (cd "$quality" && sha256sum manifest.json samples.jsonl tokens.jsonl telemetry.jsonl executions.jsonl >SHA256SUMS)
+    "$seesaw" verify "$run" >"$work/verify.out" 2>&1
+    [ $? -eq 4 ] || fail "an execution was changed with its checksum, and verify did not see it"
+    grep -q 'figures.json differs' "$work/verify.out" || fail "the figures do not give the change away"
+    cp "$work/kept" "$quality/executions.jsonl"
 }
 
 # Interrupted while it asks: --resume measures what is missing and no reply twice.

@@ -149,6 +149,8 @@ ssw_status ssw_analysis_open(const char *dir, ssw_analysis **out, ssw_error *err
     ssw_arena_init(&analysis->arena, ARENA_BYTES_MAX);
     ssw_status status = ssw_evidence_open(dir, &analysis->evidence, err);
     if (!status)
+        status = ssw_quality_open(dir, &analysis->quality, err);
+    if (!status)
         status = fill(analysis, err);
     if (status)
         ssw_analysis_close(analysis);
@@ -161,6 +163,7 @@ void ssw_analysis_close(ssw_analysis *analysis)
 {
     if (!analysis)
         return;
+    ssw_quality_close(analysis->quality);
     ssw_evidence_close(analysis->evidence);
     ssw_arena_deinit(&analysis->arena);
     free(analysis);

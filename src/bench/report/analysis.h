@@ -7,6 +7,7 @@
 #define SSW_BENCH_REPORT_ANALYSIS_H
 
 #include "bench/evidence/evidence_reader.h"
+#include "bench/quality/quality_analysis.h"
 #include "bench/stats/comparison.h"
 #include "bench/stats/metrics.h"
 #include "bench/stats/summary.h"
@@ -111,6 +112,7 @@ typedef struct ssw_length_cost {
 
 typedef struct ssw_analysis {
     ssw_evidence *evidence;
+    ssw_quality *quality; /* NULL: the run has no quality phase */
     size_t n_arms, n_prompts, n_runs, n_starts;
     double (*values)[SSW_METRIC_COUNT]; /* [arm][prompt][run] */
     const ssw_sample **samples;         /* [arm][prompt][run]; NULL where none was measured */

@@ -7,8 +7,17 @@
 
 ssw_status ssw_sums_compute(const char *dir, ssw_sums *out, ssw_error *err)
 {
-    static const char *const names[SSW_SUMS_MAX] = {"manifest.json", "samples.jsonl", "tokens.jsonl",
-                                                    "telemetry.jsonl"};
+    static const char *const names[SSW_SUMS_MAX] = {"manifest.json",
+                                                    "samples.jsonl",
+                                                    "tokens.jsonl",
+                                                    "telemetry.jsonl",
+                                                    "quality/manifest.json",
+                                                    "quality/quality.json",
+                                                    "quality/samples.jsonl",
+                                                    "quality/tokens.jsonl",
+                                                    "quality/executions.jsonl",
+                                                    "quality/embeddings.jsonl",
+                                                    "quality/telemetry.jsonl"};
     out->n = 0;
     for (int i = 0; i < SSW_SUMS_MAX; i++) {
         char path[PATH_MAX];

@@ -4,14 +4,14 @@
 
 #include "base/sha256.h"
 
-enum { SSW_SUMS_MAX = 4 };
+enum { SSW_SUMS_MAX = 11 };
 
 typedef struct ssw_sum {
     const char *name; /* "manifest.json" */
     ssw_sha256_text sha256;
 } ssw_sum;
 
-typedef struct ssw_sums { /* manifest, samples, tokens, telemetry: those that exist */
+typedef struct ssw_sums { /* manifest, samples, tokens, telemetry, the quality phase's: those that exist */
     size_t n;
     ssw_sum items[SSW_SUMS_MAX];
 } ssw_sums;

@@ -18,6 +18,7 @@ enum { SUMS_BYTES_MAX = 1 << 20, EXCERPT_MAX = 48 };
 
 typedef struct verification {
     const char *dir;
+    const char *name; /* of all its checks; NULL: their own */
     const ssw_verify_options *options;
     ssw_evidence *evidence;
     ssw_verify_result *result;
@@ -29,7 +30,7 @@ static void note(verification *v, const char *name, ssw_verify_outcome outcome, 
 static void note(verification *v, const char *name, ssw_verify_outcome outcome, const char *format, ...)
 {
     ssw_verify_check *check = &v->result->checks[v->result->n_checks++];
-    check->name = name;
+    check->name = v->name ? v->name : name;
     check->outcome = outcome;
     va_list args;
     va_start(args, format);
@@ -267,6 +268,20 @@ static bool check_tokens(verification *v)
     return same;
 }
 
+/* The quality phase's folder, where there is one: its files and token counts. Its figures are in the report.
+ */
+static bool check_quality(const verification *of_run)
+{
+    char folder[PATH_MAX], manifest[PATH_MAX];
+    verification v = {.dir = folder, .name = "quality", .options = of_run->options, .result = of_run->result};
+    if (!join(folder, of_run->dir, "quality") || !join(manifest, folder, "manifest.json") ||
+        access(manifest, F_OK) != 0)
+        return true;
+    bool same = check_evidence(&v) && check_tokens(&v);
+    ssw_evidence_close(v.evidence);
+    return same;
+}
+
 /* Where two texts part: line and what stands there. */
 static void note_difference(verification *v, const char *path, const char *made, const char *found)
 {
@@ -394,7 +409,7 @@ ssw_status ssw_verify_run(const char *dir, const ssw_verify_options *options, ss
     ssw_error kept = {0};
     verification v = {.dir = dir, .options = options, .result = out};
     ssw_status status = SSW_OK;
-    if (check_evidence(&v) && check_model(&v) && check_servers(&v) && check_tokens(&v))
+    if (check_evidence(&v) && check_model(&v) && check_servers(&v) && check_tokens(&v) && check_quality(&v))
         status = check_report(&v, &kept);
     ssw_evidence_close(v.evidence);
     return status ? ssw_error_set(err, status, "%s", kept.message) : SSW_OK;

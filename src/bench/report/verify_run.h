@@ -23,7 +23,7 @@ typedef enum ssw_verify_outcome {
 } ssw_verify_outcome;
 
 typedef struct ssw_verify_check {
-    const char *name; /* "evidence", "model", "server", "tokens", "report" */
+    const char *name; /* "evidence", "model", "server", "tokens", "report"; "quality" for that phase's */
     ssw_verify_outcome outcome;
     char text[SSW_VERIFY_TEXT_MAX]; /* what was compared, why not, or the first difference; one line */
 } ssw_verify_check;

@@ -1,30 +1,12 @@
 /* The quality phase's plan. */
 #include "bench/run/quality_plan.h"
 
-#include <stdio.h>
 #include <string.h>
 
 void ssw_quality_options_init(ssw_quality_options *options)
 {
     *options = (ssw_quality_options){
         .samples = 5, .max_tokens = 512, .temperature = -1, .margin = 0.05, .problems = ssw_problems_python};
-}
-
-static bool same_words(size_t n_a, const char *const *a, size_t n_b, const char *const *b)
-{
-    bool same = n_a == n_b;
-    for (size_t i = 0; same && i < n_a; i++)
-        same = strcmp(a[i], b[i]) == 0;
-    return same;
-}
-
-/* A server that runs already is the same only at the same address. */
-static bool repeats(const ssw_plan_arm *arm, const ssw_plan_arm *first)
-{
-    if (arm->url || first->url)
-        return arm->url && first->url && strcmp(arm->url, first->url) == 0;
-    return same_words(arm->n_args, arm->args, first->n_args, first->args) &&
-           same_words(arm->n_env, arm->env, first->n_env, first->env);
 }
 
 static const char **copy_words(ssw_arena *arena, size_t n, const char *const *words)
@@ -38,17 +20,12 @@ static const char **copy_words(ssw_arena *arena, size_t n, const char *const *wo
     return copy;
 }
 
-static ssw_status add_arm(ssw_plan *plan, const ssw_plan_arm *from, const char *name, int port,
-                          ssw_error *err)
+static ssw_status add_arm(ssw_plan *plan, const ssw_plan_arm *from, ssw_error *err)
 {
-    if (plan->n_arms == SSW_PLAN_ARMS_MAX)
-        return ssw_error_set(err, SSW_ERR_LIMIT,
-                             "--quality needs an arm more for the A/A null: more than %d arms",
-                             SSW_PLAN_ARMS_MAX);
-    ssw_plan_arm arm = {.name = ssw_arena_copy_text(&plan->arena, name, strlen(name)),
+    ssw_plan_arm arm = {.name = ssw_arena_copy_text(&plan->arena, from->name, strlen(from->name)),
                         .url = from->url ? ssw_arena_copy_text(&plan->arena, from->url, strlen(from->url))
                                          : NULL,
-                        .port = port,
+                        .port = from->port,
                         .n_args = from->n_args,
                         .args = copy_words(&plan->arena, from->n_args, from->args),
                         .n_env = from->n_env,
@@ -57,32 +34,6 @@ static ssw_status add_arm(ssw_plan *plan, const ssw_plan_arm *from, const char *
         return ssw_error_set(err, SSW_ERR_NOMEM, "out of memory for an arm");
     plan->arms[plan->n_arms++] = arm;
     return SSW_OK;
-}
-
-/* A name that no arm has, and a port after the others'. */
-static ssw_status add_repeat(ssw_plan *out, const ssw_plan *plan, ssw_error *err)
-{
-    char name[SSW_PLAN_ARM_NAME_MAX] = "again";
-    int port = 0;
-    for (size_t i = 0, n = 2; i < plan->n_arms; i++) {
-        port = plan->arms[i].port > port ? plan->arms[i].port : port;
-        if (strcmp(plan->arms[i].name, name) == 0) {
-            snprintf(name, sizeof name, "again%zu", n++);
-            i = (size_t)-1;
-        }
-    }
-    return add_arm(out, &plan->arms[0], name, port + 1, err);
-}
-
-static ssw_status add_arms(ssw_plan *out, const ssw_plan *plan, ssw_error *err)
-{
-    ssw_status status = SSW_OK;
-    bool repeated = false;
-    for (size_t i = 0; !status && i < plan->n_arms; i++) {
-        repeated |= i > 0 && repeats(&plan->arms[i], &plan->arms[0]);
-        status = add_arm(out, &plan->arms[i], plan->arms[i].name, plan->arms[i].port, err);
-    }
-    return status || repeated ? status : add_repeat(out, plan, err);
 }
 
 static ssw_status add_prompts(ssw_plan *out, const ssw_plan *plan, const ssw_problems *problems,
@@ -116,12 +67,17 @@ ssw_status ssw_quality_make_plan(const ssw_plan *plan, const ssw_quality_options
     out->hang_timeout_ns = plan->hang_timeout_ns;
     out->stop_grace_ns = plan->stop_grace_ns;
     out->memory_timeout_ns = plan->memory_timeout_ns;
-    ssw_status status = add_arms(out, plan, err);
+    out->aa = SSW_PLAN_AA_ON;
+    ssw_status status = SSW_OK;
+    for (size_t i = 0; !status && i < plan->n_arms; i++)
+        status = add_arm(out, &plan->arms[i], err);
     for (size_t i = 0; !status && i < plan->n_allowed; i++)
         status = ssw_plan_allow_difference(out, plan->allowed[i], err);
     if (!status)
         status = add_prompts(out, plan, problems, err);
     if (!status)
         status = ssw_plan_finish(out, 0, err);
+    if (!status)
+        status = ssw_plan_add_same_arm(out, err);
     return status ? ssw_error_prefix(err, "quality") : SSW_OK;
 }

@@ -5,7 +5,7 @@
 #include "bench/plan/plan.h"
 #include "bench/quality/problems.h"
 
-enum { SSW_QUALITY_SAMPLES_MAX = 200, SSW_QUALITY_TOP_LOGPROBS = 20 };
+enum { SSW_QUALITY_SAMPLES_MAX = 200, SSW_QUALITY_TOP_LOGPROBS = 10 };
 
 typedef struct ssw_quality_options {
     bool wanted;
@@ -20,7 +20,7 @@ typedef struct ssw_quality_options {
 /* 5 samples, 512 tokens, the plan's temperature, margin 0.05, the built-in problems. */
 void ssw_quality_options_init(ssw_quality_options *options);
 
-/* The same arms, and the first once more as "again" unless an arm already repeats it; the plan's prompts,
+/* The same arms, and the first once more (A/A) unless an arm already repeats it; the plan's prompts,
  * then the problems with their names as labels; natural length, one block, log-probabilities asked for. *out
  * owns copies of everything. Errors for what does not fit the plan's limits. */
 ssw_status ssw_quality_make_plan(const ssw_plan *plan, const ssw_quality_options *options,
