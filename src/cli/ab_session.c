@@ -28,6 +28,7 @@
 #include "cli/build_commit.h"
 #include "cli/cache_dir.h"
 #include "cli/commands.h"
+#include "cli/find_server.h"
 
 enum { DIR_BYTES_MAX = 3500, NAME_BYTES_MAX = 200, SUMMARY_BYTES_MAX = 1 << 16 };
 
@@ -42,8 +43,8 @@ typedef struct session {
     ssw_nvml *nvml;
     ssw_ab_screen *screen;
     char dir[DIR_BYTES_MAX + NAME_BYTES_MAX + 2];
-    char server[PATH_MAX]; /* "" when every arm runs already */
-    const ssw_adapter *adapter;
+    ssw_found_server found[SSW_PLAN_ARMS_MAX];
+    ssw_prepare_server servers[SSW_PLAN_ARMS_MAX];
     char cache[SSW_CLI_CACHE_DIR_MAX]; /* "" when there is none */
     ssw_run_result result;
     bool verdict_invalid;
@@ -78,62 +79,19 @@ static ssw_status watch_signals(int fds[2], ssw_error *err)
     return SSW_OK;
 }
 
-/* A name without '/' is looked for on PATH. */
-static ssw_status find_program(session *s, const char *given, ssw_error *err)
+/* Each arm's server: its own, or that of --server. */
+static ssw_status find_servers(session *s, ssw_error *err)
 {
-    char candidate[PATH_MAX];
-    const char *path = strchr(given, '/') ? "" : getenv("PATH");
-    for (const char *part = path; part && *part;) {
-        size_t n = strcspn(part, ":");
-        snprintf(candidate, sizeof candidate, "%.*s/%s", (int)n, part, given);
-        if (access(candidate, X_OK) == 0 && realpath(candidate, s->server))
-            return SSW_OK;
-        part += n + (part[n] == ':');
+    const ssw_plan *plan = &s->manifest.plan;
+    ssw_status status = SSW_OK;
+    for (size_t i = 0; i < plan->n_arms && !status; i++) {
+        const ssw_plan_arm *arm = &plan->arms[i];
+        status = ssw_cli_find_server(arm->server ? arm->server : s->options->server, arm->url != NULL, plan,
+                                     &s->found[i], err);
+        s->servers[i] = (ssw_prepare_server){.path = *s->found[i].path ? s->found[i].path : NULL,
+                                             .adapter = s->found[i].adapter};
     }
-    if (!realpath(given, s->server))
-        return ssw_error_set_errno(err, SSW_ERR_USAGE, errno, "server %s", given);
-    if (access(s->server, X_OK))
-        return ssw_error_set_errno(err, SSW_ERR_USAGE, errno, "server %s", s->server);
-    return SSW_OK;
-}
-
-/* "seesaw" is this very program. */
-static ssw_status find_self(session *s, ssw_error *err)
-{
-    ssize_t n = readlink("/proc/self/exe", s->server, sizeof s->server - 1);
-    s->server[n > 0 ? n : 0] = '\0';
-    return n > 0 ? SSW_OK : ssw_error_set_errno(err, SSW_ERR_IO, errno, "/proc/self/exe");
-}
-
-/* --server: NAME=PATH, NAME or PATH. The executable is looked for only if some arm starts it. */
-static ssw_status find_server(session *s, ssw_error *err)
-{
-    char name[NAME_BYTES_MAX];
-    const char *given = s->options->server, *equals = strchr(given, '=');
-    bool starts = false;
-    for (size_t i = 0; i < s->manifest.plan.n_arms; i++)
-        starts |= s->manifest.plan.arms[i].url == NULL;
-    snprintf(name, sizeof name, "%.*s", (int)(equals ? equals - given : 0), given);
-    s->adapter = ssw_adapter_find(equals ? name : given);
-    const char *program = s->adapter ? s->adapter->program : given;
-    if (s->adapter && equals)
-        program = equals + 1;
-    else if (!s->adapter)
-        s->adapter = ssw_adapter_of_program(given);
-    if (!ssw_adapter_ask_path(s->adapter, s->manifest.plan.ask))
-        return ssw_error_set(err, SSW_ERR_USAGE, "%s has no route for --ask %s", s->adapter->title,
-                             ssw_plan_ask_name(s->manifest.plan.ask));
-    if (s->manifest.plan.fixed_length && !s->adapter->has_fixed_length)
-        return ssw_error_set(err, SSW_ERR_USAGE,
-                             "%s cannot be asked to ignore the end of text (--length fixed)",
-                             s->adapter->title);
-    if (!starts)
-        return SSW_OK;
-    if (!program)
-        return ssw_error_set(err, SSW_ERR_USAGE,
-                             "--server %s names no executable: give --server %s=PATH, or --url", given,
-                             given);
-    return strcmp(given, "seesaw") == 0 ? find_self(s, err) : find_program(s, program, err);
+    return status;
 }
 
 static const char *cache_of(const session *s)
@@ -183,7 +141,7 @@ static ssw_status prepare_new(session *s, ssw_plan *plan, const char *nvml_reaso
     ssw_plan_deinit(&s->manifest.plan);
     s->manifest.plan = *plan;
     *plan = (ssw_plan){0};
-    ssw_status status = find_server(s, err);
+    ssw_status status = find_servers(s, err);
     if (status)
         return status;
     const ssw_prepare_options options = {.tool_version = SSW_VERSION,
@@ -191,8 +149,7 @@ static ssw_status prepare_new(session *s, ssw_plan *plan, const char *nvml_reaso
                                          .argc = s->options->argc,
                                          .argv = s->options->argv,
                                          .model = s->options->model,
-                                         .server = *s->server ? s->server : NULL,
-                                         .adapter = s->adapter,
+                                         .servers = s->servers,
                                          .environment = (const char *const *)environ,
                                          .cache_dir = cache_of(s),
                                          .nvml = s->nvml,

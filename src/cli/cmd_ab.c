@@ -69,7 +69,8 @@ static const struct argp_option option_list[] = {
     {"ask", KEY_ASK, "chat|completion", 0, "prompts in the model's chat format (the default), or as they are",
      1},
     {"arm", KEY_ARM, "NAME='ARGS'", 0,
-     "an arm of the test: its name and what its server gets besides; NAME=VALUE words before the first "
+     "an arm of the test: its name and what its server gets besides (NAME@SERVER='ARGS': an arm of another "
+     "server); NAME=VALUE words before the first "
      "argument are "
      "environment variables. Give it once for each arm; by default baseline='' and offload='--cpu-moe'",
      1},

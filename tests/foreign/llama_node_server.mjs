@@ -63,7 +63,7 @@ createServer((request, response) => {
     if (request.url === "/health")
         return answer(response, context ? 200 : 503, { status: context ? "ok" : "loading model" });
     if (request.url === "/v1/models")
-        return answer(response, 200, { object: "list", data: [{ id: name, object: "model" }] });
+        return answer(response, context ? 200 : 503, { object: "list", data: [{ id: name, object: "model" }] });
     if (request.method !== "POST" || request.url !== "/v1/chat/completions")
         return answer(response, 404, { error: { message: `there is nothing at ${request.url}` } });
     const pieces = [];

@@ -35,7 +35,7 @@ need_node() {
 
 # ab ARGUMENTS...: must end 0; the run's folder is left in $dir
 ab() {
-    "$seesaw" ab --out "$work/runs" --port "$port" --pause 0 --memory-timeout 1 --grace 2 --max-tokens 6 --warmup 1 \
+    "$seesaw" ab --out "$work/runs" --port "$port" --pause 0 --memory-timeout 1 --grace 2 --max-tokens 6 --warmup 1 --no-aa \
         --prompts "$work/prompts" "$@" >"$work/ab.out" 2>&1 || fail "exit status $?"
     set -- "$work"/runs/*/
     dir=${1%/}
@@ -78,6 +78,17 @@ case_started() {
     bytes=$(stat -c %s "$model")
     [ "$mapped" -gt $((bytes * 9 / 10)) ] && [ "$mapped" -le $((bytes * 11 / 10)) ] || fail "it mapped $mapped of $bytes bytes"
     expect "tokens counted by us" "$(jq -rs '[.[] | select(.id | contains("warmup") | not) | .tokens] | unique | join(" ")' "$dir/tokens.jsonl")" 6
+}
+
+# Ours against llama.cpp's behind Node, in one run: each asked in its own way.
+case_both() {
+    need_node
+    ab -m "$model" --server seesaw --runs 2 --length natural --arm "ours=-t 2" --arm "theirs@openai:$node_server=-t 2"
+    check_measured 8
+    expect "adapters" "$(jq -r '[.arms[].adapter] | join(" ")' "$dir/manifest.json")" "seesaw openai"
+    expect "treatment" "$(jq -r '.arms[1].treatment' "$dir/manifest.json")" "adds: (server openai:$node_server)"
+    expect "ours is asked without its cache" "$(samples '[.[] | select(.kind == "sample" and .arm == "ours") | .request | fromjson | .cache_prompt] | unique | tojson')" "[false]"
+    expect "theirs with OpenAI's fields only" "$(samples '[.[] | select(.kind == "sample" and .arm == "theirs") | .request | fromjson | has("cache_prompt")] | unique | tojson')" "[false]"
 }
 
 case_running() {

@@ -44,6 +44,7 @@ static const ssw_json_field prompt_fields[] = {
 };
 static const ssw_json_field plan_arm_fields[] = {
     SSW_JSON_FIELD(TEXT_NEEDED, ssw_plan_arm, name),
+    SSW_JSON_FIELD(TEXT, ssw_plan_arm, server),
     SSW_JSON_FIELD(TEXT, ssw_plan_arm, url),
     SSW_JSON_FIELD(COUNT, ssw_plan_arm, port),
 };

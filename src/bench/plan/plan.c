@@ -101,15 +101,45 @@ ssw_status ssw_plan_add_arm(ssw_plan *plan, const char *name, const char *words,
     return SSW_OK;
 }
 
+ssw_status ssw_plan_set_server(ssw_plan *plan, const char *server, size_t n_bytes, ssw_error *err)
+{
+    ssw_plan_arm *arm = &plan->arms[plan->n_arms - 1];
+    if (n_bytes == 0)
+        return ssw_error_set(err, SSW_ERR_USAGE, "arm \"%s\": no server after '@'", arm->name);
+    arm->server = ssw_arena_copy_text(&plan->arena, server, n_bytes);
+    return arm->server ? SSW_OK
+                       : ssw_error_set(err, SSW_ERR_NOMEM, "out of memory for arm \"%s\"", arm->name);
+}
+
+typedef ssw_status arm_adder(ssw_plan *plan, const char *name, const char *rest, ssw_error *err);
+
+/* NAME[@SERVER]=REST */
+static ssw_status add_named(ssw_plan *plan, const char *option, size_t n, arm_adder *add, ssw_error *err)
+{
+    char name[SSW_PLAN_ARM_NAME_MAX + 2];
+    const char *at = memchr(option, '@', n);
+    size_t n_name = at ? (size_t)(at - option) : n;
+    snprintf(name, sizeof name, "%.*s", (int)(n_name < sizeof name ? n_name : sizeof name - 1), option);
+    ssw_status status = add(plan, name, option + n + 1, err);
+    if (status || !at)
+        return status;
+    return ssw_plan_set_server(plan, at + 1, n - n_name - 1, err);
+}
+
 ssw_status ssw_plan_add_arm_option(ssw_plan *plan, const char *option, ssw_error *err)
 {
-    char name[SSW_PLAN_ARM_NAME_MAX + 2] = "";
     const char *equals = strchr(option, '=');
     if (!equals)
         return ssw_error_set(err, SSW_ERR_USAGE, "--arm wants NAME='ARGUMENTS', not \"%.60s\"", option);
-    size_t n = (size_t)(equals - option);
-    memcpy(name, option, n < sizeof name - 1 ? n : sizeof name - 1);
-    return ssw_plan_add_arm(plan, name, equals + 1, err);
+    return add_named(plan, option, (size_t)(equals - option), ssw_plan_add_arm, err);
+}
+
+ssw_status ssw_plan_add_url_option(ssw_plan *plan, const char *option, ssw_error *err)
+{
+    const char *equals = strchr(option, '=');
+    if (!equals || strncmp(option, "http://", 7) == 0)
+        return ssw_plan_add_url(plan, "running", option, err);
+    return add_named(plan, option, (size_t)(equals - option), ssw_plan_add_url, err);
 }
 
 /* The array doubles inside the arena: what it leaves behind is at most as large as itself. */

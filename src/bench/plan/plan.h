@@ -64,7 +64,9 @@ typedef struct ssw_plan_prompt {
 
 typedef struct ssw_plan_arm {
     const char *name;
-    const char *url; /* of a server that runs already; NULL: one is started, with what follows */
+    const char *server; /* in place of the run's own: as --server takes it, NAME:PATH instead of NAME=PATH;
+                           NULL: none */
+    const char *url;    /* of a server that runs already; NULL: one is started, with what follows */
     int port;
     size_t n_args;
     const char **args; /* what follows the common part of the server's command line */
@@ -131,12 +133,15 @@ ssw_status ssw_plan_parse_aa(const char *text, ssw_plan_aa *out, ssw_error *err)
 /* words: arguments, before them NAME=VALUE words for the server's environment, separated by blanks; '...',
  * "..." and \ quote as in a shell, and nothing is expanded. */
 ssw_status ssw_plan_add_arm(ssw_plan *plan, const char *name, const char *words, ssw_error *err);
-/* The same from "NAME=WORDS" (the option --arm). */
+/* The same from "NAME=WORDS" or "NAME@SERVER=WORDS" (the option --arm). */
 ssw_status ssw_plan_add_arm_option(ssw_plan *plan, const char *option, ssw_error *err);
 
-/* An arm that is a server which runs already, from "NAME=URL" or "URL" (then its name is "running"). The URL
- * is http://HOST[:PORT][/PATH]; a path comes before those that the server's adapter asks for. */
+/* An arm that is a server which runs already, from "NAME=URL", "NAME@SERVER=URL" or "URL" (then its name is
+ * "running"). The URL is http://HOST[:PORT][/PATH]; a path comes before those that the server's adapter asks
+ * for. */
 ssw_status ssw_plan_add_url_option(ssw_plan *plan, const char *option, ssw_error *err);
+/* Which server the last arm is. */
+ssw_status ssw_plan_set_server(ssw_plan *plan, const char *server, size_t n_bytes, ssw_error *err);
 ssw_status ssw_plan_add_url(ssw_plan *plan, const char *name, const char *url, ssw_error *err);
 
 /* name: "-t", "--ctx-size" or "OMP_NUM_THREADS". */

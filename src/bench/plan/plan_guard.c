@@ -7,6 +7,9 @@
 
 enum { TEXT_BYTES_MAX = 8192 };
 
+/* How a difference of servers is called; told from an option of that name by its address. */
+static const char server_name[] = "the server";
+
 /* The options of all servers we know that say where experts lie. */
 static const char *const offload_options[] = {"--cpu-moe", "-cmoe", "--n-cpu-moe",
                                               "-ncmoe",    "-ot",   "--override-tensor"};
@@ -75,6 +78,11 @@ static void append_missing(ssw_strbuf *out, const word_groups *a, const word_gro
         ssw_strbuf_append_format(out, " %s", a->texts[places[i]]);
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 const char *ssw_plan_describe_treatment(const ssw_plan *plan, size_t index, ssw_arena *arena)
 {
     word_groups first, own;
@@ -86,6 +94,9 @@ const char *ssw_plan_describe_treatment(const ssw_plan *plan, size_t index, ssw_
     ssw_strbuf_init(&adds, TEXT_BYTES_MAX);
     ssw_strbuf_init(&lacks, TEXT_BYTES_MAX);
     ssw_strbuf_init(&text, 2 * TEXT_BYTES_MAX);
+    if (!same_text(plan->arms[index].server, plan->arms[0].server))
+        ssw_strbuf_append_format(&adds, " (server %s)",
+                                 plan->arms[index].server ? plan->arms[index].server : "of --server");
     append_missing(&adds, &own, &first);
     append_missing(&lacks, &first, &own);
     if (index == 0)
@@ -122,7 +133,7 @@ static bool is_offload(const char *name, size_t n)
 
 static void add_name(const ssw_plan *plan, name_list *list, const char *text)
 {
-    size_t n = strcspn(text, " =");
+    size_t n = text == server_name ? sizeof server_name - 1 : strcspn(text, " =");
     for (size_t i = 0; i < plan->n_allowed; i++) {
         if (is_word(text, n, plan->allowed[i]))
             return;
@@ -145,19 +156,29 @@ static void add_differences(const ssw_plan *plan, name_list *list, const word_gr
         add_name(plan, list, a->texts[places[i]]);
 }
 
+static bool is_treatment(const name_list *list, size_t i, bool by_server)
+{
+    const char *name = list->names[i].text;
+    size_t n = list->names[i].n_bytes;
+    return by_server ? name == server_name : is_offload(name, n);
+}
+
 /* SSW_OK when all names but those of the treatment are allowed. */
 static ssw_status judge(const name_list *list, const char *first, const char *other, ssw_error *err)
 {
     ssw_strbuf treatment, rest;
     size_t n_offload = 0, n_rest = 0;
+    bool by_server = false;
     for (size_t i = 0; i < list->n; i++)
-        n_offload += is_offload(list->names[i].text, list->names[i].n_bytes);
+        by_server |= list->names[i].text == server_name;
+    for (size_t i = 0; i < list->n; i++)
+        n_offload += is_treatment(list, i, by_server);
     if (list->n <= 1 || n_offload == list->n)
         return SSW_OK;
     ssw_strbuf_init(&treatment, TEXT_BYTES_MAX);
     ssw_strbuf_init(&rest, TEXT_BYTES_MAX);
     for (size_t i = 0; i < list->n; i++) {
-        bool treats = is_offload(list->names[i].text, list->names[i].n_bytes);
+        bool treats = is_treatment(list, i, by_server);
         ssw_strbuf *out = treats ? &treatment : &rest;
         ssw_strbuf_append_format(out, "%s%.*s", out->n_bytes ? ", " : "", (int)list->names[i].n_bytes,
                                  list->names[i].text);
@@ -198,6 +219,8 @@ ssw_status ssw_plan_check_arms(const ssw_plan *plan, ssw_error *err)
         } else if (reference) {
             add_differences(plan, &list, &own, &first);
             add_differences(plan, &list, &first, &own);
+            if (!same_text(arm->server, reference->server))
+                add_name(plan, &list, server_name);
             status = judge(&list, reference->name, arm->name, err);
         } else {
             reference = arm;

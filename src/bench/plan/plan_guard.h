@@ -5,7 +5,8 @@
 
 #include "bench/plan/plan.h"
 
-/* The same-configuration guard. The treatment is the options that keep experts in host memory (--cpu-moe,
+/* The same-configuration guard. The treatment is the server where arms have servers of different kinds; else
+ * the options that keep experts in host memory (--cpu-moe,
  * --n-cpu-moe, --override-tensor) where arms differ in one of them, else the one option or variable in which
  * they differ. SSW_ERR_USAGE names every other difference that plan->allowed does not name. Arms that run
  * already are left out: nothing is known of their command lines. */

@@ -1,6 +1,5 @@
 /* Arms that are servers which run already. */
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,15 +50,4 @@ ssw_status ssw_plan_add_url(ssw_plan *plan, const char *name, const char *url, s
     arm->url = ssw_arena_copy_text(&plan->arena, url, n);
     arm->port = port;
     return arm->url ? SSW_OK : ssw_error_set(err, SSW_ERR_NOMEM, "out of memory for arm \"%s\"", name);
-}
-
-ssw_status ssw_plan_add_url_option(ssw_plan *plan, const char *option, ssw_error *err)
-{
-    char name[SSW_PLAN_ARM_NAME_MAX + 2] = "running";
-    const char *equals = strchr(option, '=');
-    size_t n = equals ? (size_t)(equals - option) : 0;
-    if (!equals || strncmp(option, "http://", 7) == 0)
-        return ssw_plan_add_url(plan, name, option, err);
-    snprintf(name, sizeof name, "%.*s", (int)(n < sizeof name ? n : sizeof name - 1), option);
-    return ssw_plan_add_url(plan, name, equals + 1, err);
 }

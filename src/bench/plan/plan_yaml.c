@@ -19,7 +19,7 @@ typedef struct yaml_prompt {
 
 typedef struct yaml_arm {
     char *name;
-    char *args, *url;
+    char *args, *url, *server;
     int64_t *port;
 } yaml_arm;
 
@@ -54,6 +54,7 @@ static const cyaml_schema_field_t arm_fields[] = {
     CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, yaml_arm, name, 1, SSW_PLAN_ARM_NAME_MAX),
     CYAML_FIELD_STRING_PTR("args", OPTIONAL_PTR, yaml_arm, args, 0, 65536),
     CYAML_FIELD_STRING_PTR("url", OPTIONAL_PTR, yaml_arm, url, 1, SSW_PLAN_URL_MAX),
+    CYAML_FIELD_STRING_PTR("server", OPTIONAL_PTR, yaml_arm, server, 1, 4096),
     CYAML_FIELD_INT_PTR("port", OPTIONAL_PTR, yaml_arm, port),
     CYAML_FIELD_END,
 };
@@ -200,6 +201,23 @@ static ssw_status take_settings(ssw_plan *plan, const yaml_plan *yaml, ssw_error
     return status;
 }
 
+static ssw_status take_arm(ssw_plan *plan, const yaml_arm *arm, ssw_error *err)
+{
+    int port = 0;
+    ssw_status status = take_int("port", arm->port, &port, err);
+    if (!status && arm->url && (arm->args || arm->port))
+        status =
+            ssw_error_set(err, SSW_ERR_USAGE, "arm \"%s\" has a url: args and port are its own", arm->name);
+    if (!status)
+        status = arm->url ? ssw_plan_add_url(plan, arm->name, arm->url, err)
+                          : ssw_plan_add_arm(plan, arm->name, arm->args ? arm->args : "", err);
+    if (!status && !arm->url)
+        plan->arms[plan->n_arms - 1].port = port;
+    if (!status && arm->server)
+        status = ssw_plan_set_server(plan, arm->server, strlen(arm->server), err);
+    return status;
+}
+
 static ssw_status take_lists(ssw_plan *plan, const yaml_plan *yaml, ssw_error *err)
 {
     ssw_status status = SSW_OK;
@@ -210,23 +228,8 @@ static ssw_status take_lists(ssw_plan *plan, const yaml_plan *yaml, ssw_error *e
             published = SSW_PLAN_NO_COUNT;
         status = ssw_plan_add_prompt(plan, prompt->label, prompt->text, strlen(prompt->text), published, err);
     }
-    for (unsigned i = 0; !status && i < yaml->arms_count; i++) {
-        const yaml_arm *arm = &yaml->arms[i];
-        int port = 0;
-        status = take_int("port", arm->port, &port, err);
-        if (!status && arm->url && (arm->args || arm->port))
-            status = ssw_error_set(err, SSW_ERR_USAGE, "arm \"%s\" has a url: args and port are its own",
-                                   arm->name);
-        if (status)
-            break;
-        if (arm->url) {
-            status = ssw_plan_add_url(plan, arm->name, arm->url, err);
-            continue;
-        }
-        status = ssw_plan_add_arm(plan, arm->name, arm->args ? arm->args : "", err);
-        if (!status)
-            plan->arms[plan->n_arms - 1].port = port;
-    }
+    for (unsigned i = 0; !status && i < yaml->arms_count; i++)
+        status = take_arm(plan, &yaml->arms[i], err);
     if (!status && yaml->sweep)
         status = ssw_plan_sweep_option(plan, yaml->sweep, err);
     if (!status && yaml->fit)

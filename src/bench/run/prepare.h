@@ -7,16 +7,20 @@
 #include "bench/plan/schedule.h"
 #include "bench/telemetry/nvml.h"
 
+typedef struct ssw_prepare_server {
+    const char *path; /* of the executable; NULL when the server runs already */
+    const ssw_adapter *adapter;
+} ssw_prepare_server;
+
 typedef struct ssw_prepare_options {
     const char *tool_version, *tool_commit; /* commit may be NULL */
     int argc;                               /* the bench's own command line */
     char *const *argv;
-    const char *model;  /* what -m said: a path, or a name that only the server knows */
-    const char *server; /* the executable's path; NULL when all arms run already */
-    const ssw_adapter *adapter;
-    const char *const *environment; /* the bench's own, NULL-terminated */
-    const char *cache_dir;          /* of file hashes; NULL for none */
-    const ssw_nvml *nvml;           /* may be NULL */
+    const char *model;                 /* what -m said: a path, or a name that only the server knows */
+    const ssw_prepare_server *servers; /* one for each arm */
+    const char *const *environment;    /* the bench's own, NULL-terminated */
+    const char *cache_dir;             /* of file hashes; NULL for none */
+    const ssw_nvml *nvml;              /* may be NULL */
     const char *nvml_reason;
 } ssw_prepare_options;
 

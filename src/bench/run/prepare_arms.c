@@ -28,17 +28,17 @@ static ssw_status add_pattern(ssw_manifest *manifest, const char *pattern, int p
     return SSW_OK;
 }
 
-static ssw_status build_argv(const ssw_prepare_options *options, ssw_manifest *manifest,
-                             const ssw_plan_arm *arm, ssw_manifest_words *out, ssw_error *err)
+static ssw_status build_argv(const ssw_prepare_server *from, ssw_manifest *manifest, const ssw_plan_arm *arm,
+                             ssw_manifest_words *out, ssw_error *err)
 {
     ssw_status status = SSW_OK;
     out->words = ssw_arena_alloc(&manifest->arena, arm->n_args + ADAPTER_WORDS_MAX, sizeof *out->words);
-    const char *server = keep(manifest, options->server);
+    const char *server = keep(manifest, from->path);
     if (!out->words || !server)
         return no_memory(err);
     out->words[out->n++] = server;
-    for (size_t i = 0; !status && options->adapter->argv[i]; i++)
-        status = add_pattern(manifest, options->adapter->argv[i], arm->port, out, err);
+    for (size_t i = 0; !status && from->adapter->argv[i]; i++)
+        status = add_pattern(manifest, from->adapter->argv[i], arm->port, out, err);
     for (size_t i = 0; i < arm->n_args; i++)
         out->words[out->n++] = arm->args[i];
     return status; /* the words end in NULL: the arena's memory is zeroed */
@@ -60,9 +60,11 @@ static bool is_relevant(const char *variable)
 }
 
 /* The adapter's variables come after the bench's own and before the arm's: the later one counts. */
-static ssw_status build_env(const ssw_prepare_options *options, ssw_manifest *manifest,
-                            const ssw_plan_arm *arm, ssw_manifest_words *out, ssw_error *err)
+static ssw_status build_env(const ssw_prepare_options *options, ssw_manifest *manifest, size_t index,
+                            ssw_manifest_words *out, ssw_error *err)
 {
+    const ssw_plan_arm *arm = &manifest->plan.arms[index];
+    const ssw_adapter *adapter = options->servers[index].adapter;
     size_t n = 0;
     ssw_status status = SSW_OK;
     while (options->environment[n])
@@ -78,8 +80,8 @@ static ssw_status build_env(const ssw_prepare_options *options, ssw_manifest *ma
                 return no_memory(err);
         }
     }
-    for (size_t i = 0; !status && options->adapter->env && options->adapter->env[i]; i++)
-        status = add_pattern(manifest, options->adapter->env[i], arm->port, out, err);
+    for (size_t i = 0; !status && adapter->env && adapter->env[i]; i++)
+        status = add_pattern(manifest, adapter->env[i], arm->port, out, err);
     for (size_t i = 0; i < arm->n_env; i++)
         out->words[out->n++] = arm->env[i];
     return status;
@@ -112,16 +114,39 @@ static ssw_status check_treatment(const ssw_adapter *adapter, const ssw_plan_arm
     return SSW_OK;
 }
 
+/* Path, hash and version of the executable; what an arm before has found is taken from there. */
+static ssw_status describe_server(const ssw_prepare_options *options, ssw_manifest *manifest, size_t index,
+                                  ssw_error *err)
+{
+    char version[VERSION_BYTES_MAX];
+    const char *path = options->servers[index].path;
+    ssw_manifest_arm *arm = &manifest->arms[index];
+    for (size_t i = 0; i < index; i++) {
+        const ssw_manifest_arm *other = &manifest->arms[i];
+        if (!other->server.path || strcmp(other->server.path, path) != 0)
+            continue;
+        arm->server = other->server;
+        arm->server_version = other->server_version;
+        return SSW_OK;
+    }
+    if (ssw_version_probe(path, options->environment, version, sizeof version))
+        arm->server_version = keep(manifest, version);
+    return ssw_prepare_hash(manifest, path, options->cache_dir, &arm->server, err);
+}
+
 static ssw_status describe_arm(const ssw_prepare_options *options, ssw_manifest *manifest, size_t index,
                                ssw_error *err)
 {
+    const ssw_prepare_server *from = &options->servers[index];
     const ssw_plan_arm *planned = &manifest->plan.arms[index];
     ssw_manifest_arm *arm = &manifest->arms[index];
-    ssw_status status = check_treatment(options->adapter, planned, err);
+    ssw_status status = check_treatment(from->adapter, planned, err);
     if (!status)
-        status = build_argv(options, manifest, planned, &arm->argv, err);
+        status = describe_server(options, manifest, index, err);
     if (!status)
-        status = build_env(options, manifest, planned, &arm->env, err);
+        status = build_argv(from, manifest, planned, &arm->argv, err);
+    if (!status)
+        status = build_env(options, manifest, index, &arm->env, err);
     if (!status)
         drop_overridden(&arm->env);
     return status;
@@ -130,27 +155,18 @@ static ssw_status describe_arm(const ssw_prepare_options *options, ssw_manifest 
 ssw_status ssw_prepare_arms(const ssw_prepare_options *options, ssw_manifest *manifest,
                             const ssw_expert_layers *layers, ssw_error *err)
 {
-    char version[VERSION_BYTES_MAX];
-    const char *kept_version = NULL;
-    ssw_manifest_file server = {.bytes = SSW_EVIDENCE_NONE};
     ssw_status status = SSW_OK;
-    if (options->server)
-        status = ssw_prepare_hash(manifest, options->server, options->cache_dir, &server, err);
-    if (!status && options->server &&
-        ssw_version_probe(options->server, options->environment, version, sizeof version))
-        kept_version = keep(manifest, version);
     for (size_t i = 0; !status && i < manifest->plan.n_arms; i++) {
         const ssw_plan_arm *planned = &manifest->plan.arms[i];
-        const ssw_manifest_file none = {.bytes = SSW_EVIDENCE_NONE};
+        const ssw_adapter *adapter = options->servers[i].adapter;
         manifest->arms[i] =
             (ssw_manifest_arm){.name = planned->name,
                                .port = planned->port,
-                               .adapter = options->adapter->name,
-                               .ask_path = ssw_adapter_ask_path(options->adapter, manifest->plan.ask),
-                               .prompt_cache = options->adapter->prompt_cache,
-                               .own_times = options->adapter->own_times,
-                               .server = planned->url ? none : server,
-                               .server_version = planned->url ? NULL : kept_version,
+                               .adapter = adapter->name,
+                               .ask_path = ssw_adapter_ask_path(adapter, manifest->plan.ask),
+                               .prompt_cache = adapter->prompt_cache,
+                               .own_times = adapter->own_times,
+                               .server = {.bytes = SSW_EVIDENCE_NONE},
                                .treatment = ssw_plan_describe_treatment(&manifest->plan, i, &manifest->arena),
                                .offload_bytes = ssw_offload_claim(planned, layers)};
         if (!planned->url)

@@ -56,6 +56,40 @@ static void test_the_guard(void **state)
     expect_refusal(check("-t 4", "-t 8 --cpu-moe", NULL, "-threads"), ": -t");
 }
 
+/* Arms of servers of different kinds: that is the treatment, and what else differs is not. */
+static void test_servers_of_different_kinds(void **state)
+{
+    (void)state;
+    ssw_plan plan;
+    ssw_error err;
+    ssw_plan_init(&plan);
+    assert_int_equal(ssw_plan_add_arm_option(&plan, "ours=-t 4", NULL), SSW_OK);
+    assert_int_equal(ssw_plan_add_arm_option(&plan, "theirs@llama-server:/opt/x/server=-t 4 --a=b@c", NULL),
+                     SSW_OK);
+    assert_int_equal(ssw_plan_add_url_option(&plan, "third@ollama=http://127.0.0.1:11434", NULL), SSW_OK);
+    assert_int_equal(ssw_plan_add_arm_option(&plan, "fourth@=x", &err), SSW_ERR_USAGE);
+    plan.n_arms = 3;
+    assert_null(plan.arms[0].server);
+    assert_string_equal(plan.arms[1].name, "theirs");
+    assert_string_equal(plan.arms[1].server, "llama-server:/opt/x/server");
+    assert_string_equal(plan.arms[1].args[2], "--a=b@c");
+    assert_string_equal(plan.arms[2].server, "ollama");
+    assert_string_equal(plan.arms[2].url, "http://127.0.0.1:11434");
+    assert_int_equal(ssw_plan_check_arms(&plan, &err), SSW_ERR_USAGE);
+    expect_refusal(err.message, "more than the treatment (the server): --a");
+    assert_int_equal(ssw_plan_allow_difference(&plan, "--a", NULL), SSW_OK);
+    assert_int_equal(ssw_plan_check_arms(&plan, NULL), SSW_OK);
+    assert_string_equal(ssw_plan_describe_treatment(&plan, 1, &plan.arena),
+                        "adds: (server llama-server:/opt/x/server) --a=b@c");
+    ssw_plan_deinit(&plan);
+    ssw_plan_init(&plan); /* a server and --cpu-moe at once would be two treatments */
+    assert_int_equal(ssw_plan_add_arm_option(&plan, "a=", NULL), SSW_OK);
+    assert_int_equal(ssw_plan_add_arm_option(&plan, "b@x=--cpu-moe", NULL), SSW_OK);
+    assert_int_equal(ssw_plan_check_arms(&plan, &err), SSW_ERR_USAGE);
+    expect_refusal(err.message, "(the server): --cpu-moe");
+    ssw_plan_deinit(&plan);
+}
+
 static void test_treatments_are_described(void **state)
 {
     (void)state;
@@ -143,8 +177,11 @@ static void test_choices(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_guard), cmocka_unit_test(test_treatments_are_described),
-        cmocka_unit_test(test_urls),      cmocka_unit_test(test_shared_ports),
+        cmocka_unit_test(test_servers_of_different_kinds),
+        cmocka_unit_test(test_the_guard),
+        cmocka_unit_test(test_treatments_are_described),
+        cmocka_unit_test(test_urls),
+        cmocka_unit_test(test_shared_ports),
         cmocka_unit_test(test_choices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
