@@ -14,8 +14,10 @@ static bool same_words(const char **a, size_t n_a, const char **b, size_t n_b)
 bool ssw_plan_is_same_arm(const ssw_plan_arm *a, const ssw_plan_arm *b)
 {
     const char *url = a->url ? a->url : "", *other_url = b->url ? b->url : "";
+    const char *server = a->server ? a->server : "", *other_server = b->server ? b->server : "";
     return same_words(a->args, a->n_args, b->args, b->n_args) &&
-           same_words(a->env, a->n_env, b->env, b->n_env) && strcmp(url, other_url) == 0;
+           same_words(a->env, a->n_env, b->env, b->n_env) && strcmp(url, other_url) == 0 &&
+           strcmp(server, other_server) == 0;
 }
 
 /* Why an A/A arm cannot be added, or NULL. */
