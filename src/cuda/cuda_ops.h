@@ -1,0 +1,246 @@
+/* The GPU operations of a transformer with experts, one NVIDIA device.
+ *
+ * The same operations as cpu/ops.h, in the same arithmetic: quantised weights are multiplied in 8-bit
+ * integers with activations quantised in blocks of 32, float weights with float activations, and weight
+ * matrices have the CPU's band layout (ssw_cpu_matrix), so that one copy of a host matrix serves both
+ * processors and the copy engine between them. Only the order of float sums differs.
+ *
+ * How to call. Every function enqueues kernels on the stream and returns; nothing here waits, allocates or
+ * reports: the first fault of a stream is sticky and comes out of ssw_cuda_stream_check (cuda_device.h).
+ * Pointers are device pointers, or mapped pinned host memory, unless called host. All may be captured into a
+ * graph: whatever changes from step to step stands in device memory (`rows`, `parts`), and the launch shape
+ * depends on the arguments only. Arguments that break a stated rule are programmer errors (assert).
+ *
+ * Shapes are written [tokens][columns], row-major, without gaps unless a stride is named. */
+#ifndef SSW_CUDA_OPS_H
+#define SSW_CUDA_OPS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/dtype.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct CUstream_st *ssw_cuda_stream; /* a cudaStream_t */
+
+enum {
+    SSW_CUDA_BAND_ROWS = 16, /* as SSW_CPU_BAND_ROWS */
+    SSW_CUDA_BLOCK = 32,     /* columns that share a scale */
+    SSW_CUDA_GEMV_TOKENS_MAX = 8,
+    SSW_CUDA_HEAD_DIM_MAX = 256,
+    SSW_CUDA_EXPERTS_MAX = 256, /* of the routing kernels */
+    SSW_CUDA_EXPERTS_USED_MAX = 16
+};
+
+/* ---- operands ---- */
+
+/* Weight matrices in bands of 16 rows; see ssw_cpu_matrix for the layout and its reason. Types: F32, F16,
+ * BF16, Q8_0, Q4_0, MXFP4. */
+typedef struct ssw_cuda_matrix {
+    ssw_dtype dtype;
+    int64_t rows, cols; /* of one matrix */
+    int32_t n_matrices;
+    uint64_t band_bytes, matrix_bytes;
+    const uint8_t *data; /* 64-byte aligned; NULL when `table` is used */
+    /* [n_matrices] where each matrix lies (device array of device pointers): for experts that are spread over
+     * VRAM, staging slots and host memory. NULL entry: absent, its pairs are skipped. NULL table: data +
+     * index * matrix_bytes. */
+    const uint8_t *const *table;
+} ssw_cuda_matrix;
+
+/* Activations: floats, and the same in int8 blocks of 32. Either may be NULL if no operand needs it: float
+ * weights take f32, quantised ones q and q_scales. */
+typedef struct ssw_cuda_acts {
+    float *f32;      /* [n][cols] */
+    int8_t *q;       /* [n][cols], round to nearest of x * 127 / largest |x| of the block */
+    float *q_scales; /* [n][cols / 32][2]: largest / 127, and that times the sum of the block's q */
+} ssw_cuda_acts;
+
+/* Where each row (token) of a step stands; written by the host before a step or a graph launch. */
+typedef struct ssw_cuda_row {
+    int32_t token;
+    int32_t sequence; /* slot in the KV cache */
+    int32_t position;
+} ssw_cuda_row;
+
+/* Rows of one sequence, next to each other and at consecutive positions. */
+typedef struct ssw_cuda_part {
+    int32_t first_row, n_rows;
+    int32_t sequence, position; /* of the first row */
+} ssw_cuda_part;
+
+/* ---- matrix products (gemv.cu for few tokens, gemm.cu for many) ---- */
+
+typedef struct ssw_cuda_product_args {
+    ssw_cuda_matrix w;
+    int32_t index;       /* which of w's matrices */
+    ssw_cuda_acts x;     /* [n][cols] */
+    int32_t n;           /* tokens */
+    const float *bias;   /* [rows] or NULL */
+    float *out;          /* [n][rows], rows out_stride apart */
+    int64_t out_stride;
+    bool accumulate;     /* out += */
+} ssw_cuda_product_args;
+
+/* Any n. n <= SSW_CUDA_GEMV_TOKENS_MAX runs gemv kernels, larger n tensor cores. */
+void ssw_cuda_product(ssw_cuda_stream stream, const ssw_cuda_product_args *args);
+/* The two halves behind it, apart for tests. */
+void ssw_cuda_gemv(ssw_cuda_stream stream, const ssw_cuda_product_args *args);
+void ssw_cuda_gemm(ssw_cuda_stream stream, const ssw_cuda_product_args *args);
+
+/* Several small products of the same x as one launch (query, key, value): n <= SSW_CUDA_GEMV_TOKENS_MAX, all
+ * of equal cols, none accumulating. */
+enum { SSW_CUDA_GEMV_FUSED_MAX = 3 };
+void ssw_cuda_gemv_fused(ssw_cuda_stream stream, const ssw_cuda_product_args *args, int n_products);
+
+/* ---- attention (attention.cu) ---- */
+
+/* One layer's keys and values, F16: [sequence][n_kv_heads][n_rows][head_dim] each; position p lives in row
+ * p % n_rows. */
+typedef struct ssw_cuda_kv {
+    uint16_t *k, *v;
+    int64_t sequence_stride; /* in elements */
+    int32_t n_rows;
+} ssw_cuda_kv;
+
+typedef struct ssw_cuda_attention_args {
+    ssw_cuda_kv kv;
+    const ssw_cuda_part *parts;      /* [n_parts] device */
+    const ssw_cuda_part *parts_host; /* the same, host; NULL in a decode step (every part one row): then the
+                                        launch shape may depend on n_parts and max_length only */
+    int32_t n_parts, n_rows;         /* n_rows: all parts' rows */
+    int32_t max_length;              /* no position is larger than max_length - 1 */
+    int32_t n_heads, n_kv_heads, head_dim; /* head_dim a multiple of 16; n_heads a multiple of n_kv_heads */
+    int32_t window;     /* a token sees the last `window` positions, its own included; 0: all */
+    float scale;        /* of q.k */
+    const float *sinks; /* [n_heads] or NULL: one more logit in each head's softmax, without a value */
+    const float *q;     /* [n_rows][n_heads][head_dim], rotated */
+    ssw_cuda_acts out;  /* [n_rows][n_heads * head_dim]: f32, q or both, as given */
+    float *scratch;     /* ssw_cuda_attention_scratch_floats */
+} ssw_cuda_attention_args;
+
+/* For steps of at most n_rows rows of contexts of at most max_length. */
+uint64_t ssw_cuda_attention_scratch_floats(int32_t n_rows, int32_t n_heads, int32_t head_dim,
+                                           int32_t max_length);
+/* The rows' own keys and values must be in the cache already. */
+void ssw_cuda_attention(ssw_cuda_stream stream, const ssw_cuda_attention_args *args);
+
+/* ---- experts ---- */
+
+typedef enum ssw_cuda_glu_kind {
+    SSW_CUDA_GLU_SILU,        /* silu(gate) * up */
+    SSW_CUDA_GLU_SILU_CLAMPED /* g = min(gate, limit), u = clamp(up, -limit, limit): g * sigmoid(alpha g) *
+                                 (u + 1) */
+} ssw_cuda_glu_kind;
+
+typedef struct ssw_cuda_experts { /* one layer's */
+    ssw_cuda_matrix gate, up, down;
+    const float *gate_bias, *up_bias, *down_bias; /* [experts][rows] or NULL */
+    ssw_cuda_glu_kind glu;
+    float glu_alpha, glu_limit;
+} ssw_cuda_experts;
+
+/* (token, slot) pairs sorted by expert; made by ssw_cuda_sort_pairs (route.cu). */
+typedef struct ssw_cuda_pairs {
+    const int32_t *first; /* [n_experts + 1]: an expert's pairs are pair[first[e]] .. pair[first[e + 1] - 1] */
+    const int32_t *pair;  /* [n_pairs]: token * n_used + slot */
+    int32_t n_pairs, n_used, n_experts;
+} ssw_cuda_pairs;
+
+/* Tensor-core products for many tokens (gemm.cu). Pairs of experts whose table entry is NULL are skipped and
+ * their outputs left alone; only experts in [expert_begin, expert_end) are looked at.
+ * hidden[i] of sorted pair i = glu(gate x, up x) of its token: [n_pairs][n_ff], as q, f32 or both as given. */
+typedef struct ssw_cuda_expert_gemm_args {
+    const ssw_cuda_experts *experts; /* host */
+    ssw_cuda_pairs pairs;
+    int32_t expert_begin, expert_end;
+    int32_t max_pairs_per_expert; /* bounds the launch; n tokens when nothing better is known */
+    ssw_cuda_acts x;              /* [tokens][n_embd] */
+    ssw_cuda_acts hidden;         /* [n_pairs][n_ff], sorted order */
+    float *out;                   /* [n_pairs][n_embd], at the place of the unsorted pair number */
+} ssw_cuda_expert_gemm_args;
+
+void ssw_cuda_expert_gemm_up(ssw_cuda_stream stream, const ssw_cuda_expert_gemm_args *args);   /* to hidden */
+void ssw_cuda_expert_gemm_down(ssw_cuda_stream stream, const ssw_cuda_expert_gemm_args *args); /* to out */
+
+/* out[t] += sum over slots, in order, of weights[t][s] * rows[t * n_used + s]: [n][n_embd]. */
+void ssw_cuda_sum_pairs(ssw_cuda_stream stream, const float *rows, const float *weights, int32_t n,
+                        int32_t n_used, int64_t n_embd, float *out);
+
+/* Few tokens (moe_gemv.cu): n <= SSW_CUDA_GEMV_TOKENS_MAX. Two launches: hidden, then the weighted sum. */
+typedef struct ssw_cuda_moe_args {
+    const ssw_cuda_experts *experts; /* host */
+    ssw_cuda_acts x;                 /* [n][n_embd] */
+    int32_t n, n_used;
+    const int32_t *chosen;  /* [n][n_used] */
+    const float *weights;   /* [n][n_used] */
+    ssw_cuda_acts hidden;   /* scratch [n * n_used][n_ff] */
+    float *out;             /* [n][n_embd] += */
+} ssw_cuda_moe_args;
+
+void ssw_cuda_moe(ssw_cuda_stream stream, const ssw_cuda_moe_args *args);
+
+/* ---- everything between the products (rows.cu, route.cu) ---- */
+
+typedef struct ssw_cuda_norm_args {
+    const float *x; /* [n][cols] */
+    int32_t n;
+    int32_t cols;
+    const float *weight, *bias; /* [cols]; bias or NULL */
+    float eps;
+    bool subtract_mean; /* LayerNorm */
+    ssw_cuda_acts out;  /* f32, q or both */
+    void *out_cpu_q8;   /* or NULL: the same for the CPU's products, n rows of ssw_cpu_q8_row_bytes(cols) */
+} ssw_cuda_norm_args;
+
+void ssw_cuda_norm(ssw_cuda_stream stream, const ssw_cuda_norm_args *args);
+void ssw_cuda_quantize(ssw_cuda_stream stream, const float *x, int32_t n, int64_t cols, ssw_cuda_acts out);
+
+/* Rotates q in place, rotates k, and stores k and v at each row's position. cos and sin are computed from
+ * inv_freq, as ssw_cpu_rope_angles does. */
+typedef struct ssw_cuda_rope_args {
+    const ssw_cuda_row *rows; /* [n] */
+    int32_t n;
+    int32_t n_heads, n_kv_heads, head_dim;
+    const float *inv_freq; /* [n_pairs] */
+    int32_t n_pairs;
+    float magnitude; /* of cos and sin */
+    bool interleaved;
+    const float *q_norm, *k_norm; /* [head_dim] RMSNorm of every head before rotation, or NULL */
+    float norm_eps;
+    float *q;           /* [n][n_heads][head_dim] */
+    const float *k, *v; /* [n][n_kv_heads][head_dim] */
+    ssw_cuda_kv kv;
+} ssw_cuda_rope_args;
+
+void ssw_cuda_rope_store(ssw_cuda_stream stream, const ssw_cuda_rope_args *args);
+
+typedef enum ssw_cuda_route_kind { /* as ssw_cpu_route_kind */
+    SSW_CUDA_ROUTE_TOPK_SOFTMAX,
+    SSW_CUDA_ROUTE_SOFTMAX_TOPK,
+    SSW_CUDA_ROUTE_SPARSEMIXER
+} ssw_cuda_route_kind;
+
+typedef struct ssw_cuda_route_args {
+    const float *logits; /* [n][n_experts] */
+    int32_t n, n_experts, n_used;
+    ssw_cuda_route_kind kind;
+    bool renormalise;
+    float jitter, scale;
+    int32_t *chosen; /* out [n][n_used] */
+    float *weights;  /* out [n][n_used] */
+} ssw_cuda_route_args;
+
+void ssw_cuda_route(ssw_cuda_stream stream, const ssw_cuda_route_args *args);
+
+/* Counting sort: first [n_experts + 1], pair [n * n_used]; stable. */
+void ssw_cuda_sort_pairs(ssw_cuda_stream stream, const int32_t *chosen, int32_t n_pairs, int32_t n_experts,
+                         int32_t *first, int32_t *pair);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
