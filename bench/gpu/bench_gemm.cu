@@ -1,0 +1,259 @@
+/* Times the GPU kernels for many tokens, and decoding attention, on the shapes of the models that seesaw is
+ * measured with: medians of CUDA events, weights rotating through more memory than the cache holds. See
+ * README.md. */
+#include <algorithm>
+#include <cuda_runtime.h>
+#include <functional>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <vector>
+
+#include "cuda/cuda_ops.h"
+
+enum { REPEATS = 25, PER_EVENT = 4 };
+static const uint64_t ROTATE_BYTES = 256ull << 20;
+
+static void check(cudaError_t code)
+{
+    if (code != cudaSuccess) {
+        fprintf(stderr, "bench_gemm: %s\n", cudaGetErrorString(code));
+        exit(1);
+    }
+}
+
+/* Uneven bytes that are finite numbers in every type. */
+static __global__ void fill(uint8_t *out, uint64_t n, uint32_t seed, uint8_t mask)
+{
+    for (uint64_t i = blockIdx.x * (uint64_t)blockDim.x + threadIdx.x; i < n;
+         i += (uint64_t)gridDim.x * blockDim.x) {
+        uint32_t x = (uint32_t)i * 2654435761u + seed;
+        x ^= x >> 15, x *= 2246822519u, x ^= x >> 13;
+        out[i] = (uint8_t)x & mask;
+    }
+}
+
+struct memory { /* freed at the end of a measurement */
+    std::vector<void *> all;
+    ~memory()
+    {
+        for (void *one : all)
+            cudaFree(one);
+    }
+    void *get(uint64_t n_bytes, uint8_t mask)
+    {
+        void *out = nullptr;
+        check(cudaMalloc(&out, n_bytes));
+        all.push_back(out);
+        fill<<<1024, 256>>>((uint8_t *)out, n_bytes, (uint32_t)all.size(), mask);
+        return out;
+    }
+    template <typename T> T *put(const std::vector<T> &from)
+    {
+        T *out = (T *)get(from.size() * sizeof(T), 0);
+        check(cudaMemcpy(out, from.data(), from.size() * sizeof(T), cudaMemcpyHostToDevice));
+        return out;
+    }
+};
+
+/* Median microseconds of one call; run(i) is the i-th. */
+static double time_us(const std::function<void(int)> &run)
+{
+    cudaEvent_t begin, end;
+    std::vector<float> times;
+    check(cudaEventCreate(&begin));
+    check(cudaEventCreate(&end));
+    for (int r = 0, call = 0; r < REPEATS + 2; r++) {
+        check(cudaEventRecord(begin));
+        for (int i = 0; i < PER_EVENT; i++)
+            run(call++);
+        check(cudaEventRecord(end));
+        check(cudaEventSynchronize(end));
+        float ms = 0;
+        check(cudaEventElapsedTime(&ms, begin, end));
+        if (r >= 2)
+            times.push_back(ms);
+    }
+    check(cudaGetLastError());
+    check(cudaEventDestroy(begin));
+    check(cudaEventDestroy(end));
+    std::sort(times.begin(), times.end());
+    return (double)times[times.size() / 2] * 1000 / PER_EVENT;
+}
+
+static const char *name_of(ssw_dtype dtype)
+{
+    return dtype == SSW_DTYPE_F32    ? "F32"
+           : dtype == SSW_DTYPE_F16  ? "F16"
+           : dtype == SSW_DTYPE_BF16 ? "BF16"
+           : dtype == SSW_DTYPE_Q8_0 ? "Q8_0"
+           : dtype == SSW_DTYPE_Q4_0 ? "Q4_0"
+                                     : "MXFP4";
+}
+
+static ssw_cuda_matrix make_matrix(memory &m, ssw_dtype dtype, int64_t rows, int64_t cols, int n_matrices)
+{
+    uint64_t block_bytes = dtype == SSW_DTYPE_F32                              ? 128
+                           : dtype == SSW_DTYPE_F16 || dtype == SSW_DTYPE_BF16 ? 64
+                           : dtype == SSW_DTYPE_Q8_0                           ? 34
+                           : dtype == SSW_DTYPE_Q4_0                           ? 18
+                                                                               : 17;
+    ssw_cuda_matrix w = {};
+    w.dtype = dtype, w.rows = rows, w.cols = cols, w.n_matrices = n_matrices;
+    w.band_bytes = ((uint64_t)cols / 32 * 16 * block_bytes + 63) / 64 * 64;
+    w.matrix_bytes = w.band_bytes * (uint64_t)((rows + 15) / 16);
+    w.data = (const uint8_t *)m.get(w.matrix_bytes * (uint64_t)n_matrices, 0x3b);
+    return w;
+}
+
+static ssw_cuda_acts make_acts(memory &m, int64_t n, int64_t cols)
+{
+    return {(float *)m.get((uint64_t)(n * cols) * 4, 0x3b), (int8_t *)m.get((uint64_t)(n * cols), 0xff),
+            (float *)m.get((uint64_t)(n * cols) / 4, 0x3b)};
+}
+
+static void bench_product(ssw_dtype dtype, int64_t rows, int64_t cols, int n)
+{
+    memory m;
+    ssw_cuda_product_args args = {};
+    args.w = make_matrix(m, dtype, rows, cols, 1);
+    int n_matrices = (int)(ROTATE_BYTES / args.w.matrix_bytes) + 1;
+    args.w = make_matrix(m, dtype, rows, cols, n_matrices);
+    args.x = make_acts(m, n, cols);
+    args.n = n;
+    args.out = (float *)m.get((uint64_t)(n * rows) * 4, 0);
+    args.out_stride = rows;
+    double us = time_us([&](int i) {
+        args.index = i % n_matrices;
+        ssw_cuda_gemm(nullptr, &args);
+    });
+    printf("product   %-5s %5lld x %4lld  n %4d: %8.1f us  %6.0f GB/s of weights  %6.1f TOPS\n",
+           name_of(dtype), (long long)rows, (long long)cols, n, us, (double)args.w.matrix_bytes / us / 1e3,
+           2.0 * (double)(rows * cols * n) / us / 1e6);
+}
+
+/* Pairs spread evenly at random, as a router without favourites does. */
+static ssw_cuda_pairs make_pairs(memory &m, int n, int n_used, int n_experts, int &n_chosen)
+{
+    std::vector<std::vector<int32_t>> of(n_experts);
+    std::vector<int32_t> first, pair;
+    uint32_t state = 1;
+    for (int32_t p = 0; p < n * n_used; p++) {
+        state = state * 1664525u + 1013904223u;
+        of[(state >> 8) % (uint32_t)n_experts].push_back(p);
+    }
+    n_chosen = 0;
+    for (const std::vector<int32_t> &one : of) {
+        first.push_back((int32_t)pair.size());
+        pair.insert(pair.end(), one.begin(), one.end());
+        n_chosen += !one.empty();
+    }
+    first.push_back((int32_t)pair.size());
+    return {m.put(first), m.put(pair), n * n_used, n_used, n_experts};
+}
+
+static void bench_experts(const char *model, ssw_dtype dtype, int64_t n_embd, int64_t n_ff, int n_experts,
+                          int n_used, int n)
+{
+    memory m;
+    int n_chosen;
+    ssw_cuda_experts experts = {};
+    experts.gate = make_matrix(m, dtype, n_ff, n_embd, n_experts);
+    experts.up = make_matrix(m, dtype, n_ff, n_embd, n_experts);
+    experts.down = make_matrix(m, dtype, n_embd, n_ff, n_experts);
+    ssw_cuda_expert_gemm_args args = {};
+    args.experts = &experts;
+    args.pairs = make_pairs(m, n, n_used, n_experts, n_chosen);
+    args.expert_end = n_experts;
+    args.max_pairs_per_expert = n;
+    args.x = make_acts(m, n, n_embd);
+    args.hidden = make_acts(m, (int64_t)n * n_used, n_ff);
+    if (dtype == SSW_DTYPE_F16 || dtype == SSW_DTYPE_BF16 || dtype == SSW_DTYPE_F32)
+        args.hidden.q = nullptr;
+    else
+        args.hidden.f32 = nullptr;
+    args.out = (float *)m.get((uint64_t)((int64_t)n * n_used * n_embd) * 4, 0);
+    double up_us = time_us([&](int) { ssw_cuda_expert_gemm_up(nullptr, &args); });
+    double down_us = time_us([&](int) { ssw_cuda_expert_gemm_down(nullptr, &args); });
+    double down_ops = 2.0 * (double)((int64_t)n * n_used * n_embd * n_ff);
+    printf("experts   %-5s %-12s n %4d: up %8.1f us %6.0f GB/s %6.1f TOPS  down %8.1f us %6.0f GB/s %6.1f "
+           "TOPS\n",
+           name_of(dtype), model, n, up_us, (double)experts.gate.matrix_bytes * 2 * n_chosen / up_us / 1e3,
+           2 * down_ops / up_us / 1e6, down_us, (double)experts.down.matrix_bytes * n_chosen / down_us / 1e3,
+           down_ops / down_us / 1e6);
+}
+
+static void bench_attention(const char *model, int n_heads, int n_kv_heads, int head_dim, int window, int n,
+                            int position, int max_length)
+{
+    memory m;
+    int n_rows = std::max(max_length, position + n), n_layers;
+    int64_t stride = (int64_t)n_kv_heads * n_rows * head_dim;
+    n_layers =
+        (int)std::min<uint64_t>(ROTATE_BYTES / ((uint64_t)stride * 4) + 1, 64); /* caches to rotate through */
+    uint16_t *k = (uint16_t *)m.get((uint64_t)(stride * n_layers) * 2, 0x3b),
+             *v = (uint16_t *)m.get((uint64_t)(stride * n_layers) * 2, 0x3b);
+    std::vector<ssw_cuda_part> parts = {{0, n, 0, position}};
+    ssw_cuda_attention_args args = {};
+    args.parts = m.put(parts);
+    args.parts_host = n > 1 ? parts.data() : nullptr;
+    args.n_parts = 1, args.n_rows = n, args.max_length = max_length;
+    args.n_heads = n_heads, args.n_kv_heads = n_kv_heads, args.head_dim = head_dim, args.window = window;
+    args.scale = 1 / sqrtf((float)head_dim);
+    args.q = (float *)m.get((uint64_t)((int64_t)n * n_heads * head_dim) * 4, 0x3b);
+    args.out = make_acts(m, n, (int64_t)n_heads * head_dim);
+    args.scratch = (float *)m.get(ssw_cuda_attention_scratch_floats(n, n_heads, head_dim, max_length) * 4, 0);
+    double us = time_us([&](int i) {
+        args.kv = {k + i % n_layers * stride, v + i % n_layers * stride, stride, n_rows};
+        ssw_cuda_attention(nullptr, &args);
+    });
+    double seen = 0;
+    for (int i = 0; i < n; i++)
+        seen += window > 0 ? std::min(position + i + 1, window) : position + i + 1;
+    double read = window > 0 ? std::min(position + n, window + n) : position + n;
+    printf("attention %-12s window %3d, %4d tokens from %4d, up to %4d: %8.1f us  %6.0f GB/s  %6.1f TFLOPS\n",
+           model, window, n, position, max_length, us, read * n_kv_heads * head_dim * 4 / us / 1e3,
+           4 * seen * n_heads * head_dim / us / 1e6);
+}
+
+int main(void)
+{
+    cudaDeviceProp properties;
+    check(cudaGetDeviceProperties(&properties, 0));
+    printf("%s, medians of %d x %d calls\n", properties.name, (int)REPEATS, (int)PER_EVENT);
+    const int tokens[] = {27, 64, 512, 2048};
+    for (int n : tokens) {
+        bench_product(SSW_DTYPE_F32, 32, 2880, n); /* gpt-oss: router, query, key and value, output */
+        bench_product(SSW_DTYPE_Q8_0, 5120, 2880, n);
+        bench_product(SSW_DTYPE_Q8_0, 2880, 4096, n);
+        bench_product(SSW_DTYPE_BF16, 5120, 2880, n);
+        bench_product(SSW_DTYPE_Q4_0, 2048, 2048, n); /* DeepSeek: one projection */
+        bench_product(SSW_DTYPE_Q4_0, 2816, 2048, n); /* its shared experts */
+        bench_product(SSW_DTYPE_Q4_0, 6144, 4096, n); /* Phi: query, key and value */
+    }
+    for (int n : tokens) {
+        bench_experts("gpt-oss-20b", SSW_DTYPE_MXFP4, 2880, 2880, 32, 4, n);
+        bench_experts("deepseek-16b", SSW_DTYPE_Q4_0, 2048, 1408, 64, 6, n);
+        bench_experts("phi-3.5-moe", SSW_DTYPE_Q4_0, 4096, 6400, 16, 2, n);
+    }
+    bench_experts("phi-3.5-moe", SSW_DTYPE_F16, 4096, 6400, 16, 2, 512);
+    for (int window = 0; window <= 128; window += 128) {
+        bench_attention("gpt-oss-20b", 64, 8, 64, window, 27, 0, 27);
+        bench_attention("gpt-oss-20b", 64, 8, 64, window, 512, 0, 512);
+        bench_attention("gpt-oss-20b", 64, 8, 64, window, 512, 3584, 4096);
+        bench_attention("gpt-oss-20b", 64, 8, 64, window, 4096, 0, 4096);
+    }
+    bench_attention("deepseek-16b", 16, 16, 128, 0, 512, 0, 512);
+    bench_attention("deepseek-16b", 16, 16, 128, 0, 4096, 0, 4096);
+    bench_attention("phi-3.5-moe", 32, 8, 128, 0, 512, 0, 512);
+    bench_attention("phi-3.5-moe", 32, 8, 128, 0, 4096, 0, 4096);
+    const int lengths[] = {27, 128, 600, 2048, 8192};
+    for (int length : lengths) {
+        bench_attention("gpt-oss-20b", 64, 8, 64, 0, 1, length - 1,
+                        8192); /* the launch of a graph for 8192 */
+        bench_attention("deepseek-16b", 16, 16, 128, 0, 1, length - 1, 8192);
+        bench_attention("phi-3.5-moe", 32, 8, 128, 0, 1, length - 1, 8192);
+    }
+    bench_attention("gpt-oss-20b", 64, 8, 64, 128, 1, 599, 8192);
+    return 0;
+}
