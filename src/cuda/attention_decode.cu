@@ -348,5 +348,5 @@ void ssw_cuda_attention(ssw_cuda_stream stream, const ssw_cuda_attention_args *a
     if (any_single)
         launch_decode(stream, args);
     if (args->parts_host)
-        attention_prefill_launch(stream, args);
+        ssw_cuda_attend_prefill(stream, args);
 }

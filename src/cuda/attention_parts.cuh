@@ -33,6 +33,6 @@ __device__ __forceinline__ uint32_t pack_f16(float first, float second)
 }
 
 /* The parts with more than one row; attention_decode.cu has the others. */
-void attention_prefill_launch(ssw_cuda_stream stream, const ssw_cuda_attention_args *args);
+void ssw_cuda_attend_prefill(ssw_cuda_stream stream, const ssw_cuda_attention_args *args);
 
 #endif

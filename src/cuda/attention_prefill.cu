@@ -309,7 +309,7 @@ static __global__ void __launch_bounds__(THREADS)
     store_results<DIM>(args, queries, sums, results);
 }
 
-void attention_prefill_launch(ssw_cuda_stream stream, const ssw_cuda_attention_args *args)
+void ssw_cuda_attend_prefill(ssw_cuda_stream stream, const ssw_cuda_attention_args *args)
 {
     int group = args->n_heads / args->n_kv_heads;
     unsigned n_units = 0;

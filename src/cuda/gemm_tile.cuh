@@ -16,7 +16,8 @@ template <typename TYPE_, int BANDS_, int WARPS_M_, int WARPS_K_, int N_MAX_, in
     typedef TYPE_ TYPE;
     static constexpr int BANDS = BANDS_, WARPS_M = WARPS_M_, WARPS_K = WARPS_K_, N_MAX = N_MAX_,
                          STAGES = STAGES_;
-    static constexpr int BLOCKS = 4; /* a warp's, of a chunk */
+    static constexpr int BLOCKS = 4;                       /* a warp's, of a chunk */
+    static constexpr int AHEAD = 1024 / TYPE::BLOCK_BYTES; /* blocks of a band on their way, at most BLOCKS */
     static constexpr int CHUNK = BLOCKS * WARPS_K;
     static constexpr int THREADS = WARP * WARPS_M * WARPS_K;
     static constexpr int UNITS = CHUNK * MMA_BLOCK_BYTES / 16; /* of a token in a chunk */
@@ -131,9 +132,9 @@ __device__ __forceinline__ void multiply_bands(const uint8_t *const (&bands)[SHA
     int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, g = lane / 4, t = lane % 4;
     int warp_k = warp / SHAPE::WARPS_M, n_blocks = source.n_blocks;
     int n_chunks = (n_blocks + SHAPE::CHUNK - 1) / SHAPE::CHUNK;
-    typename TYPE::loaded loaded[SHAPE::BLOCKS][SHAPE::BANDS];
+    typename TYPE::loaded loaded[SHAPE::AHEAD][SHAPE::BANDS];
 #pragma unroll
-    for (int i = 0; i < SHAPE::BLOCKS; i++) {
+    for (int i = 0; i < SHAPE::AHEAD; i++) {
         int block = warp_k * SHAPE::BLOCKS + i;
 #pragma unroll
         for (int band = 0; band < SHAPE::BANDS; band++)
@@ -159,14 +160,18 @@ __device__ __forceinline__ void multiply_bands(const uint8_t *const (&bands)[SHA
 #pragma unroll
         for (int i = 0; i < SHAPE::BLOCKS; i++) {
             int within = warp_k * SHAPE::BLOCKS + i, block = chunk * SHAPE::CHUNK + within;
+            int next_block = block + SHAPE::AHEAD;
+            if (i + SHAPE::AHEAD >= SHAPE::BLOCKS)
+                next_block += SHAPE::CHUNK - SHAPE::BLOCKS;
             if (block >= n_blocks)
                 break;
             typename TYPE::fragment fragments[SHAPE::BANDS];
 #pragma unroll
             for (int band = 0; band < SHAPE::BANDS; band++) {
-                fragments[band] = TYPE::decode(loaded[i][band]);
-                if (block + SHAPE::CHUNK < n_blocks)
-                    loaded[i][band] = TYPE::load(bands[band], n_blocks, block + SHAPE::CHUNK, g, t);
+                typename TYPE::loaded &slot = loaded[i % SHAPE::AHEAD][band];
+                fragments[band] = TYPE::decode(slot);
+                if (next_block < n_blocks)
+                    slot = TYPE::load(bands[band], n_blocks, next_block, g, t);
             }
             multiply_block<SHAPE, N>(fragments, x, (const float *)(x + X_BYTES), within, acc);
         }
