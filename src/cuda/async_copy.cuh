@@ -3,6 +3,7 @@
 #ifndef SSW_CUDA_ASYNC_COPY_CUH
 #define SSW_CUDA_ASYNC_COPY_CUH
 
+#include <cuda_runtime.h>
 #include <stdint.h>
 
 __device__ __forceinline__ uint32_t shared_address(const void *at)
