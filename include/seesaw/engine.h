@@ -33,8 +33,10 @@ enum {
     SSW_ENGINE_TOP_LOGPROBS_MAX = 20,
     SSW_ENGINE_STOPS_MAX = 16,
     SSW_ENGINE_STOP_BYTES_MAX = 256,
-    SSW_ENGINE_LAYERS_ALL = 1 << 20 /* n_cpu_moe: every layer */
+    SSW_ENGINE_LAYERS_ALL = 1 << 20 /* n_cpu_moe, n_gpu_layers: every layer */
 };
+
+enum { SSW_ENGINE_CPU_MOE_AUTO = -1 }; /* n_cpu_moe: the smallest number that fits the GPU */
 
 /* What to compute where a foreign engine differs from the publisher's code; docs/CONFORMANCE.md lists the
  * differences. */
@@ -50,7 +52,12 @@ typedef struct ssw_engine_options {
     int32_t n_parallel; /* sequences at once; 0: 1 */
     int32_t n_batch;    /* tokens per prefill step; 0: 512 */
     int32_t n_threads;  /* 0: one per physical core */
-    int32_t n_cpu_moe;  /* keep the experts of the first N layers in host memory; 0: none */
+    /* layers on the GPU, counted from the last, the output head as one more; 0 by default.
+     * SSW_ENGINE_LAYERS_ALL: all where there is a GPU, none where there is not */
+    int32_t n_gpu_layers;
+    uint64_t vram_bytes; /* the most that may be taken on the GPU; 0: what is free */
+    int32_t n_cpu_moe;   /* SSW_ENGINE_CPU_MOE_AUTO, or keep the experts of the first N layers in host memory;
+                            0: none */
     bool pin_threads;
     ssw_engine_compat compat;
     const char *chat_format; /* by name (token/chat.h), whatever the file's template says; NULL: as it says */

@@ -45,6 +45,8 @@ enum {
     KEY_PORT,
     KEY_CPU_MOE,
     KEY_N_CPU_MOE,
+    KEY_N_GPU_LAYERS,
+    KEY_VRAM_MIB,
     KEY_PARALLEL,
     KEY_ALIAS,
     KEY_API_KEY_FILE,
@@ -69,7 +71,15 @@ static const struct argp_option arguments[] = {
     {0, 0, 0, 0, "Where it runs:", 2},
     {"threads", 't', "N", 0, "worker threads (default: one per physical core)", 2},
     {"cpu-moe", KEY_CPU_MOE, 0, 0, "keep all experts in host memory", 2},
-    {"n-cpu-moe", KEY_N_CPU_MOE, "N", 0, "keep the experts of the first N layers in host memory", 2},
+    {"n-cpu-moe", KEY_N_CPU_MOE, "N", 0,
+     "keep the experts of the first N layers in host memory; auto: of as many as must be for the rest to fit",
+     2},
+    {"n-gpu-layers", KEY_N_GPU_LAYERS, "N", 0,
+     "layers on the GPU, counted from the last, the output head as one more (default: all where there is a "
+     "GPU)",
+     2},
+    {"gpu-layers", 0, 0, OPTION_ALIAS, 0, 2},
+    {"vram-mib", KEY_VRAM_MIB, "N", 0, "take at most N MiB of GPU memory (default: what is free)", 2},
     {"no-pin-threads", KEY_NO_PIN, 0, 0, "do not bind worker threads to cores", 2},
     {0, 0, 0, 0, "HTTP:", 3},
     {"host", KEY_HOST, "ADDRESS", 0, "address to listen on (default: 127.0.0.1)", 3},
@@ -117,7 +127,15 @@ static error_t parse_argument(int key, char *text, struct argp_state *state)
         options->engine.n_cpu_moe = SSW_ENGINE_LAYERS_ALL;
         return 0;
     case KEY_N_CPU_MOE:
-        options->engine.n_cpu_moe = read_count(state, "n-cpu-moe", text, 0, SSW_ENGINE_LAYERS_ALL);
+        options->engine.n_cpu_moe = strcmp(text, "auto") == 0
+                                        ? SSW_ENGINE_CPU_MOE_AUTO
+                                        : read_count(state, "n-cpu-moe", text, 0, SSW_ENGINE_LAYERS_ALL);
+        return 0;
+    case KEY_N_GPU_LAYERS:
+        options->engine.n_gpu_layers = read_count(state, "n-gpu-layers", text, 0, SSW_ENGINE_LAYERS_ALL);
+        return 0;
+    case KEY_VRAM_MIB:
+        options->engine.vram_bytes = (uint64_t)read_count(state, "vram-mib", text, 1, 1 << 30) << 20;
         return 0;
     case KEY_COMPAT:
         if (strcmp(text, "llama.cpp") != 0)
@@ -272,6 +290,16 @@ cleanup:
     return exit_status;
 }
 
+/* llama-server's one-dash spelling, which argp would take for three short options. */
+static void spell_out(int argc, char **argv)
+{
+    static char long_name[] = "--n-gpu-layers";
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "-ngl") == 0)
+            argv[i] = long_name;
+    }
+}
+
 int ssw_cmd_serve(int argc, char **argv)
 {
     static const struct argp argp = {
@@ -288,7 +316,8 @@ int ssw_cmd_serve(int argc, char **argv)
     serve_options options = {0};
     ssw_engine_options_init(&options.engine);
     ssw_server_options_init(&options.server);
-    options.engine.pin_threads = true;
+    options.engine.n_gpu_layers = SSW_ENGINE_LAYERS_ALL;
+    spell_out(argc, argv);
     if (argp_parse(&argp, argc, argv, 0, NULL, &options))
         return SSW_EXIT_USAGE;
     ssw_log log = ssw_cli_log_stderr(options.is_verbose ? SSW_LOG_DEBUG : SSW_LOG_INFO);

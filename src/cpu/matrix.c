@@ -66,7 +66,7 @@ uint64_t ssw_cpu_matrix_predict_bytes(ssw_dtype dtype, int64_t rows, int64_t col
     return measure(&m) ? m.n_bytes : 0;
 }
 
-ssw_status ssw_cpu_matrix_init(ssw_cpu_matrix *matrix, ssw_dtype dtype, int64_t rows, int64_t cols,
+ssw_status ssw_cpu_matrix_plan(ssw_cpu_matrix *matrix, ssw_dtype dtype, int64_t rows, int64_t cols,
                                int64_t n_matrices, ssw_error *err)
 {
     *matrix = (ssw_cpu_matrix){.dtype = dtype, .rows = rows, .cols = cols, .n_matrices = n_matrices};
@@ -77,6 +77,15 @@ ssw_status ssw_cpu_matrix_init(ssw_cpu_matrix *matrix, ssw_dtype dtype, int64_t 
                              (long long)rows, (long long)cols,
                              traits ? traits->name : "elements of an unknown type");
     }
+    return SSW_OK;
+}
+
+ssw_status ssw_cpu_matrix_init(ssw_cpu_matrix *matrix, ssw_dtype dtype, int64_t rows, int64_t cols,
+                               int64_t n_matrices, ssw_error *err)
+{
+    ssw_status status = ssw_cpu_matrix_plan(matrix, dtype, rows, cols, n_matrices, err);
+    if (status != SSW_OK)
+        return status;
     matrix->data = ssw_cpu_memory_alloc(matrix->n_bytes);
     if (!matrix->data)
         return ssw_error_set(err, SSW_ERR_NOMEM, "no memory for %llu bytes of weights",

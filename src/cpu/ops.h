@@ -52,6 +52,8 @@ typedef enum ssw_cpu_isa {
 const char *ssw_cpu_isa_name(ssw_cpu_isa isa); /* "reference", "generic", "avx2", "avx512vnni" */
 bool ssw_cpu_isa_available(ssw_cpu_isa isa);   /* compiled in, and this processor has it */
 
+ssw_cpu_isa ssw_cpu_isa_resolve(ssw_cpu_isa isa); /* AUTO: which one that is here */
+
 /* ---- team ---- */
 
 typedef struct ssw_cpu_team ssw_cpu_team;
@@ -105,6 +107,10 @@ typedef struct ssw_cpu_matrix {
 
 /* 0 when the type is not supported or cols is not a multiple of its block. */
 uint64_t ssw_cpu_matrix_predict_bytes(ssw_dtype dtype, int64_t rows, int64_t cols, int64_t n_matrices);
+
+/* Everything but data, which stays NULL: for a caller that has memory of its own to fill. */
+ssw_status ssw_cpu_matrix_plan(ssw_cpu_matrix *matrix, ssw_dtype dtype, int64_t rows, int64_t cols,
+                               int64_t n_matrices, ssw_error *err);
 
 /* Allocates; the weights are not there until every worker has called ssw_cpu_matrix_fill. */
 ssw_status ssw_cpu_matrix_init(ssw_cpu_matrix *matrix, ssw_dtype dtype, int64_t rows, int64_t cols,

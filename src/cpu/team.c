@@ -87,6 +87,12 @@ bool ssw_cpu_isa_available(ssw_cpu_isa isa)
     return choose_kernels(isa) != NULL;
 }
 
+ssw_cpu_isa ssw_cpu_isa_resolve(ssw_cpu_isa isa)
+{
+    const ssw_kernels *kernels = choose_kernels(isa);
+    return kernels ? kernels->isa : isa;
+}
+
 ssw_tile_kernel *ssw_kernels_tile(const ssw_kernels *kernels, ssw_dtype dtype)
 {
     assert((int)dtype >= 0 && (int)dtype < SSW_KERNELS_DTYPES && kernels->tile[dtype]);

@@ -76,13 +76,13 @@ typedef struct ssw_cuda_part {
 
 typedef struct ssw_cuda_product_args {
     ssw_cuda_matrix w;
-    int32_t index;       /* which of w's matrices */
-    ssw_cuda_acts x;     /* [n][cols] */
-    int32_t n;           /* tokens */
-    const float *bias;   /* [rows] or NULL */
-    float *out;          /* [n][rows], rows out_stride apart */
+    int32_t index;     /* which of w's matrices */
+    ssw_cuda_acts x;   /* [n][cols] */
+    int32_t n;         /* tokens */
+    const float *bias; /* [rows] or NULL */
+    float *out;        /* [n][rows], rows out_stride apart */
     int64_t out_stride;
-    bool accumulate;     /* out += */
+    bool accumulate; /* out += */
 } ssw_cuda_product_args;
 
 /* Any n. n <= SSW_CUDA_GEMV_TOKENS_MAX runs gemv kernels, larger n tensor cores. */
@@ -145,14 +145,16 @@ typedef struct ssw_cuda_experts { /* one layer's */
 
 /* (token, slot) pairs sorted by expert; made by ssw_cuda_sort_pairs (route.cu). */
 typedef struct ssw_cuda_pairs {
-    const int32_t *first; /* [n_experts + 1]: an expert's pairs are pair[first[e]] .. pair[first[e + 1] - 1] */
-    const int32_t *pair;  /* [n_pairs]: token * n_used + slot */
+    const int32_t
+        *first;          /* [n_experts + 1]: an expert's pairs are pair[first[e]] .. pair[first[e + 1] - 1] */
+    const int32_t *pair; /* [n_pairs]: token * n_used + slot */
     int32_t n_pairs, n_used, n_experts;
 } ssw_cuda_pairs;
 
 /* Tensor-core products for many tokens (gemm.cu). Pairs of experts whose table entry is NULL are skipped and
  * their outputs left alone; only experts in [expert_begin, expert_end) are looked at.
- * hidden[i] of sorted pair i = glu(gate x, up x) of its token: [n_pairs][n_ff], as q, f32 or both as given. */
+ * hidden[i] of sorted pair i = glu(gate x, up x) of its token: [n_pairs][n_ff], as q, f32 or both as given.
+ */
 typedef struct ssw_cuda_expert_gemm_args {
     const ssw_cuda_experts *experts; /* host */
     ssw_cuda_pairs pairs;
@@ -170,15 +172,18 @@ void ssw_cuda_expert_gemm_down(ssw_cuda_stream stream, const ssw_cuda_expert_gem
 void ssw_cuda_sum_pairs(ssw_cuda_stream stream, const float *rows, const float *weights, int32_t n,
                         int32_t n_used, int64_t n_embd, float *out);
 
+/* out[i] += rows[i]. */
+void ssw_cuda_add(ssw_cuda_stream stream, const float *rows, int64_t n, float *out);
+
 /* Few tokens (moe_gemv.cu): n <= SSW_CUDA_GEMV_TOKENS_MAX. Two launches: hidden, then the weighted sum. */
 typedef struct ssw_cuda_moe_args {
     const ssw_cuda_experts *experts; /* host */
     ssw_cuda_acts x;                 /* [n][n_embd] */
     int32_t n, n_used;
-    const int32_t *chosen;  /* [n][n_used] */
-    const float *weights;   /* [n][n_used] */
-    ssw_cuda_acts hidden;   /* scratch [n * n_used][n_ff] */
-    float *out;             /* [n][n_embd] += */
+    const int32_t *chosen; /* [n][n_used] */
+    const float *weights;  /* [n][n_used] */
+    ssw_cuda_acts hidden;  /* scratch [n * n_used][n_ff] */
+    float *out;            /* [n][n_embd] += */
 } ssw_cuda_moe_args;
 
 void ssw_cuda_moe(ssw_cuda_stream stream, const ssw_cuda_moe_args *args);
@@ -219,9 +224,9 @@ typedef struct ssw_cuda_rope_args {
 void ssw_cuda_rope_store(ssw_cuda_stream stream, const ssw_cuda_rope_args *args);
 
 typedef enum ssw_cuda_route_kind { /* as ssw_cpu_route_kind */
-    SSW_CUDA_ROUTE_TOPK_SOFTMAX,
-    SSW_CUDA_ROUTE_SOFTMAX_TOPK,
-    SSW_CUDA_ROUTE_SPARSEMIXER
+                                   SSW_CUDA_ROUTE_TOPK_SOFTMAX,
+                                   SSW_CUDA_ROUTE_SOFTMAX_TOPK,
+                                   SSW_CUDA_ROUTE_SPARSEMIXER
 } ssw_cuda_route_kind;
 
 typedef struct ssw_cuda_route_args {

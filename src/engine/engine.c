@@ -53,7 +53,9 @@ static ssw_status settle_sizes(ssw_engine *engine, const ssw_engine_options *o, 
     if (status == SSW_OK)
         status = check_range("n_threads", o->n_threads, 0, SSW_POOL_THREADS_MAX, err);
     if (status == SSW_OK)
-        status = check_range("n_cpu_moe", o->n_cpu_moe, 0, SSW_ENGINE_LAYERS_ALL, err);
+        status = check_range("n_cpu_moe", o->n_cpu_moe, SSW_ENGINE_CPU_MOE_AUTO, SSW_ENGINE_LAYERS_ALL, err);
+    if (status == SSW_OK)
+        status = check_range("n_gpu_layers", o->n_gpu_layers, 0, SSW_ENGINE_LAYERS_ALL, err);
     if (status != SSW_OK)
         return status;
     if (info->ctx_size > ctx_train)
@@ -207,6 +209,7 @@ void ssw_engine_close(ssw_engine *engine)
         return;
     if (engine->has_scheduler_slot)
         ssw_scheduler_slot_deinit(&engine->scheduler_slot);
+    ssw_gpu_close(engine->gpu);
     ssw_forward_close(engine->forward);
     ssw_kvcache_close(&engine->cache);
     ssw_weights_deinit(&engine->weights);

@@ -4,6 +4,7 @@
 
 #include "base/pool.h"
 #include "engine/forward.h"
+#include "engine/gpu.h"
 #include "engine/kvcache.h"
 #include "engine/pass.h"
 #include "engine/scheduler.h"
@@ -36,7 +37,8 @@ struct ssw_engine {
     ssw_pool *pool;
     ssw_weights weights;
     ssw_kvcache cache;
-    ssw_forward *forward;
+    ssw_forward *forward; /* of the layers in host memory; NULL when there are none */
+    ssw_gpu *gpu;         /* of the others; NULL when there are none */
     ssw_pass pass;
     ssw_pass_cursor cursors[SSW_ENGINE_PARALLEL_MAX];
     ssw_session sessions[SSW_ENGINE_PARALLEL_MAX];

@@ -9,13 +9,20 @@
 
 #define MIB (1024.0 * 1024.0)
 
+enum { GPU_RESERVE_BYTES = 128 << 20 }; /* for what the driver takes when kernels are first used */
+
 typedef struct plan {
-    ssw_place_item *items; /* the weights' entries, then the layers' KV caches, then the compute buffers */
+    ssw_place_item *items; /* the weights' entries, then the layers' KV caches, then both sides' buffers */
     int32_t n_items, n_weights;
+    ssw_place_item *host_buffers, *gpu_buffers;
     ssw_place_device devices[SSW_PLACE_DEVICES_MAX];
     ssw_place_request request;
+    ssw_gpu_device gpu;
     ssw_forward_setup forward;
+    ssw_gpu_setup gpu_setup;
 } plan;
+
+/* ---- the list ---- */
 
 static void list_items(const ssw_engine *engine, plan *p)
 {
@@ -32,11 +39,125 @@ static void list_items(const ssw_engine *engine, plan *p)
                                                       .how = "allocated",
                                                       .layer = i,
                                                       .bytes = ssw_kvcache_layer_bytes(&engine->cache, i)};
-    p->items[p->n_items - 1] = (ssw_place_item){.table_class = "compute buffers",
-                                                .how = "allocated",
-                                                .layer = -1,
-                                                .is_input = true,
-                                                .bytes = ssw_forward_predict_bytes(&p->forward)};
+    p->host_buffers = &p->items[p->n_items - 2];
+    p->gpu_buffers = &p->items[p->n_items - 1];
+    *p->host_buffers =
+        (ssw_place_item){.table_class = "compute buffers", .how = "allocated", .layer = -1, .is_input = true};
+    *p->gpu_buffers = (ssw_place_item){.table_class = "compute buffers", .how = "allocated", .layer = -1};
+}
+
+/* Layers in host memory: all, or those before the first whose attention is on the GPU. */
+static int32_t count_host_layers(const ssw_engine *engine, const plan *p)
+{
+    for (int32_t i = 0; i < engine->info.n_layers; i++) {
+        if (p->items[p->n_weights + i].device == SSW_PLACE_GPU)
+            return i;
+    }
+    return engine->info.n_layers;
+}
+
+/* Tells the entries where they go, and measures what depends on it. */
+static void settle(ssw_engine *engine, plan *p)
+{
+    for (int32_t i = 0; i < p->n_weights; i++)
+        engine->weights.entries[i].on_gpu =
+            p->items[i].device == SSW_PLACE_GPU && engine->weights.entries[i].form != SSW_WEIGHTS_ABSENT;
+    p->forward.n_host_layers = p->gpu_setup.first_layer = count_host_layers(engine, p);
+    if (p->forward.n_host_layers > 0)
+        p->host_buffers->bytes = ssw_forward_predict_bytes(&p->forward);
+    for (int32_t i = p->gpu_setup.first_layer; i < engine->info.n_layers; i++)
+        p->items[p->n_weights + i].bytes = ssw_gpu_predict_cache_bytes(&p->gpu_setup, i);
+    if (p->gpu_setup.first_layer < engine->info.n_layers)
+        p->gpu_buffers->bytes = ssw_gpu_predict_buffer_bytes(&p->gpu_setup);
+}
+
+/* ---- the placement ---- */
+
+/* Whether the GPU takes part; why not is said where someone asked for it. */
+static bool find_gpu(const ssw_engine *engine, const ssw_engine_options *options, plan *p)
+{
+    ssw_error why = {0};
+    if (options->n_gpu_layers == 0)
+        return false;
+    if (ssw_gpu_find(&p->gpu, &why) == SSW_OK && ssw_gpu_check_model(&engine->model, &why) == SSW_OK)
+        return true;
+    bool is_asked_for = options->n_gpu_layers != SSW_ENGINE_LAYERS_ALL;
+    ssw_log_write(&engine->log, is_asked_for ? SSW_LOG_WARN : SSW_LOG_INFO, "no GPU is used: %s",
+                  why.message);
+    return false;
+}
+
+static uint64_t usable_bytes(const ssw_engine_options *options, const ssw_gpu_device *gpu)
+{
+    uint64_t bytes = gpu->free_bytes > GPU_RESERVE_BYTES ? gpu->free_bytes - GPU_RESERVE_BYTES : 1;
+    return options->vram_bytes > 0 && options->vram_bytes < bytes ? options->vram_bytes : bytes;
+}
+
+static ssw_status solve_auto(ssw_engine *engine, plan *p, ssw_error *err)
+{
+    p->request.n_cpu_moe = ssw_place_solve_n_cpu_moe(&p->request, p->items, p->n_items);
+    if (p->request.n_cpu_moe < 0) { /* check says what is missing */
+        p->request.n_cpu_moe = SSW_PLACE_LAYERS_ALL;
+        return ssw_place_check(&p->request, p->items, p->n_items, err);
+    }
+    ssw_log_write(&engine->log, SSW_LOG_INFO,
+                  "--n-cpu-moe auto: %d of %d layers' experts stay in host memory", p->request.n_cpu_moe,
+                  engine->info.n_layers);
+    return SSW_OK;
+}
+
+static ssw_status place_all(ssw_engine *engine, const ssw_engine_options *options, plan *p, ssw_error *err)
+{
+    ssw_place_summary summary;
+    bool has_gpu = find_gpu(engine, options, p);
+    p->devices[SSW_PLACE_CPU] = (ssw_place_device){"CPU", ssw_host_memory_available_bytes()};
+    p->devices[SSW_PLACE_GPU] = (ssw_place_device){"CUDA0", has_gpu ? usable_bytes(options, &p->gpu) : 0};
+    p->request = (ssw_place_request){.devices = p->devices,
+                                     .n_devices = has_gpu ? 2 : 1,
+                                     .n_layers = engine->info.n_layers,
+                                     .n_gpu_layers = options->n_gpu_layers,
+                                     .n_cpu_moe = options->n_cpu_moe};
+    /* Buffers depend on who computes what: placed once for that, once with their sizes. */
+    ssw_place_assign(&p->request, p->items, p->n_items, &summary);
+    settle(engine, p);
+    if (options->n_cpu_moe == SSW_ENGINE_CPU_MOE_AUTO) {
+        ssw_status status = solve_auto(engine, p, err);
+        if (status != SSW_OK)
+            return status;
+    }
+    ssw_place_assign(&p->request, p->items, p->n_items, &summary);
+    settle(engine, p);
+    if (options->n_cpu_moe != 0 && !has_gpu)
+        ssw_log_write(&engine->log, SSW_LOG_WARN,
+                      "no GPU: --cpu-moe moves nothing; all tensors are already in host memory");
+    ssw_log_write(&engine->log, SSW_LOG_INFO, "placing %.1f MiB in host memory",
+                  (double)summary.device_bytes[SSW_PLACE_CPU] / MIB);
+    if (has_gpu)
+        ssw_log_write(&engine->log, SSW_LOG_INFO,
+                      "placing %.1f MiB on %s, of which %.1f MiB are free; %.1f MiB of experts kept off it",
+                      (double)summary.device_bytes[SSW_PLACE_GPU] / MIB, p->gpu.name,
+                      (double)p->gpu.free_bytes / MIB, (double)summary.expert_bytes_moved / MIB);
+    return ssw_place_check(&p->request, p->items, p->n_items, err);
+}
+
+/* ---- loading, and what became of it ---- */
+
+static ssw_status load_all(ssw_engine *engine, plan *p, ssw_error *err)
+{
+    int32_t n_host_layers = p->forward.n_host_layers, n_layers = engine->info.n_layers;
+    ssw_status status = ssw_weights_load(&engine->weights, engine->pool, &engine->log, err);
+    if (status == SSW_OK)
+        status = ssw_kvcache_open(&engine->cache, n_host_layers, err);
+    if (status == SSW_OK && n_host_layers > 0)
+        status = ssw_forward_open(&p->forward, &engine->forward, err);
+    if (status == SSW_OK && n_host_layers < n_layers)
+        status = ssw_gpu_open(&p->gpu_setup, &engine->gpu, err);
+    if (status == SSW_ERR_FORMAT)
+        ssw_error_prefix(err, "%s", ssw_gguf_file_path(engine->gguf, 0));
+    if (status != SSW_OK)
+        return status;
+    engine->info.isa = ssw_cpu_isa_name(ssw_cpu_isa_resolve(p->forward.isa));
+    return SSW_OK;
 }
 
 /* Drops the entries without a tensor, which would be rows of zero bytes. */
@@ -57,8 +178,11 @@ static void fill_places(ssw_engine *engine, plan *p)
     for (int32_t i = 0; i < p->n_weights; i++)
         p->items[i].actual_bytes = ssw_weights_actual_bytes(&engine->weights.entries[i]);
     for (int32_t i = 0; i < engine->info.n_layers; i++)
-        p->items[p->n_weights + i].actual_bytes = ssw_kvcache_layer_bytes(&engine->cache, i);
-    p->items[p->n_items - 1].actual_bytes = ssw_forward_bytes(engine->forward);
+        p->items[p->n_weights + i].actual_bytes = p->items[p->n_weights + i].bytes;
+    if (engine->forward)
+        p->host_buffers->actual_bytes = ssw_forward_bytes(engine->forward);
+    if (engine->gpu)
+        p->gpu_buffers->actual_bytes = ssw_gpu_count_bytes(engine->gpu).buffers;
     engine->info.n_places = tabulate(p, rows);
     for (int32_t i = 0; i < engine->info.n_places; i++)
         engine->info.places[i] = (ssw_engine_place){.tensors = rows[i].table_class,
@@ -68,59 +192,41 @@ static void fill_places(ssw_engine *engine, plan *p)
                                                     .actual_bytes = rows[i].actual_bytes};
 }
 
-static ssw_status place_all(const ssw_engine *engine, const ssw_engine_options *options, plan *p,
-                            ssw_error *err)
+static void set_up(const ssw_engine *engine, const ssw_engine_options *options, plan *p)
 {
-    ssw_place_summary summary;
-    p->devices[SSW_PLACE_CPU] = (ssw_place_device){"CPU", ssw_host_memory_available_bytes()};
-    p->request = (ssw_place_request){.devices = p->devices,
-                                     .n_devices = 1,
-                                     .n_layers = engine->info.n_layers,
-                                     .n_gpu_layers = SSW_PLACE_LAYERS_ALL,
-                                     .n_cpu_moe = options->n_cpu_moe};
-    ssw_place_assign(&p->request, p->items, p->n_items, &summary);
-    if (options->n_cpu_moe > 0 && p->request.n_devices < 2)
-        ssw_log_write(&engine->log, SSW_LOG_WARN,
-                      "no GPU: --cpu-moe moves nothing; all tensors are already in host memory");
-    ssw_log_write(&engine->log, SSW_LOG_INFO, "placing %.1f MiB in host memory",
-                  (double)summary.device_bytes[SSW_PLACE_CPU] / MIB);
-    return ssw_place_check(&p->request, p->items, p->n_items, err);
-}
-
-static ssw_status load_all(ssw_engine *engine, plan *p, ssw_error *err)
-{
-    ssw_status status = ssw_weights_load(&engine->weights, engine->pool, &engine->log, err);
-    if (status == SSW_OK)
-        status = ssw_kvcache_open(&engine->cache, err);
-    if (status == SSW_OK)
-        status = ssw_forward_open(&p->forward, &engine->forward, err);
-    if (status == SSW_ERR_FORMAT)
-        ssw_error_prefix(err, "%s", ssw_gguf_file_path(engine->gguf, 0));
-    if (status != SSW_OK)
-        return status;
-    engine->info.isa = ssw_forward_isa_name(engine->forward);
-    fill_places(engine, p);
-    return SSW_OK;
+    const ssw_engine_info *info = &engine->info;
+    ssw_cpu_isa isa = options->use_reference_ops ? SSW_CPU_ISA_REFERENCE : SSW_CPU_ISA_AUTO;
+    p->forward = (ssw_forward_setup){.model = &engine->model,
+                                     .weights = &engine->weights,
+                                     .cache = &engine->cache,
+                                     .pool = engine->pool,
+                                     .isa = isa,
+                                     .ctx_size = info->ctx_size,
+                                     .n_batch = info->n_batch,
+                                     .n_sequences = info->n_parallel};
+    p->gpu_setup = (ssw_gpu_setup){.model = &engine->model,
+                                   .weights = &engine->weights,
+                                   .cache = &engine->cache,
+                                   .pool = engine->pool,
+                                   .isa = isa,
+                                   .log = engine->log,
+                                   .ctx_size = info->ctx_size,
+                                   .n_batch = info->n_batch,
+                                   .n_sequences = info->n_parallel};
 }
 
 ssw_status ssw_engine_plan_and_load(ssw_engine *engine, const ssw_engine_options *options, ssw_error *err)
 {
     const ssw_engine_info *info = &engine->info;
-    plan p = {.forward = {.model = &engine->model,
-                          .weights = &engine->weights,
-                          .cache = &engine->cache,
-                          .pool = engine->pool,
-                          .isa = options->use_reference_ops ? SSW_CPU_ISA_REFERENCE : SSW_CPU_ISA_AUTO,
-                          .ctx_size = info->ctx_size,
-                          .n_batch = info->n_batch,
-                          .n_sequences = info->n_parallel}};
+    plan p = {0};
+    set_up(engine, options, &p);
     ssw_kvcache_plan(&engine->cache, &engine->model.hparams,
                      &(ssw_kvcache_shape){info->ctx_size, info->n_parallel, info->n_batch});
     ssw_status status = ssw_weights_plan(&engine->weights, &engine->model, err);
     if (status != SSW_OK)
         return status;
     p.n_weights = engine->weights.n_entries;
-    p.n_items = p.n_weights + info->n_layers + 1;
+    p.n_items = p.n_weights + info->n_layers + 2;
     p.items = calloc((size_t)p.n_items, sizeof *p.items);
     if (!p.items)
         return ssw_error_set(err, SSW_ERR_NOMEM, "no memory for the placement of %d tensors", p.n_items);
@@ -128,6 +234,8 @@ ssw_status ssw_engine_plan_and_load(ssw_engine *engine, const ssw_engine_options
     status = place_all(engine, options, &p, err);
     if (status == SSW_OK)
         status = load_all(engine, &p, err);
+    if (status == SSW_OK)
+        fill_places(engine, &p);
     free(p.items);
     return status;
 }

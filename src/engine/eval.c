@@ -40,9 +40,32 @@ static ssw_status check_items(const ssw_engine *engine, const ssw_eval_item *ite
     return SSW_OK;
 }
 
-static void add_hidden(const ssw_engine *engine, const ssw_eval_item *items)
+/* One pass through the layers in host memory, then through those on the GPU. */
+static ssw_status run_pass(ssw_engine *engine, ssw_error *err)
 {
-    const float *hidden = ssw_forward_hidden(engine->forward);
+    if (engine->forward)
+        ssw_forward_run(engine->forward, &engine->pass);
+    if (!engine->gpu)
+        return SSW_OK;
+    const float *x = engine->forward ? ssw_forward_rows_out(engine->forward) : NULL;
+    return ssw_gpu_run(engine->gpu, &engine->pass, x, err);
+}
+
+static ssw_status add_hidden(const ssw_engine *engine, const ssw_eval_item *items, ssw_error *err)
+{
+    const float *hidden = NULL;
+    bool is_wanted = false;
+    for (int32_t p = 0; p < engine->pass.n_parts; p++)
+        is_wanted = is_wanted || items[engine->pass.parts[p].item].hidden_sum;
+    if (!is_wanted)
+        return SSW_OK;
+    if (!engine->gpu) {
+        hidden = ssw_forward_hidden(engine->forward);
+    } else {
+        ssw_status status = ssw_gpu_read_hidden(engine->gpu, &hidden, err);
+        if (status != SSW_OK)
+            return status;
+    }
     size_t n_embd = (size_t)engine->info.n_embd;
     for (int32_t p = 0; p < engine->pass.n_parts; p++) {
         const ssw_pass_part *part = &engine->pass.parts[p];
@@ -53,6 +76,7 @@ static void add_hidden(const ssw_engine *engine, const ssw_eval_item *items)
                 sum[k] += row[k];
         }
     }
+    return SSW_OK;
 }
 
 static void finish_item(const ssw_engine *engine, const ssw_eval_item *item)
@@ -80,8 +104,11 @@ ssw_status ssw_engine_eval(ssw_engine *engine, const ssw_eval_item *items, int32
     }
     while (ssw_pass_fill(&engine->pass, items, engine->cursors, n_items, engine->info.n_batch,
                          engine->info.n_vocab)) {
-        ssw_forward_run(engine->forward, &engine->pass);
-        add_hidden(engine, items);
+        status = run_pass(engine, err);
+        if (status == SSW_OK)
+            status = add_hidden(engine, items, err);
+        if (status != SSW_OK)
+            return status;
     }
     for (int32_t i = 0; i < n_items; i++)
         finish_item(engine, &items[i]);

@@ -2,24 +2,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/carver.h"
 #include "engine/forward_parts.h"
 #include "engine/host_memory.h"
+#include "engine/rope_setup.h"
 
 enum { ALIGNMENT_BYTES = 64 };
-#define FREQ_DIVISOR_MAX 1e9f
-
-/* Hands out consecutive aligned pieces; with a NULL base it only counts. */
-typedef struct carver {
-    uint8_t *base;
-    uint64_t at;
-} carver;
-
-static void *carve(carver *c, uint64_t n, uint64_t size)
-{
-    uint64_t offset = c->at;
-    c->at += (n * size + ALIGNMENT_BYTES - 1) / ALIGNMENT_BYTES * ALIGNMENT_BYTES;
-    return c->base ? c->base + offset : NULL;
-}
 
 /* Whether the slot's matrices, in any layer, are multiplied with 8-bit activations. */
 static bool any_quantised(const ssw_forward_setup *setup, const ssw_model_slot *slots, int n_slots)
@@ -36,14 +24,14 @@ static bool any_quantised(const ssw_forward_setup *setup, const ssw_model_slot *
     return false;
 }
 
-static ssw_forward_rows carve_rows(carver *c, const ssw_model_hparams *h, uint64_t n, bool has_q8)
+static ssw_forward_rows carve_rows(ssw_carver *c, const ssw_model_hparams *h, uint64_t n, bool has_q8)
 {
     uint64_t embd = (uint64_t)h->n_embd, used = (uint64_t)h->n_experts_used;
-    ssw_forward_rows rows = {.normed = carve(c, n * embd, sizeof(float)),
-                             .chosen = carve(c, n * used, sizeof(int32_t)),
-                             .expert_weights = carve(c, n * used, sizeof(float))};
+    ssw_forward_rows rows = {.normed = ssw_carve(c, n * embd, sizeof(float)),
+                             .chosen = ssw_carve(c, n * used, sizeof(int32_t)),
+                             .expert_weights = ssw_carve(c, n * used, sizeof(float))};
     if (has_q8)
-        rows.normed_q8 = carve(c, n, ssw_cpu_q8_row_bytes(h->n_embd));
+        rows.normed_q8 = ssw_carve(c, n, ssw_cpu_q8_row_bytes(h->n_embd));
     return rows;
 }
 
@@ -56,24 +44,24 @@ static uint64_t scratch_bytes(int32_t n_batch, const ssw_model_hparams *h)
     return other > routed ? other : routed;
 }
 
-static void carve_latent(ssw_forward *f, carver *c)
+static void carve_latent(ssw_forward *f, ssw_carver *c)
 {
     static const ssw_model_slot reads_low_q[] = {SSW_MODEL_ATTN_Q_B};
     static const ssw_model_slot reads_heads[] = {SSW_MODEL_ATTN_K_B, SSW_MODEL_ATTN_V_B};
     const ssw_model_hparams *h = &f->setup.model->hparams;
     const ssw_model_latent *latent = &h->latent;
     uint64_t n = (uint64_t)f->setup.n_batch, heads = n * (uint64_t)h->n_heads;
-    f->low_q = carve(c, n * (uint64_t)latent->q_rank, sizeof(float));
-    f->head_q = carve(c, heads * ((uint64_t)latent->nope_dim + (uint64_t)h->rope.n_dims), sizeof(float));
-    f->head_latent = carve(c, heads * (uint64_t)latent->kv_rank, sizeof(float));
+    f->low_q = ssw_carve(c, n * (uint64_t)latent->q_rank, sizeof(float));
+    f->head_q = ssw_carve(c, heads * ((uint64_t)latent->nope_dim + (uint64_t)h->rope.n_dims), sizeof(float));
+    f->head_latent = ssw_carve(c, heads * (uint64_t)latent->kv_rank, sizeof(float));
     if (any_quantised(&f->setup, reads_low_q, 1))
-        f->low_q_q8 = carve(c, n, ssw_cpu_q8_row_bytes(latent->q_rank));
+        f->low_q_q8 = ssw_carve(c, n, ssw_cpu_q8_row_bytes(latent->q_rank));
     uint64_t nope = ssw_cpu_q8_row_bytes(latent->nope_dim), rank = ssw_cpu_q8_row_bytes(latent->kv_rank);
     if (any_quantised(&f->setup, reads_heads, 2))
-        f->heads_q8 = carve(c, heads, nope > rank ? nope : rank);
+        f->heads_q8 = ssw_carve(c, heads, nope > rank ? nope : rank);
 }
 
-static void carve_all(ssw_forward *f, carver *c)
+static void carve_all(ssw_forward *f, ssw_carver *c)
 {
     static const ssw_model_slot reads_normed[] = {
         SSW_MODEL_OUTPUT,    SSW_MODEL_ATTN_Q,   SSW_MODEL_ATTN_K,   SSW_MODEL_ATTN_V, SSW_MODEL_ROUTER,
@@ -86,69 +74,41 @@ static void carve_all(ssw_forward *f, carver *c)
     uint64_t q = (uint64_t)h->n_heads * (uint64_t)h->head_dim;
     uint64_t kv = (uint64_t)h->n_heads_kv * (uint64_t)h->head_dim;
     uint64_t attended = (uint64_t)ssw_model_attended_width(h);
-    f->x = carve(c, n * embd, sizeof(float));
-    f->q = carve(c, n * q, sizeof(float));
-    f->k = carve(c, n * kv, sizeof(float));
+    f->x = ssw_carve(c, n * embd, sizeof(float));
+    f->q = ssw_carve(c, n * q, sizeof(float));
+    f->k = ssw_carve(c, n * kv, sizeof(float));
     if (h->latent.kv_rank > 0)
         carve_latent(f, c);
     else
-        f->v = carve(c, n * kv, sizeof(float));
-    f->attended = carve(c, n * attended, sizeof(float));
-    f->cos_sin = carve(c, n * (uint64_t)h->rope.n_dims, sizeof(float));
-    f->routed = carve(c, n * (uint64_t)h->n_experts, sizeof(float));
-    f->logits = carve(c, (uint64_t)s->n_sequences * (uint64_t)h->n_vocab, sizeof(float));
-    f->runs = carve(c, n, sizeof *f->runs);
-    f->first_expert = carve(c, n, sizeof(int32_t));
-    f->ones = carve(c, n, sizeof(float));
-    f->moe_scratch = carve(c, 1, scratch_bytes(s->n_batch, h));
+        f->v = ssw_carve(c, n * kv, sizeof(float));
+    f->attended = ssw_carve(c, n * attended, sizeof(float));
+    f->cos_sin = ssw_carve(c, n * (uint64_t)h->rope.n_dims, sizeof(float));
+    f->routed = ssw_carve(c, n * (uint64_t)h->n_experts, sizeof(float));
+    f->logits = ssw_carve(c, (uint64_t)s->n_sequences * (uint64_t)h->n_vocab, sizeof(float));
+    f->runs = ssw_carve(c, n, sizeof *f->runs);
+    f->first_expert = ssw_carve(c, n, sizeof(int32_t));
+    f->ones = ssw_carve(c, n, sizeof(float));
+    f->moe_scratch = ssw_carve(c, 1, scratch_bytes(s->n_batch, h));
     bool has_q8 = any_quantised(s, reads_normed, sizeof reads_normed / sizeof reads_normed[0]);
     uint64_t n_workers = (uint64_t)ssw_pool_threads(s->pool);
     f->rows = carve_rows(c, h, n, has_q8);
-    f->own = carve(c, n_workers, sizeof *f->own);
+    f->own = ssw_carve(c, n_workers, sizeof *f->own);
     for (uint64_t i = 0; i < n_workers; i++) {
         ssw_forward_rows own = carve_rows(c, h, SSW_FORWARD_FEW_ROWS, has_q8);
         if (f->own)
             f->own[i] = own;
     }
     if (any_quantised(s, reads_attended, 1))
-        f->attended_q8 = carve(c, n, ssw_cpu_q8_row_bytes((int64_t)attended));
+        f->attended_q8 = ssw_carve(c, n, ssw_cpu_q8_row_bytes((int64_t)attended));
 }
 
 uint64_t ssw_forward_predict_bytes(const ssw_forward_setup *setup)
 {
     ssw_forward counted = {.setup = *setup};
-    carver c = {NULL, 0};
+    ssw_carver c = {NULL, 0, ALIGNMENT_BYTES};
     carve_all(&counted, &c);
     return c.at + ssw_cpu_team_predict_bytes(ssw_pool_threads(setup->pool), setup->n_batch,
                                              setup->model->hparams.n_experts_used);
-}
-
-/* The model's divisors for this length of context; NULL when it has none. */
-static const float *freq_divisors(const ssw_forward_setup *setup)
-{
-    bool is_long = setup->ctx_size > setup->model->hparams.rope.original_context;
-    return ssw_weights_floats(setup->weights, -1, is_long ? SSW_MODEL_ROPE_LONG : SSW_MODEL_ROPE_SHORT);
-}
-
-static ssw_status init_rope(ssw_forward *f, ssw_error *err)
-{
-    const ssw_model_rope *rope = &f->h->rope;
-    ssw_cpu_rope_config config = {.n_rot = rope->n_dims,
-                                  .freq_base = rope->freq_base,
-                                  .factor = rope->factor,
-                                  .original_ctx = (float)rope->original_context,
-                                  .beta_fast = rope->beta_fast,
-                                  .beta_slow = rope->beta_slow,
-                                  .truncate = rope->round_range,
-                                  .attention_factor = rope->magnitude,
-                                  .freq_divisors = freq_divisors(&f->setup)};
-    for (int32_t i = 0; config.freq_divisors && i < rope->n_dims / 2; i++) {
-        if (!(config.freq_divisors[i] > 0 && config.freq_divisors[i] < FREQ_DIVISOR_MAX))
-            return ssw_error_set(err, SSW_ERR_FORMAT, "factor %d of the RoPE frequencies is %g, expected > 0",
-                                 (int)i, (double)config.freq_divisors[i]);
-    }
-    ssw_cpu_rope_init(&f->rope, &config);
-    return SSW_OK;
 }
 
 ssw_status ssw_forward_open(const ssw_forward_setup *setup, ssw_forward **out, ssw_error *err)
@@ -166,7 +126,7 @@ ssw_status ssw_forward_open(const ssw_forward_setup *setup, ssw_forward **out, s
     ssw_status status = ssw_cpu_team_open(&options, &f->team, err);
     if (status != SSW_OK)
         goto cleanup;
-    carver c = {NULL, 0};
+    ssw_carver c = {NULL, 0, ALIGNMENT_BYTES};
     carve_all(f, &c);
     f->n_bytes = c.at;
     f->memory = ssw_cpu_memory_alloc(f->n_bytes);
@@ -176,11 +136,11 @@ ssw_status ssw_forward_open(const ssw_forward_setup *setup, ssw_forward **out, s
         goto cleanup;
     }
     ssw_host_memory_touch(f->memory, f->n_bytes);
-    c = (carver){f->memory, 0};
+    c = (ssw_carver){f->memory, 0, ALIGNMENT_BYTES};
     carve_all(f, &c);
     for (int32_t i = 0; i < setup->n_batch; i++)
         f->ones[i] = 1;
-    status = init_rope(f, err);
+    status = ssw_rope_setup(setup->model, setup->ctx_size, &f->rope, err);
     if (status != SSW_OK)
         goto cleanup;
     *out = f;
@@ -204,9 +164,9 @@ uint64_t ssw_forward_bytes(const ssw_forward *forward)
     return forward->n_bytes + ssw_cpu_team_bytes(forward->team);
 }
 
-const char *ssw_forward_isa_name(const ssw_forward *forward)
+const float *ssw_forward_rows_out(const ssw_forward *forward)
 {
-    return ssw_cpu_isa_name(ssw_cpu_team_isa(forward->team));
+    return forward->x;
 }
 
 const float *ssw_forward_hidden(const ssw_forward *forward)

@@ -20,7 +20,8 @@ typedef struct ssw_forward_setup { /* borrowed, all of it */
     const ssw_kvcache *cache;
     ssw_pool *pool;
     ssw_cpu_isa isa;
-    int32_t ctx_size; /* of a sequence: which of a model's lists of RoPE factors */
+    int32_t n_host_layers; /* the first ones; with fewer than all a pass ends after them */
+    int32_t ctx_size;      /* of a sequence: which of a model's lists of RoPE factors */
     int32_t n_batch;
     int32_t n_sequences;
 } ssw_forward_setup;
@@ -31,11 +32,13 @@ uint64_t ssw_forward_predict_bytes(const ssw_forward_setup *setup);
 ssw_status ssw_forward_open(const ssw_forward_setup *setup, ssw_forward **out, ssw_error *err);
 void ssw_forward_close(ssw_forward *forward);
 uint64_t ssw_forward_bytes(const ssw_forward *forward);
-const char *ssw_forward_isa_name(const ssw_forward *forward);
 
 /* Writes the wanted logits where the pass says. Keys and values of the pass's tokens are in the cache
  * afterwards. */
 void ssw_forward_run(ssw_forward *forward, const ssw_pass *pass);
+
+/* [n_rows][n_embd] of the last pass: what the layers in host memory made of it, when they are not all. */
+const float *ssw_forward_rows_out(const ssw_forward *forward);
 
 /* [n_outputs][n_embd] of the last pass: after the final norm. */
 const float *ssw_forward_hidden(const ssw_forward *forward);

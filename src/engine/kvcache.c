@@ -36,8 +36,12 @@ uint64_t ssw_kvcache_layer_bytes(const ssw_kvcache *cache, int32_t layer)
     return cache->layers[layer].sequence_bytes * (uint64_t)cache->n_sequences;
 }
 
-ssw_status ssw_kvcache_open(ssw_kvcache *cache, ssw_error *err)
+ssw_status ssw_kvcache_open(ssw_kvcache *cache, int32_t n_layers, ssw_error *err)
 {
+    if (n_layers < cache->n_layers)
+        cache->n_bytes = cache->layers[n_layers].offset_bytes;
+    if (cache->n_bytes == 0)
+        return SSW_OK;
     cache->memory = ssw_cpu_memory_alloc(cache->n_bytes);
     if (!cache->memory)
         return ssw_error_set(err, SSW_ERR_NOMEM,

@@ -18,7 +18,7 @@ typedef struct ssw_kvcache_layer {
 
 typedef struct ssw_kvcache {
     uint8_t *memory;
-    uint64_t n_bytes;
+    uint64_t n_bytes; /* of the layers that it was opened for */
     int32_t n_layers, n_sequences;
     int32_t ring_rows;  /* of the smallest ring; 0 when every layer has a row for every position */
     int32_t ring_slack; /* the least that any ring has beyond its window */
@@ -33,8 +33,8 @@ typedef struct ssw_kvcache_shape {
 void ssw_kvcache_plan(ssw_kvcache *cache, const ssw_model_hparams *hparams, const ssw_kvcache_shape *shape);
 uint64_t ssw_kvcache_layer_bytes(const ssw_kvcache *cache, int32_t layer);
 
-/* After plan. */
-ssw_status ssw_kvcache_open(ssw_kvcache *cache, ssw_error *err);
+/* After plan: memory for the first n_layers; the others' is elsewhere. */
+ssw_status ssw_kvcache_open(ssw_kvcache *cache, int32_t n_layers, ssw_error *err);
 void ssw_kvcache_close(ssw_kvcache *cache);
 
 ssw_cpu_kv ssw_kvcache_view(const ssw_kvcache *cache, int32_t layer, int32_t sequence);

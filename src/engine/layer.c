@@ -343,11 +343,13 @@ void ssw_forward_work(void *context, int worker, int n_workers)
                      .n_workers = n_workers};
     set_rows(&s, f->pass->n_rows);
     embed(&s);
-    for (s.layer = 0; s.layer < f->h->n_layers; s.layer++) {
+    for (s.layer = 0; s.layer < f->setup.n_host_layers; s.layer++) {
         if (!attention(&s))
             return;
         feed_forward(&s);
     }
+    if (f->setup.n_host_layers < f->h->n_layers)
+        return;
     s.layer = -1;
     norm(&s, SSW_MODEL_OUTPUT_NORM, SSW_MODEL_OUTPUT_NORM_BIAS);
     for (int32_t i = 0; i < f->n_runs; i++)

@@ -29,8 +29,6 @@ ssw_status ssw_weights_plan(ssw_weights *weights, const ssw_model *model, ssw_er
             entry->form = SSW_WEIGHTS_MAPPED;
         else
             entry->form = ssw_model_is_vector(model, slot) ? SSW_WEIGHTS_FLOATS : SSW_WEIGHTS_MATRIX;
-        if (entry->form == SSW_WEIGHTS_FLOATS)
-            weights->floats_bytes += ssw_weights_predict_bytes(entry);
     }
     return SSW_OK;
 }
@@ -54,7 +52,8 @@ uint64_t ssw_weights_predict_bytes(const ssw_weights_entry *entry)
 
 uint64_t ssw_weights_actual_bytes(const ssw_weights_entry *entry)
 {
-    return entry->form == SSW_WEIGHTS_MATRIX ? entry->matrix.n_bytes : ssw_weights_predict_bytes(entry);
+    bool is_own = entry->form == SSW_WEIGHTS_MATRIX && !entry->on_gpu;
+    return is_own ? entry->matrix.n_bytes : ssw_weights_predict_bytes(entry);
 }
 
 const char *ssw_weights_form_name(ssw_weights_form form)
@@ -63,8 +62,7 @@ const char *ssw_weights_form_name(ssw_weights_form form)
     return names[form];
 }
 
-/* Gives back the file's pages that lie wholly inside the tensor: its copy is what is read from now on. */
-static void drop_pages(const ssw_gguf_tensor *tensor)
+void ssw_weights_drop_pages(const ssw_gguf_tensor *tensor)
 {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
     uintptr_t begin = ((uintptr_t)tensor->data + page - 1) / page * page;
@@ -93,7 +91,7 @@ static ssw_status load_matrix(ssw_weights_entry *entry, ssw_pool *pool, ssw_erro
         return ssw_error_prefix(err, "tensor '%s'", t->name);
     fill_job job = {&entry->matrix, t->data};
     ssw_pool_run(pool, fill, &job);
-    drop_pages(t);
+    ssw_weights_drop_pages(t);
     return SSW_OK;
 }
 
@@ -105,15 +103,22 @@ static double gib(uint64_t bytes)
 ssw_status ssw_weights_load(ssw_weights *weights, ssw_pool *pool, const ssw_log *log, ssw_error *err)
 {
     uint64_t total_bytes = 0, done_bytes = 0, floats_at = 0;
-    for (int32_t i = 0; i < weights->n_entries; i++)
-        total_bytes += ssw_weights_predict_bytes(&weights->entries[i]);
-    weights->floats = ssw_cpu_memory_alloc(weights->floats_bytes);
-    if (!weights->floats)
+    for (int32_t i = 0; i < weights->n_entries; i++) {
+        const ssw_weights_entry *entry = &weights->entries[i];
+        uint64_t n_bytes = entry->on_gpu ? 0 : ssw_weights_predict_bytes(entry);
+        total_bytes += n_bytes;
+        weights->floats_bytes += entry->form == SSW_WEIGHTS_FLOATS ? n_bytes : 0;
+    }
+    if (weights->floats_bytes > 0)
+        weights->floats = ssw_cpu_memory_alloc(weights->floats_bytes);
+    if (weights->floats_bytes > 0 && !weights->floats)
         return ssw_error_set(err, SSW_ERR_NOMEM, "no memory for %llu bytes of norms and biases",
                              (unsigned long long)weights->floats_bytes);
     int64_t said_ns = ssw_clock_now_ns();
     for (int32_t i = 0; i < weights->n_entries; i++) {
         ssw_weights_entry *entry = &weights->entries[i];
+        if (entry->on_gpu)
+            continue;
         if (entry->form == SSW_WEIGHTS_MATRIX) {
             ssw_status status = load_matrix(entry, pool, err);
             if (status != SSW_OK)
@@ -150,7 +155,7 @@ static const ssw_weights_entry *entry_of(const ssw_weights *weights, int32_t lay
 const ssw_cpu_matrix *ssw_weights_matrix(const ssw_weights *weights, int32_t layer, ssw_model_slot slot)
 {
     const ssw_weights_entry *entry = entry_of(weights, layer, slot);
-    return entry->form == SSW_WEIGHTS_MATRIX ? &entry->matrix : NULL;
+    return entry->form == SSW_WEIGHTS_MATRIX && !entry->on_gpu ? &entry->matrix : NULL;
 }
 
 const float *ssw_weights_floats(const ssw_weights *weights, int32_t layer, ssw_model_slot slot)

@@ -21,6 +21,7 @@ typedef enum ssw_weights_form {
 typedef struct ssw_weights_entry {
     const ssw_gguf_tensor *tensor; /* NULL: absent */
     ssw_weights_form form;
+    bool on_gpu; /* set between plan and load: the GPU's half of the engine loads it, not this */
     ssw_cpu_matrix matrix;
     float *floats;
 } ssw_weights_entry;
@@ -40,9 +41,11 @@ const char *ssw_weights_form_name(ssw_weights_form form);          /* "mapped fi
 
 /* Copies everything, on all the pool's threads, with a line of progress now and then. */
 ssw_status ssw_weights_load(ssw_weights *weights, ssw_pool *pool, const ssw_log *log, ssw_error *err);
+/* Gives back the file's pages that lie wholly inside the tensor: its copy is what is read from now on. */
+void ssw_weights_drop_pages(const ssw_gguf_tensor *tensor);
 void ssw_weights_deinit(ssw_weights *weights);
 
-/* NULL when absent. layer -1 for global slots. */
+/* NULL when absent or on the GPU. layer -1 for global slots. */
 const ssw_cpu_matrix *ssw_weights_matrix(const ssw_weights *weights, int32_t layer, ssw_model_slot slot);
 const float *ssw_weights_floats(const ssw_weights *weights, int32_t layer, ssw_model_slot slot);
 const ssw_gguf_tensor *ssw_weights_mapped(const ssw_weights *weights, int32_t layer, ssw_model_slot slot);

@@ -1,0 +1,196 @@
+/* Prefill and decode rates of the engine itself, without a server: medians over repeats, a line of JSON each.
+ *
+ * Decode is greedy from the argmax of the logits, after a prompt of the first size. Usage: see main. */
+#include <argp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "seesaw/engine.h"
+
+enum { PROMPTS_MAX = 8, REPEATS_MAX = 100, CONTEXT_ROOM = 64 };
+
+typedef struct settings {
+    ssw_engine_options engine;
+    int32_t prompts[PROMPTS_MAX];
+    int n_prompts, n_repeats;
+    int32_t n_decode;
+    const char *label;
+} settings;
+
+static void say(void *context, ssw_log_level level, const char *message)
+{
+    (void)context, (void)level;
+    fprintf(stderr, "  %s\n", message);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, int n)
+{
+    qsort(values, (size_t)n, sizeof *values, by_value);
+    return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+static int32_t argmax(const float *logits, int32_t n)
+{
+    int32_t best = 0;
+    for (int32_t i = 1; i < n; i++) {
+        if (logits[i] > logits[best])
+            best = i;
+    }
+    return best;
+}
+
+static double eval(ssw_engine *engine, ssw_session *session, const int32_t *tokens, int32_t n, float *logits)
+{
+    ssw_error err;
+    ssw_eval_item item = {.session = session, .tokens = tokens, .n_tokens = n, .logits = logits};
+    int64_t begin_ns = ssw_clock_now_ns();
+    if (ssw_engine_eval(engine, &item, 1, &err) != SSW_OK) {
+        fprintf(stderr, "bench_engine: %s\n", err.message);
+        exit(1);
+    }
+    return (double)(ssw_clock_now_ns() - begin_ns) / 1e9;
+}
+
+static void fill_random(int32_t *tokens, int32_t n, int32_t n_vocab, uint32_t seed)
+{
+    for (int32_t i = 0; i < n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        tokens[i] = (int32_t)((seed >> 8) % (uint32_t)n_vocab);
+    }
+}
+
+static void run(const settings *s, ssw_engine *engine)
+{
+    const ssw_engine_info *info = ssw_engine_describe(engine);
+    double seconds[REPEATS_MAX], first[REPEATS_MAX];
+    int32_t *tokens = calloc((size_t)info->ctx_size, sizeof *tokens);
+    float *logits = calloc((size_t)info->n_vocab, sizeof *logits);
+    ssw_session *session;
+    ssw_error err;
+    if (!tokens || !logits || ssw_session_open(engine, &session, &err) != SSW_OK)
+        exit(1);
+    for (int p = 0; p < s->n_prompts; p++) {
+        for (int r = -1; r < s->n_repeats; r++) { /* the first, not counted, warms up */
+            fill_random(tokens, s->prompts[p], info->n_vocab, (uint32_t)(r + 7));
+            ssw_session_truncate(session, 0, NULL);
+            double took = eval(engine, session, tokens, s->prompts[p], logits);
+            if (r >= 0)
+                first[r] = took;
+        }
+        double middle = median(first, s->n_repeats);
+        printf("{\"label\": \"%s\", \"prompt\": %d, \"seconds\": %.6f, \"tokens_per_s\": %.1f}\n", s->label,
+               s->prompts[p], middle, s->prompts[p] / middle);
+        fflush(stdout);
+    }
+    for (int r = -1; r < s->n_repeats && s->n_decode > 0; r++) {
+        fill_random(tokens, s->prompts[0], info->n_vocab, (uint32_t)(r + 7));
+        ssw_session_truncate(session, 0, NULL);
+        eval(engine, session, tokens, s->prompts[0], logits);
+        double took = 0;
+        for (int32_t i = 0; i < s->n_decode; i++) {
+            int32_t token = argmax(logits, info->n_vocab);
+            took += eval(engine, session, &token, 1, logits);
+        }
+        if (r >= 0)
+            seconds[r] = took / s->n_decode;
+    }
+    if (s->n_decode > 0) {
+        double middle = median(seconds, s->n_repeats);
+        printf("{\"label\": \"%s\", \"decode\": %d, \"ms_per_token\": %.4f, \"tokens_per_s\": %.1f, "
+               "\"expert_gb_per_s\": %.1f}\n",
+               s->label, s->n_decode, middle * 1e3, 1 / middle,
+               (double)info->expert_bytes_per_token / middle / 1e9);
+    }
+    free(tokens);
+    free(logits);
+}
+
+static error_t parse(int key, char *text, struct argp_state *state)
+{
+    settings *s = state->input;
+    switch (key) {
+    case 'm':
+        s->engine.model_path = text;
+        return 0;
+    case 'g':
+        s->engine.n_gpu_layers = (int32_t)atol(text);
+        return 0;
+    case 'e':
+        s->engine.n_cpu_moe = (int32_t)atol(text);
+        return 0;
+    case 't':
+        s->engine.n_threads = (int32_t)atol(text);
+        return 0;
+    case 'b':
+        s->engine.n_batch = (int32_t)atol(text);
+        return 0;
+    case 'n':
+        s->n_decode = (int32_t)atol(text);
+        return 0;
+    case 'r':
+        s->n_repeats = (int)atol(text) < REPEATS_MAX ? (int)atol(text) : REPEATS_MAX;
+        return 0;
+    case 'l':
+        s->label = text;
+        return 0;
+    case 'p':
+        if (s->n_prompts < PROMPTS_MAX)
+            s->prompts[s->n_prompts++] = (int32_t)atol(text);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct argp_option arguments[] = {
+        {"model", 'm', "FILE", 0, "the GGUF", 0},
+        {"n-gpu-layers", 'g', "N", 0, "layers on the GPU (default: all)", 0},
+        {"n-cpu-moe", 'e', "N", 0, "layers whose experts stay in host memory (default: 0)", 0},
+        {"threads", 't', "N", 0, "worker threads", 0},
+        {"batch", 'b', "N", 0, "tokens of a prefill step", 0},
+        {"prompt", 'p', "N", 0, "time a prompt of N tokens; may be given several times", 0},
+        {"decode", 'n', "N", 0, "time N tokens decoded after the first prompt (default: 100)", 0},
+        {"repeats", 'r', "N", 0, "of which the median is taken (default: 5)", 0},
+        {"label", 'l', "TEXT", 0, "goes into every line", 0},
+        {0}};
+    static const struct argp argp = {.options = arguments, .parser = parse, .doc = "Time the engine."};
+    settings s = {.n_decode = 100, .n_repeats = 5, .label = ""};
+    ssw_engine *engine;
+    ssw_error err;
+    ssw_engine_options_init(&s.engine);
+    s.engine.n_gpu_layers = SSW_ENGINE_LAYERS_ALL;
+    s.engine.log = (ssw_log){.sink = say, .level = SSW_LOG_INFO};
+    if (argp_parse(&argp, argc, argv, 0, NULL, &s))
+        return 2;
+    if (s.n_prompts == 0)
+        s.prompts[s.n_prompts++] = 27;
+    for (int i = 0; i < s.n_prompts; i++) {
+        if (s.prompts[i] + s.n_decode + CONTEXT_ROOM > s.engine.ctx_size)
+            s.engine.ctx_size = s.prompts[i] + s.n_decode + CONTEXT_ROOM;
+    }
+    if (ssw_engine_open(&s.engine, &engine, &err) != SSW_OK) {
+        fprintf(stderr, "bench_engine: %s\n", err.message);
+        return 1;
+    }
+    const ssw_engine_info *info = ssw_engine_describe(engine);
+    printf("{\"label\": \"%s\", \"isa\": \"%s\", \"threads\": %d, \"load_s\": %.2f}\n", s.label, info->isa,
+           info->n_threads, (double)info->load_ns / 1e9);
+    for (int32_t i = 0; i < info->n_places; i++)
+        printf("{\"label\": \"%s\", \"tensors\": \"%s\", \"device\": \"%s\", \"mib\": %.1f}\n", s.label,
+               info->places[i].tensors, info->places[i].device,
+               (double)info->places[i].actual_bytes / (1 << 20));
+    fflush(stdout);
+    run(&s, engine);
+    ssw_engine_close(engine);
+    return 0;
+}

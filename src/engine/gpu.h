@@ -1,0 +1,68 @@
+/* The layers that live on a GPU, and the hand-over to the CPU for those of their experts that do not.
+ *
+ * Opened after placement: every tensor whose entry says on_gpu is copied to the device, in the CPU's band
+ * layout. A pass goes through the layers [first_layer, n_layers), the final norm and the logits; steps that
+ * decode replay a recorded graph. Experts in host memory are multiplied by the pool's workers, which meet the
+ * device at signals in mapped memory, once per layer and direction. One pass at a time, on one thread.
+ *
+ * gpu_absent.c stands in where the program is built without CUDA. */
+#ifndef SSW_ENGINE_GPU_H
+#define SSW_ENGINE_GPU_H
+
+#include "base/log.h"
+#include "base/pool.h"
+#include "engine/kvcache.h"
+#include "engine/pass.h"
+#include "engine/weights.h"
+#include "model/model.h"
+
+typedef struct ssw_gpu ssw_gpu;
+
+enum { SSW_GPU_NAME_MAX = 128 };
+
+typedef struct ssw_gpu_device { /* what placement needs to know */
+    char name[SSW_GPU_NAME_MAX];
+    uint64_t free_bytes, total_bytes;
+} ssw_gpu_device;
+
+/* The first device. SSW_ERR_UNAVAILABLE, with the reason, when there is none, or the program was built
+ * without CUDA. */
+ssw_status ssw_gpu_find(ssw_gpu_device *out, ssw_error *err);
+
+/* Whether the GPU operations can run this model; else SSW_ERR_UNSUPPORTED names what is missing. */
+ssw_status ssw_gpu_check_model(const ssw_model *model, ssw_error *err);
+
+typedef struct ssw_gpu_setup { /* borrowed, all of it */
+    const ssw_model *model;
+    const ssw_weights *weights; /* host matrices of experts get pinned */
+    const ssw_kvcache *cache;   /* its plan: the device's rings have the same rows */
+    ssw_pool *pool;
+    ssw_cpu_isa isa;
+    ssw_log log;
+    int32_t first_layer;
+    int32_t ctx_size, n_batch, n_sequences;
+} ssw_gpu_setup;
+
+/* Device bytes of one layer's cache, and of everything that is neither weight nor cache. */
+uint64_t ssw_gpu_predict_cache_bytes(const ssw_gpu_setup *setup, int32_t layer);
+uint64_t ssw_gpu_predict_buffer_bytes(const ssw_gpu_setup *setup);
+
+/* After the host's weights are loaded. */
+ssw_status ssw_gpu_open(const ssw_gpu_setup *setup, ssw_gpu **out, ssw_error *err);
+void ssw_gpu_close(ssw_gpu *gpu); /* NULL is allowed */
+
+typedef struct ssw_gpu_bytes {
+    uint64_t weights, cache, buffers; /* on the device */
+    uint64_t pinned;                  /* host memory that the device may read */
+} ssw_gpu_bytes;
+
+ssw_gpu_bytes ssw_gpu_count_bytes(const ssw_gpu *gpu);
+
+/* x: [n_rows][n_embd] as the host's layers left it, or NULL when first_layer is 0: then the tokens'
+ * embeddings. Logits are where the pass says when it returns. */
+ssw_status ssw_gpu_run(ssw_gpu *gpu, const ssw_pass *pass, const float *x, ssw_error *err);
+
+/* [n_outputs][n_embd] of the last pass, after the final norm; host memory. */
+ssw_status ssw_gpu_read_hidden(ssw_gpu *gpu, const float **hidden, ssw_error *err);
+
+#endif

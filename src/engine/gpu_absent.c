@@ -1,0 +1,59 @@
+/* Where the program was built without CUDA: no device is ever found, so that nothing else here is called. */
+#include <stdlib.h>
+
+#include "engine/gpu.h"
+
+ssw_status ssw_gpu_find(ssw_gpu_device *out, ssw_error *err)
+{
+    (void)out;
+    return ssw_error_set(err, SSW_ERR_UNAVAILABLE, "this program was built without CUDA");
+}
+
+ssw_status ssw_gpu_check_model(const ssw_model *model, ssw_error *err)
+{
+    (void)model;
+    return ssw_gpu_find(NULL, err);
+}
+
+uint64_t ssw_gpu_predict_cache_bytes(const ssw_gpu_setup *setup, int32_t layer)
+{
+    (void)setup, (void)layer;
+    return 0;
+}
+
+uint64_t ssw_gpu_predict_buffer_bytes(const ssw_gpu_setup *setup)
+{
+    (void)setup;
+    return 0;
+}
+
+ssw_status ssw_gpu_open(const ssw_gpu_setup *setup, ssw_gpu **out, ssw_error *err)
+{
+    (void)setup;
+    *out = NULL;
+    return ssw_gpu_find(NULL, err);
+}
+
+void ssw_gpu_close(ssw_gpu *gpu)
+{
+    (void)gpu;
+}
+
+ssw_gpu_bytes ssw_gpu_count_bytes(const ssw_gpu *gpu)
+{
+    (void)gpu;
+    return (ssw_gpu_bytes){0};
+}
+
+ssw_status ssw_gpu_run(ssw_gpu *gpu, const ssw_pass *pass, const float *x, ssw_error *err)
+{
+    (void)gpu, (void)pass, (void)x;
+    return ssw_gpu_find(NULL, err);
+}
+
+ssw_status ssw_gpu_read_hidden(ssw_gpu *gpu, const float **hidden, ssw_error *err)
+{
+    (void)gpu;
+    *hidden = NULL;
+    return ssw_gpu_find(NULL, err);
+}

@@ -1,0 +1,234 @@
+/* Experts in host memory: the device asks, the pool's workers answer.
+ *
+ * For each such layer the device writes normed rows, choices and weights to mapped memory and raises `ready`;
+ * every worker watches that word itself, so that no barrier stands before the work. The result goes to y, the
+ * first worker raises `done`, and the device, which has computed shared experts meanwhile, adds y. Both words
+ * carry the number of the step. */
+#include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "base/clock.h"
+#include "engine/carver.h"
+#include "engine/gpu_parts.h"
+
+enum { ALIGNMENT_BYTES = 256, LOOKS_PER_CLOCK = 1 << 14 };
+/* Longer than any step on any machine: only a device or a host that is gone takes it. */
+#define PATIENCE_NS (30 * SSW_NS_PER_S)
+
+bool ssw_gpu_layer_is_handed_over(const ssw_gpu *gpu, int32_t layer)
+{
+    return ssw_weights_matrix(gpu->setup.weights, layer, SSW_MODEL_GATE_EXPS) != NULL;
+}
+
+/* ---- memory ---- */
+
+static void carve_handover(ssw_gpu_handover *hand, const ssw_gpu *gpu, uint8_t *base)
+{
+    const ssw_model_hparams *h = gpu->h;
+    ssw_carver c = {base, 0, ALIGNMENT_BYTES};
+    uint64_t n = (uint64_t)gpu->setup.n_batch, pairs = n * (uint64_t)h->n_experts_used;
+    hand->ready = ssw_carve(&c, (uint64_t)h->n_layers, sizeof *hand->ready);
+    hand->done = ssw_carve(&c, (uint64_t)h->n_layers, sizeof *hand->done);
+    hand->gave_up = ssw_carve(&c, 1, sizeof *hand->gave_up);
+    if (gpu->host_takes_f32)
+        hand->x = ssw_carve(&c, n * (uint64_t)h->n_embd, sizeof(float));
+    if (gpu->host_takes_q8)
+        hand->x_q8 = ssw_carve(&c, n, ssw_cpu_q8_row_bytes(h->n_embd));
+    hand->chosen = ssw_carve(&c, pairs, sizeof(int32_t));
+    hand->weights = ssw_carve(&c, pairs, sizeof(float));
+    hand->y = ssw_carve(&c, n * (uint64_t)h->n_embd, sizeof(float));
+    hand->n_bytes = c.at;
+}
+
+/* Pins every matrix of experts in host memory, so that copies and kernels may read it. */
+static void pin_experts(ssw_gpu *gpu)
+{
+    static const ssw_model_slot slots[] = {SSW_MODEL_GATE_EXPS, SSW_MODEL_UP_EXPS, SSW_MODEL_DOWN_EXPS};
+    uint64_t refused_bytes = 0;
+    ssw_error why = {0};
+    for (int32_t layer = gpu->setup.first_layer; layer < gpu->h->n_layers; layer++) {
+        for (size_t i = 0; i < sizeof slots / sizeof slots[0]; i++) {
+            const ssw_cpu_matrix *m = ssw_weights_matrix(gpu->setup.weights, layer, slots[i]);
+            if (!m)
+                continue;
+            if (ssw_cuda_pin(m->data, m->n_bytes, &why) == SSW_OK)
+                gpu->bytes.pinned += m->n_bytes;
+            else
+                refused_bytes += m->n_bytes;
+        }
+    }
+    if (refused_bytes > 0)
+        ssw_log_write(&gpu->setup.log, SSW_LOG_WARN,
+                      "%.1f MiB of experts could not be pinned (%s): prompts will be slower; see ulimit -l",
+                      (double)refused_bytes / (1 << 20), why.message);
+}
+
+static void unpin_experts(ssw_gpu *gpu)
+{
+    static const ssw_model_slot slots[] = {SSW_MODEL_GATE_EXPS, SSW_MODEL_UP_EXPS, SSW_MODEL_DOWN_EXPS};
+    for (int32_t layer = gpu->setup.first_layer; layer < gpu->h->n_layers; layer++) {
+        for (size_t i = 0; i < sizeof slots / sizeof slots[0]; i++) {
+            const ssw_cpu_matrix *m = ssw_weights_matrix(gpu->setup.weights, layer, slots[i]);
+            if (m)
+                ssw_cuda_unpin(m->data);
+        }
+    }
+}
+
+static void find_host_experts(ssw_gpu *gpu)
+{
+    for (int32_t layer = gpu->setup.first_layer; layer < gpu->h->n_layers; layer++) {
+        const ssw_cpu_matrix *gate = ssw_weights_matrix(gpu->setup.weights, layer, SSW_MODEL_GATE_EXPS);
+        if (!gate)
+            continue;
+        gpu->has_host_experts = true;
+        bool is_float = ssw_dtype_find((uint32_t)gate->dtype)->block_elements == 1;
+        gpu->host_takes_f32 |= is_float || gpu->setup.isa == SSW_CPU_ISA_REFERENCE;
+        gpu->host_takes_q8 |= !is_float && gpu->setup.isa != SSW_CPU_ISA_REFERENCE;
+    }
+}
+
+ssw_status ssw_gpu_open_handover(ssw_gpu *gpu, ssw_error *err)
+{
+    ssw_gpu_handover *hand = &gpu->handover;
+    find_host_experts(gpu);
+    if (!gpu->has_host_experts)
+        return SSW_OK;
+    carve_handover(hand, gpu, NULL);
+    ssw_status status = ssw_cuda_alloc_host(&hand->memory, hand->n_bytes, err);
+    if (status != SSW_OK)
+        return status;
+    carve_handover(hand, gpu, hand->memory);
+    gpu->bytes.pinned += hand->n_bytes;
+    hand->scratch_bytes = ssw_cpu_moe_scratch_bytes(gpu->setup.n_batch, gpu->h->n_experts_used,
+                                                    gpu->h->n_ff_expert, gpu->h->n_embd);
+    hand->scratch = ssw_cpu_memory_alloc(hand->scratch_bytes);
+    if (!hand->scratch)
+        return ssw_error_set(err, SSW_ERR_NOMEM, "no memory for %llu bytes of expert buffers",
+                             (unsigned long long)hand->scratch_bytes);
+    ssw_cpu_team_options options = {.pool = gpu->setup.pool,
+                                    .isa = gpu->setup.isa,
+                                    .max_tokens = gpu->setup.n_batch,
+                                    .max_experts_used = gpu->h->n_experts_used};
+    status = ssw_cpu_team_open(&options, &gpu->team, err);
+    if (status == SSW_OK)
+        pin_experts(gpu);
+    return status;
+}
+
+void ssw_gpu_close_handover(ssw_gpu *gpu)
+{
+    if (gpu->team)
+        unpin_experts(gpu);
+    ssw_cpu_team_close(gpu->team);
+    ssw_cpu_memory_free(gpu->handover.scratch, gpu->handover.scratch_bytes);
+    ssw_cuda_free_host(gpu->handover.memory);
+}
+
+/* ---- the device's side ---- */
+
+void ssw_gpu_enqueue_request(ssw_gpu *gpu, int32_t layer, int32_t n_rows)
+{
+    ssw_gpu_handover *hand = &gpu->handover;
+    uint64_t n = (uint64_t)n_rows, pairs = n * (uint64_t)gpu->h->n_experts_used;
+    if (hand->x)
+        ssw_cuda_copy_async(gpu->compute, hand->x, gpu->normed.f32,
+                            n * (uint64_t)gpu->h->n_embd * sizeof(float));
+    ssw_cuda_copy_async(gpu->compute, hand->chosen, gpu->chosen, pairs * sizeof(int32_t));
+    ssw_cuda_copy_async(gpu->compute, hand->weights, gpu->expert_weights, pairs * sizeof(float));
+    ssw_cuda_signal_set(gpu->compute, &hand->ready[layer], &gpu->step->number);
+}
+
+void ssw_gpu_enqueue_result(ssw_gpu *gpu, int32_t layer, int32_t n_rows)
+{
+    ssw_gpu_handover *hand = &gpu->handover;
+    ssw_cuda_signal_wait(gpu->compute, &hand->done[layer], &gpu->step->number, PATIENCE_NS, hand->gave_up);
+    ssw_cuda_add(gpu->compute, hand->y, (int64_t)n_rows * gpu->h->n_embd, gpu->x);
+}
+
+/* ---- the host's side ---- */
+
+static void rest(void)
+{
+#if defined(__x86_64__)
+    _mm_pause();
+#endif
+}
+
+/* False when the device stopped answering. */
+static bool await_ready(ssw_gpu *gpu, int32_t layer)
+{
+    const volatile uint32_t *word = &gpu->handover.ready[layer].value;
+    uint32_t wanted = gpu->step_host->number;
+    int64_t begin_ns = 0;
+    for (uint32_t looks = 1; *word != wanted; looks++) {
+        rest();
+        if (looks % LOOKS_PER_CLOCK != 0)
+            continue;
+        int64_t now_ns = ssw_clock_now_ns();
+        if (begin_ns == 0)
+            begin_ns = now_ns;
+        if (now_ns - begin_ns > PATIENCE_NS)
+            atomic_store(&gpu->is_lost, true);
+        if (atomic_load(&gpu->is_lost))
+            return false;
+    }
+    atomic_thread_fence(memory_order_acquire);
+    return true;
+}
+
+static void multiply(const ssw_gpu *gpu, ssw_cpu_worker *worker, int32_t layer)
+{
+    const ssw_model_hparams *h = gpu->h;
+    const ssw_weights *weights = gpu->setup.weights;
+    const ssw_gpu_handover *hand = &gpu->handover;
+    ssw_cpu_moe_args args = {
+        .gate = ssw_weights_matrix(weights, layer, SSW_MODEL_GATE_EXPS),
+        .up = ssw_weights_matrix(weights, layer, SSW_MODEL_UP_EXPS),
+        .down = ssw_weights_matrix(weights, layer, SSW_MODEL_DOWN_EXPS),
+        .gate_bias = ssw_weights_floats(weights, layer, SSW_MODEL_GATE_EXPS_BIAS),
+        .up_bias = ssw_weights_floats(weights, layer, SSW_MODEL_UP_EXPS_BIAS),
+        .down_bias = ssw_weights_floats(weights, layer, SSW_MODEL_DOWN_EXPS_BIAS),
+        .glu = h->activation == SSW_MODEL_ACTIVATION_SWIGLU_OAI ? SSW_CPU_GLU_SILU_CLAMPED : SSW_CPU_GLU_SILU,
+        .glu_alpha = h->activation_alpha,
+        .glu_limit = h->activation_limit,
+        .x = {hand->x, h->n_embd, hand->x_q8},
+        .n = gpu->pass->n_rows,
+        .n_used = h->n_experts_used,
+        .chosen = hand->chosen,
+        .weights = hand->weights,
+        .out = hand->y,
+        .out_stride = h->n_embd,
+        .scratch = hand->scratch};
+    ssw_cpu_moe(worker, &args);
+}
+
+static void serve(void *context, int index, int n_workers)
+{
+    ssw_gpu *gpu = context;
+    ssw_cpu_worker *worker = ssw_cpu_team_worker(gpu->team, index);
+    (void)n_workers;
+    for (int32_t layer = gpu->setup.first_layer; layer < gpu->h->n_layers; layer++) {
+        if (!ssw_gpu_layer_is_handed_over(gpu, layer))
+            continue;
+        if (!await_ready(gpu, layer)) /* then so it is for every worker: none waits at the barrier for long */
+            return;
+        multiply(gpu, worker, layer);
+        ssw_cpu_barrier(worker);
+        if (index == 0) {
+            atomic_thread_fence(memory_order_release);
+            *(volatile uint32_t *)&gpu->handover.done[layer].value = gpu->step_host->number;
+        }
+    }
+}
+
+ssw_status ssw_gpu_serve_experts(ssw_gpu *gpu, ssw_error *err)
+{
+    ssw_pool_run(gpu->setup.pool, serve, gpu);
+    if (atomic_load(&gpu->is_lost))
+        return ssw_error_set(err, SSW_ERR_TIMEOUT, "the GPU has not answered for %d s",
+                             (int)(PATIENCE_NS / SSW_NS_PER_S));
+    return SSW_OK;
+}

@@ -1,0 +1,327 @@
+/* The device's memory: weights, caches, buffers, and the pinned host memory beside them. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "engine/carver.h"
+#include "engine/gpu_parts.h"
+#include "engine/rope_setup.h"
+
+enum { ALIGNMENT_BYTES = 256 };
+#define PROGRESS_EVERY_NS (2 * SSW_NS_PER_S)
+
+/* ---- weights ---- */
+
+static ssw_gpu_weight *weight_at(const ssw_gpu *gpu, int32_t layer, ssw_model_slot slot)
+{
+    return &gpu->weights[(layer + 1) * SSW_MODEL_SLOT_COUNT + (int32_t)slot];
+}
+
+const ssw_cuda_matrix *ssw_gpu_matrix(const ssw_gpu *gpu, int32_t layer, ssw_model_slot slot)
+{
+    const ssw_gpu_weight *weight = weight_at(gpu, layer, slot);
+    return weight->matrix.data ? &weight->matrix : NULL;
+}
+
+const float *ssw_gpu_floats(const ssw_gpu *gpu, int32_t layer, ssw_model_slot slot)
+{
+    return weight_at(gpu, layer, slot)->floats;
+}
+
+/* Gives every tensor on the device its place; with no memory it only counts. */
+static uint64_t carve_weights(ssw_gpu *gpu, uint8_t *base)
+{
+    ssw_carver c = {base, 0, ALIGNMENT_BYTES};
+    for (int32_t i = 0; i < gpu->setup.weights->n_entries; i++) {
+        const ssw_weights_entry *entry = &gpu->setup.weights->entries[i];
+        if (!entry->on_gpu)
+            continue;
+        void *at = ssw_carve(&c, 1, ssw_weights_predict_bytes(entry));
+        if (entry->form == SSW_WEIGHTS_MATRIX)
+            gpu->weights[i].matrix.data = at;
+        else
+            gpu->weights[i].floats = at;
+    }
+    return c.at;
+}
+
+typedef struct fill_job {
+    ssw_cpu_matrix *matrix;
+    const void *data;
+} fill_job;
+
+static void fill(void *context, int worker, int n_workers)
+{
+    fill_job *job = context;
+    ssw_cpu_matrix_fill(job->matrix, job->data, worker, n_workers);
+}
+
+static ssw_status load_matrix(ssw_gpu *gpu, const ssw_gguf_tensor *t, ssw_gpu_weight *weight,
+                              uint8_t *staging, ssw_error *err)
+{
+    ssw_cpu_matrix m;
+    ssw_status status =
+        ssw_cpu_matrix_plan(&m, t->dtype, (int64_t)t->dims[1], (int64_t)t->dims[0], (int64_t)t->dims[2], err);
+    if (status != SSW_OK)
+        return ssw_error_prefix(err, "tensor '%s'", t->name);
+    m.data = staging;
+    memset(staging + m.n_bytes - m.band_bytes, 0, m.band_bytes); /* the last band's missing rows */
+    ssw_pool_run(gpu->setup.pool, fill, &(fill_job){&m, t->data});
+    weight->matrix.dtype = m.dtype;
+    weight->matrix.rows = m.rows;
+    weight->matrix.cols = m.cols;
+    weight->matrix.n_matrices = (int32_t)m.n_matrices;
+    weight->matrix.band_bytes = m.band_bytes;
+    weight->matrix.matrix_bytes = m.matrix_bytes;
+    return ssw_cuda_copy_to_device((void *)(uintptr_t)weight->matrix.data, staging, m.n_bytes, err);
+}
+
+static uint64_t largest_matrix_bytes(const ssw_gpu *gpu)
+{
+    uint64_t largest = 0;
+    for (int32_t i = 0; i < gpu->setup.weights->n_entries; i++) {
+        const ssw_weights_entry *entry = &gpu->setup.weights->entries[i];
+        if (entry->on_gpu && ssw_weights_predict_bytes(entry) > largest)
+            largest = ssw_weights_predict_bytes(entry);
+    }
+    return largest;
+}
+
+static ssw_status copy_all(ssw_gpu *gpu, uint8_t *staging, ssw_error *err)
+{
+    uint64_t done_bytes = 0;
+    int64_t said_ns = ssw_clock_now_ns();
+    for (int32_t i = 0; i < gpu->setup.weights->n_entries; i++) {
+        const ssw_weights_entry *entry = &gpu->setup.weights->entries[i];
+        ssw_status status = SSW_OK;
+        if (!entry->on_gpu)
+            continue;
+        if (entry->form == SSW_WEIGHTS_MATRIX)
+            status = load_matrix(gpu, entry->tensor, &gpu->weights[i], staging, err);
+        else
+            status = ssw_cuda_copy_to_device(gpu->weights[i].floats, entry->tensor->data,
+                                             entry->tensor->n_bytes, err);
+        if (status != SSW_OK)
+            return status;
+        ssw_weights_drop_pages(entry->tensor);
+        done_bytes += ssw_weights_predict_bytes(entry);
+        if (ssw_clock_now_ns() - said_ns >= PROGRESS_EVERY_NS) {
+            said_ns = ssw_clock_now_ns();
+            ssw_log_write(&gpu->setup.log, SSW_LOG_INFO, "copied %.1f of %.1f GiB to the GPU",
+                          (double)done_bytes / (1 << 30), (double)gpu->bytes.weights / (1 << 30));
+        }
+    }
+    return SSW_OK;
+}
+
+ssw_status ssw_gpu_load_weights(ssw_gpu *gpu, ssw_error *err)
+{
+    void *memory = NULL, *staging = NULL;
+    gpu->bytes.weights = carve_weights(gpu, NULL);
+    ssw_status status = ssw_cuda_alloc(&memory, gpu->bytes.weights, err);
+    if (status != SSW_OK)
+        return status;
+    gpu->weight_memory = memory;
+    carve_weights(gpu, memory);
+    status = ssw_cuda_alloc_host(&staging, largest_matrix_bytes(gpu), err);
+    if (status != SSW_OK)
+        return status;
+    status = copy_all(gpu, staging, err);
+    ssw_cuda_free_host(staging);
+    return status;
+}
+
+/* ---- caches ---- */
+
+static uint64_t cache_floats_of_half(const ssw_model_hparams *h, int32_t n_rows)
+{
+    return (uint64_t)h->n_heads_kv * (uint64_t)n_rows * (uint64_t)h->head_dim;
+}
+
+uint64_t ssw_gpu_predict_cache_bytes(const ssw_gpu_setup *setup, int32_t layer)
+{
+    uint64_t half = cache_floats_of_half(&setup->model->hparams, setup->cache->layers[layer].n_rows);
+    return 2 * half * (uint64_t)setup->n_sequences * sizeof(uint16_t);
+}
+
+static ssw_status open_caches(ssw_gpu *gpu, ssw_error *err)
+{
+    for (int32_t layer = gpu->setup.first_layer; layer < gpu->h->n_layers; layer++)
+        gpu->bytes.cache += ssw_gpu_predict_cache_bytes(&gpu->setup, layer);
+    void *memory = NULL;
+    ssw_status status = ssw_cuda_alloc(&memory, gpu->bytes.cache, err);
+    if (status != SSW_OK)
+        return ssw_error_prefix(err, "KV cache (try a smaller --ctx-size)");
+    gpu->cache_memory = memory;
+    uint16_t *at = memory;
+    for (int32_t layer = gpu->setup.first_layer; layer < gpu->h->n_layers; layer++) {
+        int32_t n_rows = gpu->setup.cache->layers[layer].n_rows;
+        uint64_t half = cache_floats_of_half(gpu->h, n_rows);
+        gpu->kv[layer] = (ssw_cuda_kv){.k = at,
+                                       .v = at + half * (uint64_t)gpu->setup.n_sequences,
+                                       .sequence_stride = (int64_t)half,
+                                       .n_rows = n_rows};
+        at += 2 * half * (uint64_t)gpu->setup.n_sequences;
+    }
+    return SSW_OK;
+}
+
+/* ---- buffers ---- */
+
+static ssw_cuda_acts carve_acts(ssw_carver *c, const ssw_gpu *gpu, uint64_t rows, uint64_t cols)
+{
+    ssw_cuda_acts acts = {0};
+    if (gpu->takes_f32)
+        acts.f32 = ssw_carve(c, rows * cols, sizeof(float));
+    if (gpu->takes_q8) {
+        acts.q = ssw_carve(c, rows * cols, 1);
+        acts.q_scales = ssw_carve(c, rows * (cols / SSW_CUDA_BLOCK), 2 * sizeof(float));
+    }
+    return acts;
+}
+
+static int32_t logits_rows(const ssw_gpu_setup *setup)
+{
+    return setup->n_sequences > SSW_GPU_LOGITS_ROWS ? setup->n_sequences : SSW_GPU_LOGITS_ROWS;
+}
+
+static uint64_t hidden_elements(const ssw_gpu_setup *setup)
+{
+    const ssw_model_hparams *h = &setup->model->hparams;
+    int64_t routed = (int64_t)h->n_experts_used * h->n_ff_expert;
+    int64_t widest = routed > h->n_ff_dense ? routed : h->n_ff_dense;
+    widest = widest > h->n_ff_shared ? widest : h->n_ff_shared;
+    return (uint64_t)widest * (uint64_t)setup->n_batch;
+}
+
+static uint64_t carve_buffers(ssw_gpu *gpu, uint8_t *base)
+{
+    const ssw_model_hparams *h = gpu->h;
+    ssw_carver c = {base, 0, ALIGNMENT_BYTES};
+    uint64_t n = (uint64_t)gpu->setup.n_batch, pairs = n * (uint64_t)h->n_experts_used;
+    uint64_t embd = (uint64_t)h->n_embd, q = (uint64_t)h->n_heads * (uint64_t)h->head_dim;
+    uint64_t kv = (uint64_t)h->n_heads_kv * (uint64_t)h->head_dim;
+    gpu->step_bytes = sizeof *gpu->step + n * sizeof gpu->step->rows[0];
+    gpu->step = ssw_carve(&c, 1, gpu->step_bytes);
+    gpu->x = ssw_carve(&c, n * embd, sizeof(float));
+    gpu->normed = carve_acts(&c, gpu, n, embd);
+    if (!gpu->normed.f32) /* routers are float */
+        gpu->normed.f32 = ssw_carve(&c, n * embd, sizeof(float));
+    gpu->q = ssw_carve(&c, n * q, sizeof(float));
+    gpu->k = ssw_carve(&c, n * kv, sizeof(float));
+    gpu->v = ssw_carve(&c, n * kv, sizeof(float));
+    gpu->attended = carve_acts(&c, gpu, n, q);
+    if (!gpu->attended.f32 && h->head_dim % SSW_CUDA_BLOCK != 0) /* quantised apart */
+        gpu->attended.f32 = ssw_carve(&c, n * q, sizeof(float));
+    uint64_t scratch =
+        ssw_cuda_attention_scratch_floats(gpu->setup.n_batch, h->n_heads, h->head_dim, gpu->setup.ctx_size);
+    gpu->attention_scratch = ssw_carve(&c, scratch, sizeof(float));
+    gpu->routed = ssw_carve(&c, n * (uint64_t)h->n_experts, sizeof(float));
+    gpu->chosen = ssw_carve(&c, pairs, sizeof(int32_t));
+    gpu->expert_weights = ssw_carve(&c, pairs, sizeof(float));
+    gpu->zeros = ssw_carve(&c, n, sizeof(int32_t));
+    gpu->ones = ssw_carve(&c, n, sizeof(float));
+    gpu->first = ssw_carve(&c, (uint64_t)h->n_experts + 1, sizeof(int32_t));
+    gpu->pairs = ssw_carve(&c, pairs, sizeof(int32_t));
+    gpu->all_rows = ssw_carve(&c, n, sizeof(int32_t));
+    gpu->hidden = carve_acts(&c, gpu, 1, hidden_elements(&gpu->setup));
+    gpu->pair_rows = ssw_carve(&c, pairs * embd, sizeof(float));
+    gpu->outputs = ssw_carve(&c, n * embd, sizeof(float));
+    gpu->inv_freq = ssw_carve(&c, SSW_CPU_ROPE_PAIRS_MAX, sizeof(float));
+    gpu->logits_rows = logits_rows(&gpu->setup);
+    gpu->logits = ssw_carve(&c, (uint64_t)gpu->logits_rows * (uint64_t)h->n_vocab, sizeof(float));
+    return c.at;
+}
+
+/* Whether any tensor placed on the device multiplies floats, or 8-bit activations. */
+static void find_forms(const ssw_gpu_setup *setup, bool *takes_f32, bool *takes_q8)
+{
+    *takes_f32 = *takes_q8 = false;
+    for (int32_t i = 0; i < setup->weights->n_entries; i++) {
+        const ssw_weights_entry *entry = &setup->weights->entries[i];
+        if (!entry->on_gpu || entry->form != SSW_WEIGHTS_MATRIX)
+            continue;
+        bool is_router = i % SSW_MODEL_SLOT_COUNT == SSW_MODEL_ROUTER;
+        if (ssw_dtype_find((uint32_t)entry->tensor->dtype)->block_elements > 1)
+            *takes_q8 = true;
+        else if (!is_router)
+            *takes_f32 = true;
+    }
+}
+
+uint64_t ssw_gpu_predict_buffer_bytes(const ssw_gpu_setup *setup)
+{
+    ssw_gpu counted = {.setup = *setup, .h = &setup->model->hparams};
+    find_forms(setup, &counted.takes_f32, &counted.takes_q8);
+    return carve_buffers(&counted, NULL);
+}
+
+/* The constants among the buffers. */
+static ssw_status fill_buffers(ssw_gpu *gpu, ssw_error *err)
+{
+    ssw_cpu_rope rope;
+    ssw_status status = ssw_rope_setup(gpu->setup.model, gpu->setup.ctx_size, &rope, err);
+    if (status != SSW_OK)
+        return status;
+    gpu->rope_magnitude = rope.scale;
+    status = ssw_cuda_copy_to_device(gpu->inv_freq, rope.inv_freq, sizeof rope.inv_freq, err);
+    size_t n = (size_t)gpu->setup.n_batch;
+    for (size_t i = 0; i < n; i++) /* x_host is free to use: no pass has begun */
+        gpu->x_host[i] = 1;
+    if (status == SSW_OK)
+        status = ssw_cuda_copy_to_device(gpu->ones, gpu->x_host, n * sizeof(float), err);
+    int32_t *numbers = (int32_t *)(void *)gpu->hidden_host;
+    for (size_t i = 0; i < n; i++)
+        numbers[i] = (int32_t)i;
+    if (status == SSW_OK)
+        status = ssw_cuda_copy_to_device(gpu->all_rows, numbers, n * sizeof(int32_t), err);
+    return status;
+}
+
+static ssw_status open_pinned(ssw_gpu *gpu, ssw_error *err)
+{
+    uint64_t rows_bytes = (uint64_t)gpu->setup.n_batch * (uint64_t)gpu->h->n_embd * sizeof(float);
+    uint64_t logits_bytes = (uint64_t)gpu->logits_rows * (uint64_t)gpu->h->n_vocab * sizeof(float);
+    void *step = NULL, *x = NULL, *hidden = NULL, *logits = NULL;
+    ssw_status status = ssw_cuda_alloc_host(&step, gpu->step_bytes, err);
+    if (status == SSW_OK)
+        status = ssw_cuda_alloc_host(&x, rows_bytes, err);
+    if (status == SSW_OK)
+        status = ssw_cuda_alloc_host(&hidden, rows_bytes, err);
+    if (status == SSW_OK)
+        status = ssw_cuda_alloc_host(&logits, logits_bytes, err);
+    gpu->step_host = step;
+    gpu->x_host = x;
+    gpu->hidden_host = hidden;
+    gpu->logits_host = logits;
+    gpu->bytes.pinned += gpu->step_bytes + 2 * rows_bytes + logits_bytes;
+    return status;
+}
+
+ssw_status ssw_gpu_open_buffers(ssw_gpu *gpu, ssw_error *err)
+{
+    void *memory = NULL;
+    find_forms(&gpu->setup, &gpu->takes_f32, &gpu->takes_q8);
+    gpu->bytes.buffers = carve_buffers(gpu, NULL);
+    ssw_status status = ssw_cuda_alloc(&memory, gpu->bytes.buffers, err);
+    if (status != SSW_OK)
+        return ssw_error_prefix(err, "compute buffers (try a smaller --batch-size)");
+    gpu->buffer_memory = memory;
+    carve_buffers(gpu, memory);
+    status = open_pinned(gpu, err);
+    if (status == SSW_OK)
+        status = fill_buffers(gpu, err);
+    if (status == SSW_OK)
+        status = open_caches(gpu, err);
+    return status;
+}
+
+void ssw_gpu_close_memory(ssw_gpu *gpu)
+{
+    ssw_cuda_free(gpu->weight_memory);
+    ssw_cuda_free(gpu->cache_memory);
+    ssw_cuda_free(gpu->buffer_memory);
+    ssw_cuda_free_host(gpu->step_host);
+    ssw_cuda_free_host(gpu->x_host);
+    ssw_cuda_free_host(gpu->hidden_host);
+    ssw_cuda_free_host(gpu->logits_host);
+}

@@ -1,0 +1,128 @@
+/* What a GPU's half of an engine consists of; shared by gpu.c (open, close), gpu_memory.c (loading),
+ * gpu_layers.c (what is enqueued) and gpu_experts.c (the host's experts). */
+#ifndef SSW_ENGINE_GPU_PARTS_H
+#define SSW_ENGINE_GPU_PARTS_H
+
+#include <stdatomic.h>
+
+#include "cuda/cuda_device.h"
+#include "cuda/cuda_ops.h"
+#include "engine/gpu.h"
+
+enum {
+    SSW_GPU_LOGITS_ROWS = 32, /* least rows of logits made at once */
+    SSW_GPU_GRAPH_ROWS_MAX = SSW_CUDA_GEMV_TOKENS_MAX,
+    SSW_GPU_LENGTHS = 12 /* classes of context length, each twice the one before */
+};
+
+typedef struct ssw_gpu_weight {
+    ssw_cuda_matrix matrix; /* data NULL: not here, or a vector */
+    float *floats;
+} ssw_gpu_weight;
+
+/* What the host tells the device before a step; one copy. */
+typedef struct ssw_gpu_step {
+    uint32_t number;      /* of the step: what signals say */
+    int32_t all_pairs[2]; /* 0, n_rows: "first" of a single expert that every row uses */
+    int32_t unused[5];
+    ssw_cuda_part parts[SSW_ENGINE_PARALLEL_MAX];
+    ssw_cuda_row rows[]; /* [n_batch] */
+} ssw_gpu_step;
+
+/* The hand-over of one pass's experts to the host; mapped pinned memory, T: n_batch. */
+typedef struct ssw_gpu_handover {
+    ssw_cuda_signal *ready; /* [n_layers] device to host: x, chosen, weights are there */
+    ssw_cuda_signal *done;  /* [n_layers] host to device: y is there */
+    uint32_t *gave_up;      /* the device waited too long */
+    float *x;               /* [T][n_embd], or NULL when no float weights are in host memory */
+    void *x_q8;             /* T rows, or NULL when no quantised ones are */
+    int32_t *chosen;        /* [T][n_used] */
+    float *weights;
+    float *y;      /* [T][n_embd] */
+    void *scratch; /* the CPU's, not mapped */
+    uint64_t scratch_bytes;
+    void *memory; /* the mapped allocation */
+    uint64_t n_bytes;
+} ssw_gpu_handover;
+
+struct ssw_gpu {
+    ssw_gpu_setup setup;
+    const ssw_model_hparams *h;
+    ssw_cuda_device device;
+    ssw_cuda_stream compute;
+    ssw_cpu_team *team;      /* NULL when no expert is in host memory */
+    ssw_gpu_weight *weights; /* [n_layers + 1][SSW_MODEL_SLOT_COUNT] */
+    ssw_gpu_bytes bytes;
+    bool takes_f32, takes_q8; /* what the weights on the device multiply */
+    bool host_takes_f32, host_takes_q8;
+
+    uint8_t *weight_memory, *cache_memory, *buffer_memory;
+    ssw_cuda_kv kv[SSW_MODEL_LAYERS_MAX];
+    ssw_gpu_step *step_host, *step; /* pinned, and its copy on the device */
+    uint64_t step_bytes;
+
+    /* device; T: n_batch, P: T * n_used, L: rows of logits */
+    float *x;               /* [T][n_embd] */
+    ssw_cuda_acts normed;   /* [T][n_embd] */
+    float *q, *k, *v;       /* [T][...] */
+    ssw_cuda_acts attended; /* [T][n_heads * head_dim] */
+    float *attention_scratch;
+    float *routed;           /* [T][n_experts] */
+    int32_t *chosen, *zeros; /* [P]; zeros: [T], the choice where there is but one */
+    float *expert_weights, *ones;
+    int32_t *first, *pairs, *all_rows; /* [n_experts + 1], [P]; all_rows: [T] 0, 1, 2, ... */
+    ssw_cuda_acts hidden;              /* [P or T][widest] */
+    float *pair_rows;                  /* [P][n_embd] */
+    float *outputs;                    /* [T][n_embd] */
+    float *inv_freq;                   /* [n_pairs] */
+    float rope_magnitude;
+    float *logits; /* [L][n_vocab] */
+
+    /* pinned */
+    float *x_host;      /* [T][n_embd] */
+    float *hidden_host; /* [T][n_embd] */
+    float *logits_host; /* [L][n_vocab] */
+    int32_t logits_rows;
+
+    ssw_gpu_handover handover;
+    bool has_host_experts;
+    ssw_cuda_graph *graphs[SSW_GPU_GRAPH_ROWS_MAX + 1][SSW_GPU_LENGTHS];
+    const ssw_pass *pass; /* of the current run */
+    atomic_bool is_lost;  /* the device stopped answering */
+};
+
+/* ---- gpu_memory.c ---- */
+
+ssw_status ssw_gpu_load_weights(ssw_gpu *gpu, ssw_error *err);
+ssw_status ssw_gpu_open_buffers(ssw_gpu *gpu, ssw_error *err);
+void ssw_gpu_close_memory(ssw_gpu *gpu);
+/* NULL when it is absent or not on the device. */
+const ssw_cuda_matrix *ssw_gpu_matrix(const ssw_gpu *gpu, int32_t layer, ssw_model_slot slot);
+const float *ssw_gpu_floats(const ssw_gpu *gpu, int32_t layer, ssw_model_slot slot);
+
+/* ---- gpu_layers.c ---- */
+
+/* Enqueues the layers for n_rows rows of n_parts parts. is_decode: every part is one row, so that nothing of
+ * the launches depends on the parts but their number and max_length. */
+typedef struct ssw_gpu_shape {
+    int32_t n_rows, n_parts, max_length;
+    bool is_decode;
+} ssw_gpu_shape;
+
+void ssw_gpu_enqueue_layers(ssw_gpu *gpu, const ssw_gpu_shape *shape);
+/* Final norm and logits of n rows of x, to gpu->logits. */
+void ssw_gpu_enqueue_head(ssw_gpu *gpu, const float *x, int32_t n);
+
+/* ---- gpu_experts.c ---- */
+
+ssw_status ssw_gpu_open_handover(ssw_gpu *gpu, ssw_error *err);
+void ssw_gpu_close_handover(ssw_gpu *gpu);
+uint64_t ssw_gpu_predict_handover_bytes(const ssw_gpu_setup *setup);
+bool ssw_gpu_layer_is_handed_over(const ssw_gpu *gpu, int32_t layer);
+/* In stream order: what the host needs, then the signal; the host's result added to x. */
+void ssw_gpu_enqueue_request(ssw_gpu *gpu, int32_t layer, int32_t n_rows);
+void ssw_gpu_enqueue_result(ssw_gpu *gpu, int32_t layer, int32_t n_rows);
+/* The host's part of a pass whose layers are enqueued: returns when the last layer's result is written. */
+ssw_status ssw_gpu_serve_experts(ssw_gpu *gpu, ssw_error *err);
+
+#endif

@@ -1,0 +1,282 @@
+/* One model in every placement: all in host memory, all on the GPU, the experts of all or of the first layers
+ * in host memory, the last layers on the GPU. Against the publishers' figures where the fixtures have them
+ * (tests/fixtures/README.md), and placement against placement.
+ *
+ * Skipped where no GPU is. Arguments: models to take instead of the fixtures, which then are compared with
+ * the host's logits only. */
+#include "../cmocka_all.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/gpu.h"
+#include "fixture.h"
+#include "seesaw/engine.h"
+
+/* max |logit - the publisher's| and mean KL in nats: the bounds of the CPU's fast operations
+ * (test_families.c), which round activations alike. Float weights with many tokens go through 16-bit tensor
+ * cores in two parts; keys, values and queries are rounded to F16. */
+#define FLOAT_MAX        0.02f
+#define QUANTISED_MAX    0.3f
+#define FLOAT_KL_MAX     2e-5
+#define QUANTISED_KL_MAX 5e-3
+/* Between placements sums are taken in another order, so that activations may round to the neighbouring
+ * eighth bit. */
+#define BETWEEN_KL_MAX 3e-3
+
+enum { N_GPU_LAYERS_LAST = 2, EXIT_SKIPPED = 77, RANDOM_PROMPT = 200, RANDOM_DECODED = 16 };
+
+typedef struct placement {
+    const char *name;
+    int32_t n_gpu_layers, n_cpu_moe;
+} placement;
+
+static const placement placements[] = {
+    {"host", 0, 0},
+    {"gpu", SSW_ENGINE_LAYERS_ALL, 0},
+    {"gpu, experts in host memory", SSW_ENGINE_LAYERS_ALL, SSW_ENGINE_LAYERS_ALL},
+    {"gpu, first layer's experts in host memory", SSW_ENGINE_LAYERS_ALL, 1},
+    {"last layers on the gpu", N_GPU_LAYERS_LAST, 0},
+};
+enum { N_PLACEMENTS = sizeof placements / sizeof placements[0] };
+
+static const char *const names[] = {
+    "gpt_oss/f32_gqa1_e4k2",
+    "gpt_oss/f32_gqa2_e3k3_w4",
+    "gpt_oss/f32_gqa4_e5k4_clamp",
+    "gpt_oss/f32_published_yarn",
+    "gpt_oss/f16_gqa2_e3k2",
+    "gpt_oss/bf16_gqa4_e5k3",
+    "gpt_oss/q8_0_gqa4_e7k4",
+    "gpt_oss/q4_0_gqa2_e5k1",
+    "gpt_oss/mxfp4_bf16_gqa1_e8k2",
+    "gpt_oss/mxfp4_q8_0_gqa4_e7k4",
+    "phimoe/phimoe_f32_gqa3_e5",
+    "phimoe/phimoe_f16_gqa2_e4",
+    "phimoe/phimoe_q8_0_gqa4_e5",
+    "phimoe/phimoe_q4_0_gqa1_e3",
+    "mixtral/mixtral_f32_gqa2_e5k2",
+    "mixtral/mixtral_q8_0_gqa4_e3k3",
+    "mixtral/mixtral_q4_0_gqa1_e8k2",
+    "qwen3moe/qwen3moe_f32_gqa4_e7k3",
+    "qwen3moe/qwen3moe_q8_0_gqa2_e9k4",
+    "qwen3moe/qwen3moe_q4_0_gqa1_e4k1",
+    "deepseek/deepseek_f32_gqa1_e6k3",
+    "deepseek/deepseek_f16_gqa2_e5k2",
+    "deepseek/deepseek_q8_0_gqa1_e7k4",
+    "deepseek/deepseek_q4_0_gqa2_e4k2",
+};
+
+static int n_models;
+static char **models;
+
+static ssw_engine *open_engine(const char *path, int32_t ctx_size, const placement *where, ssw_error *err)
+{
+    ssw_engine_options options;
+    ssw_engine *engine = NULL;
+    ssw_engine_options_init(&options);
+    options.model_path = path;
+    options.ctx_size = ctx_size;
+    options.n_gpu_layers = where->n_gpu_layers;
+    options.n_cpu_moe = where->n_cpu_moe;
+    if (ssw_engine_open(&options, &engine, err) != SSW_OK)
+        fail_msg("%s: %s", path, err->message);
+    return engine;
+}
+
+/* The last n_decoded tokens one by one, the others at once. [n][n_vocab] */
+static float *eval_in_two(ssw_engine *engine, const int32_t *tokens, int32_t n, int32_t n_decoded)
+{
+    size_t n_vocab = (size_t)ssw_engine_describe(engine)->n_vocab;
+    ssw_session *session;
+    ssw_error err;
+    float *logits = malloc((size_t)n * n_vocab * sizeof *logits);
+    assert_non_null(logits);
+    assert_int_equal(ssw_session_open(engine, &session, &err), SSW_OK);
+    for (int32_t at = 0, step = n - n_decoded; at < n; at += step, step = 1) {
+        ssw_eval_item item = {.session = session, .tokens = tokens + at, .n_tokens = step};
+        if (step == 1) /* as the server decodes */
+            item.logits = logits + (size_t)at * n_vocab;
+        else
+            item.logits_all = logits + (size_t)at * n_vocab;
+        if (ssw_engine_eval(engine, &item, 1, &err) != SSW_OK)
+            fail_msg("%s", err.message);
+    }
+    ssw_session_close(session);
+    return logits;
+}
+
+static bool is_on_gpu(const ssw_engine *engine)
+{
+    const ssw_engine_info *info = ssw_engine_describe(engine);
+    for (int32_t i = 0; i < info->n_places; i++) {
+        if (strcmp(info->places[i].device, "CPU") != 0)
+            return true;
+    }
+    return false;
+}
+
+static double log_sum_exp(const float *row, size_t n)
+{
+    double largest = -INFINITY, sum = 0;
+    for (size_t i = 0; i < n; i++)
+        largest = fmax(largest, (double)row[i]);
+    for (size_t i = 0; i < n; i++)
+        sum += exp((double)row[i] - largest);
+    return largest + log(sum);
+}
+
+/* Mean over the rows of KL(a || b), in nats. */
+static double mean_kl(const float *a, const float *b, int32_t n_rows, size_t n_vocab)
+{
+    double total = 0;
+    for (int32_t r = 0; r < n_rows; r++, a += n_vocab, b += n_vocab) {
+        double a_sum = log_sum_exp(a, n_vocab), b_sum = log_sum_exp(b, n_vocab);
+        for (size_t i = 0; i < n_vocab; i++)
+            total += exp((double)a[i] - a_sum) * (((double)a[i] - a_sum) - ((double)b[i] - b_sum));
+    }
+    return total / n_rows;
+}
+
+/* The first placement's logits are kept in *host for the others to be compared with. */
+static void compare_placement(const char *name, const fixture *f, const placement *where, int32_t n_decoded,
+                              float **host)
+{
+    ssw_error err;
+    ssw_engine *engine = open_engine(f->model_path, f->n_prompt, where, &err);
+    float *logits = eval_in_two(engine, f->prompt, f->n_prompt, n_decoded);
+    fixture_distance d = fixture_compare(f, logits);
+    bool is_float = !strstr(name, "q8_0") && !strstr(name, "q4_0") && !strstr(name, "mxfp4");
+    double kl = *host ? mean_kl(*host, logits, f->n_prompt, (size_t)f->n_vocab) : 0;
+    print_message(
+        "%-34s %-42s %2d decoded: max |dlogit| %.6f, KL %.1e, from the host %.1e, top-1 %d of %d%s\n", name,
+        where->name, (int)n_decoded, (double)d.max_dlogit, d.mean_kl, kl, d.n_same_top, f->n_rows,
+        where->n_gpu_layers != 0 && !is_on_gpu(engine) ? " (not on the GPU)" : "");
+    assert_true(d.max_dlogit <= (is_float ? FLOAT_MAX : QUANTISED_MAX));
+    assert_true(d.mean_kl <= (is_float ? FLOAT_KL_MAX : QUANTISED_KL_MAX));
+    assert_true(kl <= BETWEEN_KL_MAX);
+    if (*host)
+        free(logits);
+    else
+        *host = logits;
+    ssw_engine_close(engine);
+}
+
+static void every_placement_computes_the_same(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && n_models == 0; i++) {
+        fixture f;
+        float *host = NULL;
+        fixture_open(&f, names[i]);
+        for (size_t p = 0; p < N_PLACEMENTS; p++) {
+            compare_placement(names[i], &f, &placements[p], 0, &host);
+            compare_placement(names[i], &f, &placements[p], f.n_prompt / 2, &host);
+        }
+        free(host);
+        fixture_close(&f);
+    }
+}
+
+/* Whole models: random tokens, a prompt and some decoding. */
+static void models_compute_the_same(void **state)
+{
+    (void)state;
+    for (int i = 0; i < n_models; i++) {
+        float *host = NULL;
+        for (size_t p = 0; p < N_PLACEMENTS; p++) {
+            ssw_error err;
+            int32_t tokens[RANDOM_PROMPT];
+            ssw_engine *engine = open_engine(models[i], 2 * RANDOM_PROMPT, &placements[p], &err);
+            size_t n_vocab = (size_t)ssw_engine_describe(engine)->n_vocab;
+            uint32_t random = 1;
+            for (int t = 0; t < RANDOM_PROMPT; t++) {
+                random = random * 1664525u + 1013904223u;
+                tokens[t] = (int32_t)((random >> 8) % (uint32_t)n_vocab);
+            }
+            float *logits = eval_in_two(engine, tokens, RANDOM_PROMPT, RANDOM_DECODED);
+            float *again = eval_in_two(engine, tokens, RANDOM_PROMPT, RANDOM_DECODED);
+            double kl = host ? mean_kl(host, logits, RANDOM_PROMPT, n_vocab) : 0;
+            float largest = host ? max_difference(host, logits, (int64_t)(RANDOM_PROMPT * n_vocab)) : 0;
+            bool is_same = memcmp(logits, again, RANDOM_PROMPT * n_vocab * sizeof *logits) == 0;
+            print_message("%s, %s: from the host max |dlogit| %.5f, KL %.2e; again: %s\n", models[i],
+                          placements[p].name, (double)largest, kl, is_same ? "the same bits" : "OTHER BITS");
+            assert_true(kl <= BETWEEN_KL_MAX);
+            assert_true(is_same);
+            free(again);
+            if (host)
+                free(logits);
+            else
+                host = logits;
+            ssw_engine_close(engine);
+        }
+        free(host);
+    }
+}
+
+/* Several sequences in one step, and a prompt beside decoding ones. */
+static void company_changes_little(void **state)
+{
+    (void)state;
+    enum { N = 5 };
+    fixture f;
+    fixture_open(&f, "gpt_oss/mxfp4_q8_0_gqa4_e7k4");
+    for (size_t p = 1; p < N_PLACEMENTS; p++) {
+        ssw_engine_options options;
+        ssw_engine *engine;
+        ssw_error err;
+        ssw_engine_options_init(&options);
+        options.model_path = f.model_path;
+        options.ctx_size = f.n_prompt;
+        options.n_parallel = N;
+        options.n_gpu_layers = placements[p].n_gpu_layers;
+        options.n_cpu_moe = placements[p].n_cpu_moe;
+        if (ssw_engine_open(&options, &engine, &err) != SSW_OK)
+            fail_msg("%s", err.message);
+        float *alone = eval_in_two(engine, f.prompt, f.n_prompt, 0);
+        size_t n_vocab = (size_t)f.n_vocab;
+        float *logits = malloc(N * n_vocab * sizeof *logits);
+        ssw_eval_item items[N];
+        assert_non_null(logits);
+        for (int i = 0; i < N; i++) {
+            items[i] = (ssw_eval_item){.tokens = f.prompt, .n_tokens = f.n_prompt - 1 - i};
+            assert_int_equal(ssw_session_open(engine, &items[i].session, &err), SSW_OK);
+        }
+        assert_int_equal(ssw_engine_eval(engine, items, N, &err), SSW_OK);
+        for (int i = 0; i < N; i++)
+            items[i] = (ssw_eval_item){.session = items[i].session,
+                                       .tokens = f.prompt + f.n_prompt - 1 - i,
+                                       .n_tokens = 1,
+                                       .logits = logits + (size_t)i * n_vocab};
+        assert_int_equal(ssw_engine_eval(engine, items, N, &err), SSW_OK);
+        for (int i = 0; i < N; i++) {
+            double kl = mean_kl(alone + (size_t)(f.n_prompt - 1 - i) * n_vocab, logits + (size_t)i * n_vocab,
+                                1, n_vocab);
+            assert_true(kl <= BETWEEN_KL_MAX);
+            ssw_session_close(items[i].session);
+        }
+        free(alone);
+        free(logits);
+        ssw_engine_close(engine);
+    }
+    fixture_close(&f);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_placement_computes_the_same),
+                                       cmocka_unit_test(company_changes_little),
+                                       cmocka_unit_test(models_compute_the_same)};
+    ssw_gpu_device device;
+    ssw_error err;
+    if (ssw_gpu_find(&device, &err) != SSW_OK) {
+        printf("no GPU: %s\n", err.message);
+        return EXIT_SKIPPED;
+    }
+    printf("%s\n", device.name);
+    n_models = argc - 1;
+    models = argv + 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
