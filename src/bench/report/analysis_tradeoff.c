@@ -6,7 +6,8 @@
 
 #include "bench/report/analysis.h"
 
-#define BYTES_PER_GIB 1073741824.0
+#define BYTES_PER_GIB  1073741824.0
+#define SAVED_PART_MIN 0.01 /* of the first arm's memory: less has no price worth naming */
 
 /* ln(b / a) of a metric over pairs of prompt and run. */
 static void compare_arms(const ssw_analysis *analysis, size_t a, size_t b, ssw_metric metric, double *scratch,
@@ -48,7 +49,9 @@ static size_t find_dominator(const ssw_analysis *analysis, size_t arm, ssw_memor
                              double *scratch)
 {
     for (size_t other = 0; other < analysis->n_arms && memory != SSW_MEMORY_COUNT; other++) {
-        if (other != arm && is_dominated(analysis, arm, other, memory, metric, scratch))
+        bool again =
+            analysis->arms[arm].same_as_first || analysis->arms[other].same_as_first; /* A/A: noise */
+        if (other != arm && !again && is_dominated(analysis, arm, other, memory, metric, scratch))
             return other;
     }
     return arm;
@@ -90,7 +93,9 @@ static ssw_status price_memory(const ssw_analysis *analysis, size_t arm, ssw_mem
                                ssw_summary *out, ssw_error *err)
 {
     const ssw_summary *saved = &analysis->arms[arm].memory_comparisons[memory][SSW_PHASE_LOADED].saved;
-    bool is_saved = saved->n > 1 ? saved->ci_low > 0 : saved->n == 1 && saved->mean > 0;
+    const ssw_summary *first = &analysis->arms[0].memory.phases[memory][SSW_PHASE_LOADED];
+    bool is_saved =
+        saved->n > 0 && saved->mean > SAVED_PART_MIN * first->mean && (saved->n == 1 || saved->ci_low > 0);
     size_t n = 0, n_blocks = analysis->n_starts / analysis->n_arms;
     for (size_t block = 0; block < n_blocks && is_saved; block++) {
         double gib =

@@ -100,15 +100,19 @@ static void write_sweep_name(ssw_page *page, const ssw_plan_sweep *sweep)
         ssw_page_print(page, SSW_PAGE_PLAIN, "%s %.40s", i ? "," : "", sweep->values[i]);
 }
 
-/* "offload and again against baseline" */
+/* "half and all against none"; an A/A arm is no treatment and stays out */
 static void write_arm_names(ssw_composer *composer)
 {
     const ssw_manifest *manifest = &composer->analysis->evidence->manifest;
     ssw_page *page = composer->page;
-    for (size_t arm = 1; arm < manifest->n_arms; arm++)
-        ssw_page_print(page, SSW_PAGE_PLAIN, "%s%s", arm > 1 ? " and " : "",
-                       ssw_compose_arm_name(composer, arm));
-    ssw_page_print(page, SSW_PAGE_PLAIN, "%s%s", manifest->n_arms > 1 ? " against " : "",
+    const char *between = "";
+    for (size_t arm = 1; arm < manifest->n_arms; arm++) {
+        if (composer->analysis->arms[arm].same_as_first && manifest->n_arms > 2)
+            continue;
+        ssw_page_print(page, SSW_PAGE_PLAIN, "%s%s", between, ssw_compose_arm_name(composer, arm));
+        between = " and ";
+    }
+    ssw_page_print(page, SSW_PAGE_PLAIN, "%s%s", *between ? " against " : "",
                    ssw_compose_arm_name(composer, 0));
 }
 

@@ -5,7 +5,7 @@
 
 #include "bench/report/compose.h"
 
-enum { INTERVAL_TEXT_MAX = 2 * SSW_NUMBER_TEXT_MAX, ARMS_SIDE_BY_SIDE = 3 };
+enum { INTERVAL_TEXT_MAX = 2 * SSW_NUMBER_TEXT_MAX, UNFOLDED_ARMS_MAX = 3 };
 
 static void head(ssw_composer *composer, const char *text)
 {
@@ -106,42 +106,35 @@ static void add_overall_comparison(ssw_composer *composer, size_t arm, ssw_metri
     ssw_page_write(composer->page, SSW_PAGE_FAINT, " %");
 }
 
-/* Arms side by side: the first one, and from .. to − 1. */
-typedef struct arm_columns {
-    size_t from, to;
-} arm_columns;
-
-/* Few arms stand in one table; of more, each has one of its own beside the first arm. */
-static arm_columns columns_from(const ssw_analysis *analysis, size_t from)
+/* The first arm and the one beside it; arm = 0 is the first alone. Returns how many. */
+static size_t side_by_side(size_t arm, size_t out[2])
 {
-    bool few = analysis->n_arms <= ARMS_SIDE_BY_SIDE;
-    return (arm_columns){from, few || from == analysis->n_arms ? analysis->n_arms : from + 1};
+    out[0] = 0;
+    out[1] = arm;
+    return arm ? 2 : 1;
 }
 
-static size_t next_arm(arm_columns columns, size_t arm)
-{
-    return arm == 0 ? columns.from : arm + 1;
-}
-
-/* A table of many has its arm in the heading, and is folded away. */
-static void add_arm_heading(ssw_composer *composer, const char *text, arm_columns columns)
-{
-    bool few = composer->analysis->n_arms <= ARMS_SIDE_BY_SIDE;
-    ssw_page_add(composer->page, few ? SSW_PAGE_HEADING : SSW_PAGE_FOLD);
-    ssw_page_write(composer->page, SSW_PAGE_PLAIN, text);
-    if (!few)
-        ssw_page_print(composer->page, SSW_PAGE_PLAIN, ": %s against %s",
-                       ssw_compose_arm_name(composer, columns.from), ssw_compose_arm_name(composer, 0));
-}
-
-static void add_load_row(ssw_composer *composer, arm_columns columns)
+/* Of two arms and more each has a table beside the first; those of many, and of the A/A arm, are folded away.
+ */
+static void add_arm_heading(ssw_composer *composer, const char *text, size_t arm)
 {
     const ssw_analysis *analysis = composer->analysis;
+    bool folded = analysis->n_arms > UNFOLDED_ARMS_MAX || analysis->arms[arm].same_as_first;
+    ssw_page_add(composer->page, arm && folded ? SSW_PAGE_FOLD : SSW_PAGE_HEADING);
+    ssw_page_write(composer->page, SSW_PAGE_PLAIN, text);
+    if (analysis->n_arms > 2)
+        ssw_page_print(composer->page, SSW_PAGE_PLAIN, ": %s against %s", ssw_compose_arm_name(composer, arm),
+                       ssw_compose_arm_name(composer, 0));
+}
+
+static void add_load_row(ssw_composer *composer, size_t arm)
+{
+    size_t shown[2], n_shown = side_by_side(arm, shown);
     ssw_page_cell_text(composer->page, SSW_PAGE_PLAIN, "load time, ms");
     ssw_page_break_line(composer->page);
     ssw_page_write(composer->page, SSW_PAGE_FAINT, "GET /health says 200 − spawn");
-    for (size_t arm = 0; arm < columns.to; arm = next_arm(columns, arm)) {
-        const ssw_summary *load = &analysis->arms[arm].load_ms;
+    for (size_t i = 0; i < n_shown; i++) {
+        const ssw_summary *load = &composer->analysis->arms[shown[i]].load_ms;
         ssw_figure figure = {.value = load->mean,
                              .unit = "ms",
                              .formula = "GET /health says 200 − spawn",
@@ -151,28 +144,28 @@ static void add_load_row(ssw_composer *composer, arm_columns columns)
                              .ci_high = load->ci_high};
         add_summary_cell(composer,
                          ssw_figures_put(composer->figures, &figure, "load_time.%s.mean",
-                                         ssw_compose_arm_name(composer, arm)),
+                                         ssw_compose_arm_name(composer, shown[i])),
                          load);
     }
-    for (size_t arm = columns.from; arm < columns.to; arm++) {
+    if (arm) {
         ssw_page_cell_number(composer->page, SSW_PAGE_QUIET, NULL, "–");
         ssw_page_cell_text(composer->page, SSW_PAGE_FAINT, "not judged");
     }
 }
 
-static void add_overall_table(ssw_composer *composer, arm_columns columns)
+static void add_overall_table(ssw_composer *composer, size_t arm)
 {
     const ssw_analysis *analysis = composer->analysis;
-    size_t n_compared = columns.to - columns.from;
-    add_arm_heading(composer, "Overall", columns);
-    ssw_page_add_table(composer->page, 2 + 3 * n_compared);
+    size_t shown[2], n_shown = side_by_side(arm, shown);
+    add_arm_heading(composer, "Overall", arm);
+    ssw_page_add_table(composer->page, arm ? 5 : 2);
     head(composer, "metric and formula");
-    for (size_t arm = 0; arm < columns.to; arm = next_arm(columns, arm)) {
+    for (size_t i = 0; i < n_shown; i++) {
         ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
         ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s, mean ± σ [95 %%]",
-                       ssw_compose_arm_name(composer, arm));
+                       ssw_compose_arm_name(composer, shown[i]));
     }
-    for (size_t arm = columns.from; arm < columns.to; arm++) {
+    if (arm) {
         ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
         ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s / %s [95 %%]", ssw_compose_arm_name(composer, arm),
                        ssw_compose_arm_name(composer, 0));
@@ -184,23 +177,17 @@ static void add_overall_table(ssw_composer *composer, arm_columns columns)
         ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s, %s", traits->name, traits->unit);
         ssw_page_break_line(composer->page);
         ssw_page_write(composer->page, SSW_PAGE_FAINT, traits->formula);
-        for (size_t arm = 0; arm < columns.to; arm = next_arm(columns, arm))
-            add_summary_cell(composer, ssw_compose_mean(composer, arm, metric),
-                             &analysis->arms[arm].metrics[metric]);
-        for (size_t arm = columns.from; arm < columns.to; arm++)
+        for (size_t i = 0; i < n_shown; i++)
+            add_summary_cell(composer, ssw_compose_mean(composer, shown[i], metric),
+                             &analysis->arms[shown[i]].metrics[metric]);
+        if (arm)
             add_overall_comparison(composer, arm, metric);
     }
-    add_load_row(composer, columns);
+    add_load_row(composer, arm);
 }
 
-void ssw_compose_overall(ssw_composer *composer)
+static void write_overall_note(ssw_composer *composer)
 {
-    size_t arm = 1;
-    do {
-        arm_columns columns = columns_from(composer->analysis, arm);
-        add_overall_table(composer, columns);
-        arm = columns.to;
-    } while (arm < composer->analysis->n_arms);
     ssw_page_add(composer->page, SSW_PAGE_PARAGRAPH);
     ssw_page_write(composer->page, SSW_PAGE_FAINT,
                    "σ is over n − 1. Brackets hold 95 % intervals by Student's t. A pair is the same prompt "
@@ -209,21 +196,33 @@ void ssw_compose_overall(ssw_composer *composer)
                    "intervals leave 1.");
 }
 
-static void add_prompt_row(ssw_composer *composer, arm_columns columns, size_t prompt, ssw_metric metric,
+void ssw_compose_overall(ssw_composer *composer)
+{
+    size_t arm = composer->analysis->n_arms > 1;
+    do {
+        add_overall_table(composer, arm);
+        if (arm <= 1)
+            write_overall_note(composer);
+    } while (++arm < composer->analysis->n_arms);
+}
+
+static void add_prompt_row(ssw_composer *composer, size_t arm, size_t prompt, ssw_metric metric,
                            bool first_row)
 {
     const ssw_analysis *analysis = composer->analysis;
     const ssw_metric_traits *traits = ssw_metric_describe(metric);
     const char *prompt_name = ssw_compose_prompt_name(composer, prompt);
     const char *label = analysis->evidence->manifest.plan.prompts[prompt].label;
+    size_t shown[2], n_shown = side_by_side(arm, shown);
     ssw_number_text text;
     ssw_page_cell_text(composer->page, SSW_PAGE_PLAIN, first_row ? prompt_name : "");
     if (first_row && label)
         ssw_page_print(composer->page, SSW_PAGE_FAINT, " %.40s", label);
     ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
     ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s, %s", traits->name, traits->unit);
-    for (size_t arm = 0; arm < columns.to; arm = next_arm(columns, arm)) {
-        const ssw_summary *summary = &analysis->prompts[arm * analysis->n_prompts + prompt].metrics[metric];
+    for (size_t i = 0; i < n_shown; i++) {
+        const ssw_summary *summary =
+            &analysis->prompts[shown[i] * analysis->n_prompts + prompt].metrics[metric];
         ssw_figure figure = {.value = summary->mean,
                              .unit = traits->unit,
                              .formula = traits->formula,
@@ -233,24 +232,24 @@ static void add_prompt_row(ssw_composer *composer, arm_columns columns, size_t p
                              .ci_high = summary->ci_high};
         ssw_page_cell_number(composer->page, SSW_PAGE_NEUTRAL,
                              ssw_figures_put(composer->figures, &figure, "%s.%s.%s.mean", traits->key,
-                                             ssw_compose_arm_name(composer, arm), prompt_name),
+                                             ssw_compose_arm_name(composer, shown[i]), prompt_name),
                              ssw_number_format_spread(text, summary->mean, summary->sd));
     }
-    for (size_t arm = columns.from; arm < columns.to; arm++) {
-        const ssw_comparison *comparison =
-            &analysis->prompts[arm * analysis->n_prompts + prompt].comparisons[metric];
-        ssw_figure figure = {.value = comparison->by_pair.ratio,
-                             .unit = "",
-                             .formula = "exp(mean ln(arm / first arm)) over this prompt's runs",
-                             .n = comparison->by_pair.n,
-                             .sd = comparison->by_pair.log_sd,
-                             .ci_low = comparison->by_pair.ci_low,
-                             .ci_high = comparison->by_pair.ci_high};
-        add_ratio_cell(composer,
-                       ssw_figures_put(composer->figures, &figure, "%s.%s.%s.ratio", traits->key,
-                                       ssw_compose_arm_name(composer, arm), prompt_name),
-                       &comparison->by_pair, ssw_compose_tone(comparison, metric));
-    }
+    if (!arm)
+        return;
+    const ssw_comparison *comparison =
+        &analysis->prompts[arm * analysis->n_prompts + prompt].comparisons[metric];
+    ssw_figure figure = {.value = comparison->by_pair.ratio,
+                         .unit = "",
+                         .formula = "exp(mean ln(arm / first arm)) over this prompt's runs",
+                         .n = comparison->by_pair.n,
+                         .sd = comparison->by_pair.log_sd,
+                         .ci_low = comparison->by_pair.ci_low,
+                         .ci_high = comparison->by_pair.ci_high};
+    add_ratio_cell(composer,
+                   ssw_figures_put(composer->figures, &figure, "%s.%s.%s.ratio", traits->key,
+                                   ssw_compose_arm_name(composer, arm), prompt_name),
+                   &comparison->by_pair, ssw_compose_tone(comparison, metric));
 }
 
 static void add_prompt_texts(ssw_composer *composer)
@@ -281,39 +280,36 @@ static void add_prompt_texts(ssw_composer *composer)
     }
 }
 
-static void add_prompt_table(ssw_composer *composer, arm_columns columns)
+static void add_prompt_table(ssw_composer *composer, size_t arm)
 {
-    static const ssw_metric shown[] = {SSW_METRIC_TTFT, SSW_METRIC_DECODE_RATE, SSW_METRIC_TPS,
-                                       SSW_METRIC_TOKENS};
-    ssw_page_add_table(composer->page, 3 + 2 * (columns.to - columns.from));
+    static const ssw_metric metrics[] = {SSW_METRIC_TTFT, SSW_METRIC_DECODE_RATE, SSW_METRIC_TPS,
+                                         SSW_METRIC_TOKENS};
+    size_t shown[2], n_shown = side_by_side(arm, shown);
+    ssw_page_add_table(composer->page, arm ? 5 : 3);
     head(composer, "prompt");
     head(composer, "metric");
-    for (size_t arm = 0; arm < columns.to; arm = next_arm(columns, arm))
-        head(composer, ssw_compose_arm_name(composer, arm));
-    for (size_t arm = columns.from; arm < columns.to; arm++) {
+    for (size_t i = 0; i < n_shown; i++)
+        head(composer, ssw_compose_arm_name(composer, shown[i]));
+    if (arm) {
         ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
         ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s / %s", ssw_compose_arm_name(composer, arm),
                        ssw_compose_arm_name(composer, 0));
     }
     for (size_t prompt = 0; prompt < composer->analysis->n_prompts; prompt++) {
-        for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++)
-            add_prompt_row(composer, columns, prompt, shown[i], i == 0);
+        for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++)
+            add_prompt_row(composer, arm, prompt, metrics[i], i == 0);
     }
 }
 
 void ssw_compose_prompts(ssw_composer *composer)
 {
-    const ssw_analysis *analysis = composer->analysis;
-    size_t arm = 1;
-    add_heading(composer, analysis->n_arms <= ARMS_SIDE_BY_SIDE ? "Per prompt" : "Prompts");
+    size_t n_arms = composer->analysis->n_arms, arm = n_arms > 1;
+    add_heading(composer, "Prompts");
     add_prompt_texts(composer);
     do {
-        arm_columns columns = columns_from(analysis, arm);
-        if (analysis->n_arms > ARMS_SIDE_BY_SIDE)
-            add_arm_heading(composer, "Per prompt", columns);
-        add_prompt_table(composer, columns);
-        arm = columns.to;
-    } while (arm < analysis->n_arms);
+        add_arm_heading(composer, "Per prompt", arm);
+        add_prompt_table(composer, arm);
+    } while (++arm < n_arms);
 }
 
 static bool was_measured(const ssw_analysis *analysis, ssw_memory memory)

@@ -74,7 +74,7 @@ static const ssw_figure *add_price(ssw_composer *composer, size_t arm)
         "exchange.%s.ms_per_token_per_gib", ssw_compose_arm_name(composer, arm));
 }
 
-static void write_price(ssw_composer *composer, size_t arm)
+void ssw_compose_write_price(ssw_composer *composer, size_t arm)
 {
     const ssw_summary *price = &composer->analysis->tradeoffs[arm].exchange;
     ssw_number_text text;
@@ -85,6 +85,7 @@ static void write_price(ssw_composer *composer, size_t arm)
     if (price->n > 1)
         ssw_page_print(composer->page, SSW_PAGE_PLAIN, " %s",
                        ssw_number_format_interval(text, price->ci_low, price->ci_high));
+    write(composer, " ms per token");
 }
 
 static void write_fit(ssw_composer *composer, ssw_memory memory)
@@ -145,8 +146,8 @@ void ssw_compose_sweep_verdict(ssw_composer *composer)
     if (analysis->tradeoffs[last].exchange.n > 0) {
         ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
         ssw_page_print(composer->page, SSW_PAGE_PLAIN, "At %.40s each GiB saved costs ", sweep->values[last]);
-        write_price(composer, last);
-        write(composer, " ms per token.");
+        ssw_compose_write_price(composer, last);
+        write(composer, ".");
     }
     if (analysis->evidence->manifest.plan.fit_bytes && memory != SSW_MEMORY_COUNT)
         write_fit(composer, memory);
@@ -205,7 +206,8 @@ void ssw_compose_tradeoff(ssw_composer *composer)
 {
     const ssw_analysis *analysis = composer->analysis;
     ssw_memory memory = ssw_analysis_headline_memory(analysis);
-    if (memory == SSW_MEMORY_COUNT || (analysis->n_arms < 3 && !ssw_compose_is_sweep(analysis)))
+    size_t n_different = analysis->n_arms - (ssw_analysis_find_same(analysis) > 0);
+    if (memory == SSW_MEMORY_COUNT || (n_different < 3 && !ssw_compose_is_sweep(analysis)))
         return;
     const ssw_metric_traits *rate = ssw_metric_describe(ssw_analysis_headline_rate(analysis));
     ssw_page_add(composer->page, SSW_PAGE_HEADING);
@@ -222,8 +224,10 @@ void ssw_compose_tradeoff(ssw_composer *composer)
     ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
     ssw_page_print(composer->page, SSW_PAGE_PLAIN, "front, by %s", rate->name);
     head(composer, "front, by TTFT");
-    for (size_t arm = 0; arm < analysis->n_arms; arm++)
-        add_arm_row(composer, arm, memory);
+    for (size_t arm = 0; arm < analysis->n_arms; arm++) {
+        if (!analysis->arms[arm].same_as_first)
+            add_arm_row(composer, arm, memory);
+    }
     ssw_page_add(composer->page, SSW_PAGE_PARAGRAPH);
     ssw_page_write(
         composer->page, SSW_PAGE_FAINT,

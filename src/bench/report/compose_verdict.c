@@ -130,6 +130,10 @@ static void write_arm_sentence(ssw_composer *composer, size_t arm)
     write_effect(composer, arm, ssw_analysis_headline_rate(analysis));
     write(composer, "; ");
     write_effect(composer, arm, SSW_METRIC_TTFT);
+    if (analysis->tradeoffs[arm].exchange.n > 0) {
+        write(composer, "; each GiB saved costs ");
+        ssw_compose_write_price(composer, arm);
+    }
     write(composer, ".");
 }
 

@@ -191,7 +191,7 @@ def check_prices(lines, values, manifest, figures, telemetry):
                      if a == arm and r == block + 1]
             prices += [statistics.fmean(costs) / gib] if gib > 0 else []
         key = f"exchange.{arm}.ms_per_token_per_gib"
-        if prices and len(arms) > 2:
+        if prices:
             check(figures, key, prices)
 
 

@@ -134,7 +134,7 @@ sequential)
 three)
     make_evidence three
     make_report
-    expect report.md 'synthetic: offload and again against baseline'
+    expect report.md '# synthetic: offload against baseline'
     expect report.md '`again` is the first arm again (A/A) against `baseline`'
     expect_not report.md 'No A/A arm'
     ;;

@@ -53,6 +53,12 @@ function drawPhases(u, starts) {
   ctx.restore();
 }
 
+/* When the server was last there: the wait after it is seen by zooming out. */
+function lastReading(start) {
+  const stopped = seesaw.names.phases.indexOf("stopped"), at = start.phase.findLastIndex(phase => phase !== stopped);
+  return start.t[Math.max(0, at)] / 1e6;
+}
+
 function drawMemory(place, choice) {
   const rows = memoryRows(choice), starts = [...new Set(rows.map(row => row.start))];
   const data = uPlot.join(rows.map(row => [seconds(row.start), row.values]));
@@ -78,6 +84,7 @@ function drawMemory(place, choice) {
     cursor: { dataIdx: nearestFilled, points: { size: 7 } },
     hooks: { draw: [u => drawPhases(u, starts)] }, plugins: [tipPlugin(tip)],
   }, data);
+  place.chart.setScale("x", { min: data[0][0], max: Math.max(...starts.map(lastReading)) });
 }
 
 {
