@@ -5,11 +5,11 @@ _seesaw()
     local help words
     COMPREPLY=()
     case $previous in
-    -m | --model | --prompts | --plan | --into | --api-key-file)
+    -m | --model | --prompts | --plan | --into | --api-key-file | --logits-in | --logits-out | --against)
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
         ;;
-    -o | --out | --resume | --against | --collect)
+    -o | --out | --resume | --collect)
         mapfile -t COMPREPLY < <(compgen -d -- "$current")
         return
         ;;

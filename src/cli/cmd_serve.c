@@ -18,7 +18,9 @@
 #include "base/clock.h"
 #include "cli/api_keys.h"
 #include "cli/commands.h"
+#include "cli/engine_options.h"
 #include "cli/log_stderr.h"
+#include "cli/option_number.h"
 #include "cli/placement_table.h"
 #include "seesaw/engine.h"
 #include "serve/server.h"
@@ -40,47 +42,15 @@ typedef struct loader {
     int done_fd; /* eventfd */
 } loader;
 
-enum {
-    KEY_HOST = 256,
-    KEY_PORT,
-    KEY_CPU_MOE,
-    KEY_N_CPU_MOE,
-    KEY_N_GPU_LAYERS,
-    KEY_VRAM_MIB,
-    KEY_PARALLEL,
-    KEY_ALIAS,
-    KEY_API_KEY_FILE,
-    KEY_METRICS,
-    KEY_NO_PIN,
-    KEY_COMPAT,
-    KEY_CHAT_TEMPLATE
-};
+enum { KEY_HOST = 256, KEY_PORT, KEY_PARALLEL, KEY_ALIAS, KEY_API_KEY_FILE, KEY_METRICS, KEY_CHAT_TEMPLATE };
 
 static const struct argp_option arguments[] = {
     {0, 0, 0, 0, "Model:", 1},
     {"model", 'm', "FILE", 0, "the GGUF to serve (the first file of a split set)", 1},
     {"alias", KEY_ALIAS, "NAME", 0, "the model's name in answers (default: the file's own)", 1},
-    {"ctx-size", 'c', "N", 0,
-     "tokens per sequence, prompt and answer together (default: the model's own, at most 8192)", 1},
-    {"compat", KEY_COMPAT, "ENGINE", 0,
-     "where they differ compute what ENGINE does, not what the model's publisher does; ENGINE: llama.cpp", 1},
     {"chat-template", KEY_CHAT_TEMPLATE, "NAME", 0,
      "the chat format, if the file's own template is not known or wrong: " SSW_CHAT_FORMATS, 1},
     {"parallel", KEY_PARALLEL, "N", 0, "sequences at once (default: 1)", 1},
-    {"batch-size", 'b', "N", 0, "prompt tokens evaluated in one step (default: 512)", 1},
-    {0, 0, 0, 0, "Where it runs:", 2},
-    {"threads", 't', "N", 0, "worker threads (default: one per physical core)", 2},
-    {"cpu-moe", KEY_CPU_MOE, 0, 0, "keep all experts in host memory", 2},
-    {"n-cpu-moe", KEY_N_CPU_MOE, "N", 0,
-     "keep the experts of the first N layers in host memory; auto: of as many as must be for the rest to fit",
-     2},
-    {"n-gpu-layers", KEY_N_GPU_LAYERS, "N", 0,
-     "layers on the GPU, counted from the last, the output head as one more (default: all where there is a "
-     "GPU)",
-     2},
-    {"gpu-layers", 0, 0, OPTION_ALIAS, 0, 2},
-    {"vram-mib", KEY_VRAM_MIB, "N", 0, "take at most N MiB of GPU memory (default: what is free)", 2},
-    {"no-pin-threads", KEY_NO_PIN, 0, 0, "do not bind worker threads to cores", 2},
     {0, 0, 0, 0, "HTTP:", 3},
     {"host", KEY_HOST, "ADDRESS", 0, "address to listen on (default: 127.0.0.1)", 3},
     {"port", KEY_PORT, "N", 0, "port to listen on; 0: any free one (default: 11435)", 3},
@@ -91,68 +61,30 @@ static const struct argp_option arguments[] = {
     {0},
 };
 
-static int32_t read_count(struct argp_state *state, const char *option, const char *text, long min, long max)
-{
-    char *end = NULL;
-    errno = 0;
-    long value = strtol(text, &end, 10);
-    if (errno || end == text || *end != '\0' || value < min || value > max)
-        argp_error(state, "--%s takes a number between %ld and %ld, not '%s'", option, min, max, text);
-    return (int32_t)value;
-}
-
 static error_t parse_argument(int key, char *text, struct argp_state *state)
 {
     serve_options *options = state->input;
     switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &options->engine;
+        return 0;
     case 'm':
         options->engine.model_path = text;
-        return 0;
-    case 'c':
-        options->engine.ctx_size = read_count(state, "ctx-size", text, 0, 1 << 20);
-        return 0;
-    case 'b':
-        options->engine.n_batch = read_count(state, "batch-size", text, 1, 1 << 16);
-        return 0;
-    case 't':
-        options->engine.n_threads = read_count(state, "threads", text, 1, 512);
         return 0;
     case 'v':
         options->is_verbose = true;
         return 0;
     case KEY_PARALLEL:
-        options->engine.n_parallel = read_count(state, "parallel", text, 1, SSW_ENGINE_PARALLEL_MAX);
-        return 0;
-    case KEY_CPU_MOE:
-        options->engine.n_cpu_moe = SSW_ENGINE_LAYERS_ALL;
-        return 0;
-    case KEY_N_CPU_MOE:
-        options->engine.n_cpu_moe = strcmp(text, "auto") == 0
-                                        ? SSW_ENGINE_CPU_MOE_AUTO
-                                        : read_count(state, "n-cpu-moe", text, 0, SSW_ENGINE_LAYERS_ALL);
-        return 0;
-    case KEY_N_GPU_LAYERS:
-        options->engine.n_gpu_layers = read_count(state, "n-gpu-layers", text, 0, SSW_ENGINE_LAYERS_ALL);
-        return 0;
-    case KEY_VRAM_MIB:
-        options->engine.vram_bytes = (uint64_t)read_count(state, "vram-mib", text, 1, 1 << 30) << 20;
-        return 0;
-    case KEY_COMPAT:
-        if (strcmp(text, "llama.cpp") != 0)
-            argp_error(state, "--compat takes llama.cpp, not '%s'", text);
-        options->engine.compat = SSW_ENGINE_COMPAT_LLAMA_CPP;
+        options->engine.n_parallel = ssw_option_int(state, "parallel", text, 1, SSW_ENGINE_PARALLEL_MAX);
         return 0;
     case KEY_CHAT_TEMPLATE:
         options->engine.chat_format = text;
-        return 0;
-    case KEY_NO_PIN:
-        options->engine.pin_threads = false;
         return 0;
     case KEY_HOST:
         options->server.host = text;
         return 0;
     case KEY_PORT:
-        options->server.port = read_count(state, "port", text, 0, 65535);
+        options->server.port = ssw_option_int(state, "port", text, 0, 65535);
         return 0;
     case KEY_ALIAS:
         options->server.alias = text;
@@ -290,21 +222,13 @@ cleanup:
     return exit_status;
 }
 
-/* llama-server's one-dash spelling, which argp would take for three short options. */
-static void spell_out(int argc, char **argv)
-{
-    static char long_name[] = "--n-gpu-layers";
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "-ngl") == 0)
-            argv[i] = long_name;
-    }
-}
-
 int ssw_cmd_serve(int argc, char **argv)
 {
+    static const struct argp_child children[] = {{&ssw_cli_engine_argp, 0, "Where it runs:", 2}, {0}};
     static const struct argp argp = {
         .options = arguments,
         .parser = parse_argument,
+        .children = children,
         .args_doc = "-m FILE",
         .doc =
             "Serve a Mixture-of-Experts model over HTTP: OpenAI's chat, completions, embeddings and models, "
@@ -314,10 +238,9 @@ int ssw_cmd_serve(int argc, char **argv)
             "model or port that cannot be used gives 1, a wrong option 2.",
     };
     serve_options options = {0};
-    ssw_engine_options_init(&options.engine);
+    ssw_cli_engine_options_init(&options.engine);
     ssw_server_options_init(&options.server);
-    options.engine.n_gpu_layers = SSW_ENGINE_LAYERS_ALL;
-    spell_out(argc, argv);
+    ssw_cli_engine_spell_out(argc, argv);
     if (argp_parse(&argp, argc, argv, 0, NULL, &options))
         return SSW_EXIT_USAGE;
     ssw_log log = ssw_cli_log_stderr(options.is_verbose ? SSW_LOG_DEBUG : SSW_LOG_INFO);

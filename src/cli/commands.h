@@ -21,5 +21,6 @@ int ssw_cmd_report(int argc, char **argv);
 int ssw_cmd_verify(int argc, char **argv);
 int ssw_cmd_synth(int argc, char **argv);
 int ssw_cmd_quantize(int argc, char **argv);
+int ssw_cmd_eval(int argc, char **argv);
 
 #endif

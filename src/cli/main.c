@@ -22,6 +22,7 @@ static const command commands[] = {
     {"inspect", "show what a model is made of and what it will need", ssw_cmd_inspect},
     {"synth", "write a model of a published shape with random weights", ssw_cmd_synth},
     {"quantize", "write a model again in another type", ssw_cmd_quantize},
+    {"eval", "a text's perplexity, and KL and agreement against another model", ssw_cmd_eval},
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof commands[0], PROGRAM_NAME_MAX = 64 };

@@ -1,0 +1,89 @@
+/* See engine_options.h. */
+#include "cli/engine_options.h"
+
+#include <string.h>
+
+#include "cli/option_number.h"
+
+enum { KEY_CPU_MOE = 1000, KEY_N_CPU_MOE, KEY_N_GPU_LAYERS, KEY_VRAM_MIB, KEY_NO_PIN, KEY_COMPAT };
+
+static const struct argp_option arguments[] = {
+    {"ctx-size", 'c', "N", 0,
+     "tokens per sequence: serve: prompt and answer together (default: the model's own, at most 8192); eval: "
+     "of a window (default: 512)",
+     0},
+    {"batch-size", 'b', "N", 0, "tokens evaluated in one step (default: 512)", 0},
+    {"threads", 't', "N", 0, "worker threads (default: one per physical core)", 0},
+    {"cpu-moe", KEY_CPU_MOE, 0, 0, "keep all experts in host memory", 0},
+    {"n-cpu-moe", KEY_N_CPU_MOE, "N", 0,
+     "keep the experts of the first N layers in host memory; auto: of as many as must be for the rest to fit",
+     0},
+    {"n-gpu-layers", KEY_N_GPU_LAYERS, "N", 0,
+     "layers on the GPU, counted from the last, the output head as one more (default: all where there is a "
+     "GPU)",
+     0},
+    {"gpu-layers", 0, 0, OPTION_ALIAS, 0, 0},
+    {"vram-mib", KEY_VRAM_MIB, "N", 0, "take at most N MiB of GPU memory (default: what is free)", 0},
+    {"no-pin-threads", KEY_NO_PIN, 0, 0, "do not bind worker threads to cores", 0},
+    {"compat", KEY_COMPAT, "ENGINE", 0,
+     "where they differ compute what ENGINE does, not what the model's publisher does; ENGINE: llama.cpp", 0},
+    {0},
+};
+
+static error_t parse_argument(int key, char *text, struct argp_state *state)
+{
+    ssw_engine_options *options = state->input;
+    switch (key) {
+    case 'c':
+        options->ctx_size = ssw_option_int(state, "ctx-size", text, 0, 1 << 20);
+        return 0;
+    case 'b':
+        options->n_batch = ssw_option_int(state, "batch-size", text, 1, 1 << 16);
+        return 0;
+    case 't':
+        options->n_threads = ssw_option_int(state, "threads", text, 1, 512);
+        return 0;
+    case KEY_CPU_MOE:
+        options->n_cpu_moe = SSW_ENGINE_LAYERS_ALL;
+        return 0;
+    case KEY_N_CPU_MOE:
+        options->n_cpu_moe = strcmp(text, "auto") == 0
+                                 ? SSW_ENGINE_CPU_MOE_AUTO
+                                 : ssw_option_int(state, "n-cpu-moe", text, 0, SSW_ENGINE_LAYERS_ALL);
+        return 0;
+    case KEY_N_GPU_LAYERS:
+        options->n_gpu_layers = ssw_option_int(state, "n-gpu-layers", text, 0, SSW_ENGINE_LAYERS_ALL);
+        return 0;
+    case KEY_VRAM_MIB:
+        options->vram_bytes = (uint64_t)ssw_option_int(state, "vram-mib", text, 1, 1 << 30) << 20;
+        return 0;
+    case KEY_NO_PIN:
+        options->pin_threads = false;
+        return 0;
+    case KEY_COMPAT:
+        if (strcmp(text, "llama.cpp") != 0)
+            argp_error(state, "--compat takes llama.cpp, not '%s'", text);
+        options->compat = SSW_ENGINE_COMPAT_LLAMA_CPP;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+const struct argp ssw_cli_engine_argp = {.options = arguments, .parser = parse_argument};
+
+void ssw_cli_engine_options_init(ssw_engine_options *options)
+{
+    ssw_engine_options_init(options);
+    options->pin_threads = true;
+    options->n_gpu_layers = SSW_ENGINE_LAYERS_ALL;
+}
+
+void ssw_cli_engine_spell_out(int argc, char **argv)
+{
+    static char long_name[] = "--n-gpu-layers";
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "-ngl") == 0)
+            argv[i] = long_name;
+    }
+}

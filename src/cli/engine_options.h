@@ -1,0 +1,20 @@
+/* The options by which a command says how a model is loaded and where it runs: of serve and eval, under the
+ * same names. */
+#ifndef SSW_CLI_ENGINE_OPTIONS_H
+#define SSW_CLI_ENGINE_OPTIONS_H
+
+#include <argp.h>
+
+#include "seesaw/engine.h"
+
+/* The child's input is an ssw_engine_options, initialised by ssw_cli_engine_options_init. Its keys are 1000
+ * and up and -c, -b and -t. */
+extern const struct argp ssw_cli_engine_argp;
+
+void ssw_cli_engine_options_init(ssw_engine_options *options); /* the engine's own, threads pinned, and all
+                                                                  layers on the GPU where there is one */
+
+/* Before argp: llama-server's one-dash spelling -ngl, which argp would take for three short options. */
+void ssw_cli_engine_spell_out(int argc, char **argv);
+
+#endif
