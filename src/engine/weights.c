@@ -11,6 +11,20 @@
 enum { FLOATS_ALIGNMENT = 64 };
 #define PROGRESS_EVERY_NS (2 * SSW_NS_PER_S)
 
+/* An older file's joint tensor becomes the two entries that the layer code asks for. */
+static void split_joint(ssw_weights *weights, const ssw_model *model)
+{
+    static const ssw_model_slot slots[] = {SSW_MODEL_ATTN_K_B, SSW_MODEL_ATTN_V_B};
+    for (int32_t layer = 0; layer < model->hparams.n_layers; layer++) {
+        ssw_weights_entry *of_layer = &weights->entries[(layer + 1) * SSW_MODEL_SLOT_COUNT];
+        ssw_weights_entry *joint = &of_layer[SSW_MODEL_ATTN_KV_B];
+        for (int i = 0; joint->tensor && i < 2; i++)
+            of_layer[slots[i]] = (ssw_weights_entry){
+                .tensor = joint->tensor, .form = SSW_WEIGHTS_MATRIX, .part = {&model->hparams, i == 1}};
+        *joint = (ssw_weights_entry){0};
+    }
+}
+
 ssw_status ssw_weights_plan(ssw_weights *weights, const ssw_model *model, ssw_error *err)
 {
     memset(weights, 0, sizeof *weights);
@@ -30,6 +44,7 @@ ssw_status ssw_weights_plan(ssw_weights *weights, const ssw_model *model, ssw_er
         else
             entry->form = ssw_model_is_vector(model, slot) ? SSW_WEIGHTS_FLOATS : SSW_WEIGHTS_MATRIX;
     }
+    split_joint(weights, model);
     return SSW_OK;
 }
 
@@ -42,6 +57,10 @@ uint64_t ssw_weights_predict_bytes(const ssw_weights_entry *entry)
     case SSW_WEIGHTS_MAPPED:
         return t->n_bytes;
     case SSW_WEIGHTS_MATRIX:
+        if (entry->part.hparams)
+            return ssw_cpu_matrix_predict_bytes(ssw_latent_part_dtype(t), ssw_latent_part_rows(&entry->part),
+                                                ssw_latent_part_cols(&entry->part),
+                                                entry->part.hparams->n_heads);
         return ssw_cpu_matrix_predict_bytes(t->dtype, (int64_t)t->dims[1], (int64_t)t->dims[0],
                                             (int64_t)t->dims[2]);
     case SSW_WEIGHTS_FLOATS:
@@ -95,6 +114,29 @@ static ssw_status load_matrix(ssw_weights_entry *entry, ssw_pool *pool, ssw_erro
     return SSW_OK;
 }
 
+static ssw_status load_part(ssw_weights_entry *entry, ssw_pool *pool, ssw_error *err)
+{
+    const ssw_gguf_tensor *t = entry->tensor;
+    const ssw_latent_part *part = &entry->part;
+    void *made = ssw_latent_part_make(part, t);
+    ssw_status status = SSW_ERR_NOMEM;
+    if (made)
+        status = ssw_cpu_matrix_init(&entry->matrix, ssw_latent_part_dtype(t), ssw_latent_part_rows(part),
+                                     ssw_latent_part_cols(part), part->hparams->n_heads, err);
+    else
+        ssw_error_set(err, SSW_ERR_NOMEM, "no memory to split it");
+    if (status != SSW_OK) {
+        free(made);
+        return ssw_error_prefix(err, "tensor '%s'", t->name);
+    }
+    fill_job job = {&entry->matrix, made};
+    ssw_pool_run(pool, fill, &job);
+    free(made);
+    if (part->is_value) /* the last to read it */
+        ssw_weights_drop_pages(t);
+    return SSW_OK;
+}
+
 static double gib(uint64_t bytes)
 {
     return (double)bytes / (double)(UINT64_C(1) << 30);
@@ -120,7 +162,8 @@ ssw_status ssw_weights_load(ssw_weights *weights, ssw_pool *pool, const ssw_log 
         if (entry->on_gpu)
             continue;
         if (entry->form == SSW_WEIGHTS_MATRIX) {
-            ssw_status status = load_matrix(entry, pool, err);
+            ssw_status status =
+                entry->part.hparams ? load_part(entry, pool, err) : load_matrix(entry, pool, err);
             if (status != SSW_OK)
                 return status;
         } else if (entry->form == SSW_WEIGHTS_FLOATS) {

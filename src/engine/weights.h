@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/pool.h"
 #include "cpu/ops.h"
+#include "engine/latent_split.h"
 #include "model/model.h"
 
 typedef enum ssw_weights_form {
@@ -21,7 +22,8 @@ typedef enum ssw_weights_form {
 typedef struct ssw_weights_entry {
     const ssw_gguf_tensor *tensor; /* NULL: absent */
     ssw_weights_form form;
-    bool on_gpu; /* set between plan and load: the GPU's half of the engine loads it, not this */
+    bool on_gpu;          /* set between plan and load: the GPU's half of the engine loads it, not this */
+    ssw_latent_part part; /* of the tensor, if it is not the whole */
     ssw_cpu_matrix matrix;
     float *floats;
 } ssw_weights_entry;

@@ -64,6 +64,8 @@ static uint64_t dim_value(const ssw_model_hparams *h, ssw_model_dim dim)
         return (uint64_t)h->latent.nope_dim;
     case SSW_MODEL_DIM_VALUE:
         return (uint64_t)h->latent.value_dim;
+    case SSW_MODEL_DIM_KEYS_VALUES:
+        return (uint64_t)h->n_heads * ((uint64_t)h->latent.nope_dim + (uint64_t)h->latent.value_dim);
     case SSW_MODEL_DIM_ATTENDED:
         return (uint64_t)ssw_model_attended_width(h);
     case SSW_MODEL_DIM_FF_EXPERT:
@@ -173,6 +175,10 @@ static bool belongs(const ssw_model_tensor_spec *spec, int32_t layer, const ssw_
         return h->latent.q_rank == 0;
     case SSW_MODEL_LOW_QUERIES:
         return h->latent.q_rank > 0;
+    case SSW_MODEL_SPLIT_HEADS:
+        return !h->latent.is_joint;
+    case SSW_MODEL_JOINT_HEADS:
+        return h->latent.is_joint;
     }
     return false;
 }

@@ -72,6 +72,7 @@ typedef struct ssw_model_latent {
     int32_t q_rank;    /* the queries have a latent vector too; 0: they have none */
     int32_t nope_dim;  /* a head's query: so many numbers, then rope.n_dims rotated ones */
     int32_t value_dim; /* a head's value */
+    bool is_joint;     /* an older file: ATTN_KV_B instead of ATTN_K_B and ATTN_V_B */
 } ssw_model_latent;
 
 typedef struct ssw_model_hparams {
@@ -114,14 +115,15 @@ typedef enum ssw_model_slot {
     SSW_MODEL_ATTN_V_BIAS,
     SSW_MODEL_ATTN_Q_NORM, /* [head_dim]: RMSNorm of every head's query, before rotation */
     SSW_MODEL_ATTN_K_NORM,
-    SSW_MODEL_ATTN_Q_A, /* [q_rank][n_embd], latent attention only, as the next six */
+    SSW_MODEL_ATTN_Q_A, /* [q_rank][n_embd], latent attention only, as the next seven */
     SSW_MODEL_ATTN_Q_A_NORM,
     SSW_MODEL_ATTN_Q_B,  /* [n_heads * (nope_dim + rope.n_dims)][q_rank]; ATTN_Q instead where q_rank is 0 */
     SSW_MODEL_ATTN_KV_A, /* [head_dim][n_embd] */
     SSW_MODEL_ATTN_KV_A_NORM, /* [kv_rank]: RMSNorm of the latent vector before it is cached */
     SSW_MODEL_ATTN_K_B,       /* [n_heads][kv_rank][nope_dim] */
     SSW_MODEL_ATTN_V_B,       /* [n_heads][value_dim][kv_rank] */
-    SSW_MODEL_ATTN_OUT,       /* [n_embd][ssw_model_attended_width] */
+    SSW_MODEL_ATTN_KV_B, /* [n_heads * (nope_dim + value_dim)][kv_rank], rows of keys first in each head */
+    SSW_MODEL_ATTN_OUT,  /* [n_embd][ssw_model_attended_width] */
     SSW_MODEL_ATTN_OUT_BIAS,
     SSW_MODEL_ATTN_SINKS, /* [n_heads]: one more logit in each head's softmax, that no value belongs to */
     SSW_MODEL_FFN_NORM,   /* [n_embd] */

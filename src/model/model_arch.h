@@ -20,7 +20,8 @@ typedef enum ssw_model_dim {
     SSW_MODEL_DIM_KV_RANK,
     SSW_MODEL_DIM_NOPE,
     SSW_MODEL_DIM_VALUE,
-    SSW_MODEL_DIM_ATTENDED, /* ssw_model_attended_width */
+    SSW_MODEL_DIM_KEYS_VALUES, /* n_heads * (nope_dim + value_dim) */
+    SSW_MODEL_DIM_ATTENDED,    /* ssw_model_attended_width */
     SSW_MODEL_DIM_FF_EXPERT,
     SSW_MODEL_DIM_FF_DENSE,
     SSW_MODEL_DIM_FF_SHARED,
@@ -40,6 +41,8 @@ typedef enum ssw_model_presence {
     SSW_MODEL_EXPERT_LAYERS, /* the others */
     SSW_MODEL_FULL_QUERIES,  /* where queries have no latent vector */
     SSW_MODEL_LOW_QUERIES,   /* where they have */
+    SSW_MODEL_SPLIT_HEADS,   /* where keys' and values' latent matrices are apart */
+    SSW_MODEL_JOINT_HEADS,   /* where they are one */
 } ssw_model_presence;
 
 typedef struct ssw_model_tensor_spec {

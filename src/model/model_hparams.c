@@ -28,7 +28,8 @@ static void read_heads(ssw_model_keys *keys, ssw_model_hparams *h)
     h->attention_scale = 1.0f / sqrtf((float)h->head_dim);
 }
 
-/* attention.key_length and value_length say how the cache sees it, those with _mla how wide the heads are. */
+/* attention.key_length_mla and value_length_mla say how wide the heads are; in older files, which lack them,
+ * the names without _mla do. */
 static void read_latent_heads(ssw_model_keys *keys, ssw_model_hparams *h)
 {
     ssw_model_latent *latent = &h->latent;
@@ -36,24 +37,19 @@ static void read_latent_heads(ssw_model_keys *keys, ssw_model_hparams *h)
     latent->kv_rank = ssw_model_keys_read_int(keys, "attention.kv_lora_rank", 1, SSW_MODEL_LATENT_KEY_MAX);
     latent->q_rank = ssw_model_keys_read_int_or(keys, "attention.q_lora_rank", 0, SSW_MODEL_Q_RANK_MAX, 0);
     h->rope.n_dims = ssw_model_keys_read_int(keys, "rope.dimension_count", 2, SSW_MODEL_HEAD_DIM_MAX);
-    if (!ssw_model_keys_has(keys, "attention.key_length_mla"))
-        ssw_model_keys_refuse(keys, SSW_ERR_UNSUPPORTED,
-                              "key '%s.attention.key_length_mla' is missing: an older form of the file, with "
-                              "attn_kv_b tensors; convert the model again with a newer llama.cpp",
-                              keys->arch_name);
-    int32_t key_dim =
-        ssw_model_keys_read_int(keys, "attention.key_length_mla", 2, 2 * SSW_MODEL_HEAD_DIM_MAX);
-    latent->value_dim =
-        ssw_model_keys_read_int(keys, "attention.value_length_mla", 1, SSW_MODEL_HEAD_DIM_MAX);
+    latent->is_joint = !ssw_model_keys_has(keys, "attention.key_length_mla");
+    const char *key_name = latent->is_joint ? "attention.key_length" : "attention.key_length_mla";
+    const char *value_name = latent->is_joint ? "attention.value_length" : "attention.value_length_mla";
+    int32_t key_dim = ssw_model_keys_read_int(keys, key_name, 2, 2 * SSW_MODEL_HEAD_DIM_MAX);
+    latent->value_dim = ssw_model_keys_read_int(keys, value_name, 1, SSW_MODEL_HEAD_DIM_MAX);
     latent->nope_dim = key_dim - h->rope.n_dims;
     h->n_heads_kv = 1;
     h->head_dim = latent->kv_rank + h->rope.n_dims;
     if (h->rope.n_dims % 2 != 0 || latent->nope_dim < 1 || latent->nope_dim > SSW_MODEL_HEAD_DIM_MAX)
-        ssw_model_keys_refuse(
-            keys, SSW_ERR_UNSUPPORTED,
-            "attention.key_length_mla %d with rope.dimension_count %d: expected an even count "
-            "and up to %d numbers beside it",
-            key_dim, h->rope.n_dims, SSW_MODEL_HEAD_DIM_MAX);
+        ssw_model_keys_refuse(keys, SSW_ERR_UNSUPPORTED,
+                              "heads of %d with rope.dimension_count %d: expected an even count "
+                              "and up to %d numbers beside it",
+                              key_dim, h->rope.n_dims, SSW_MODEL_HEAD_DIM_MAX);
     if (h->head_dim > SSW_MODEL_LATENT_KEY_MAX || h->head_dim % 2 != 0)
         ssw_model_keys_refuse(
             keys, SSW_ERR_UNSUPPORTED,

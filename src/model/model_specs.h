@@ -5,25 +5,26 @@
 
 #include "model/model_arch.h"
 
-#define MATRIX   SSW_MODEL_MATRIX
-#define FLOATS   SSW_MODEL_FLOATS
-#define EMBD     SSW_MODEL_DIM_EMBD
-#define VOCAB    SSW_MODEL_DIM_VOCAB
-#define HEADS    SSW_MODEL_DIM_HEADS
-#define HEAD     SSW_MODEL_DIM_HEAD
-#define Q        SSW_MODEL_DIM_Q
-#define KV       SSW_MODEL_DIM_KV
-#define PAIRS    SSW_MODEL_DIM_ROPE_PAIRS
-#define FF       SSW_MODEL_DIM_FF_EXPERT
-#define EXPS     SSW_MODEL_DIM_EXPERTS
-#define DENSE    SSW_MODEL_DIM_FF_DENSE
-#define SHARED   SSW_MODEL_DIM_FF_SHARED
-#define QUERIES  SSW_MODEL_DIM_QUERIES
-#define Q_RANK   SSW_MODEL_DIM_Q_RANK
-#define KV_RANK  SSW_MODEL_DIM_KV_RANK
-#define NOPE     SSW_MODEL_DIM_NOPE
-#define VALUE    SSW_MODEL_DIM_VALUE
-#define ATTENDED SSW_MODEL_DIM_ATTENDED
+#define MATRIX      SSW_MODEL_MATRIX
+#define FLOATS      SSW_MODEL_FLOATS
+#define EMBD        SSW_MODEL_DIM_EMBD
+#define VOCAB       SSW_MODEL_DIM_VOCAB
+#define HEADS       SSW_MODEL_DIM_HEADS
+#define HEAD        SSW_MODEL_DIM_HEAD
+#define Q           SSW_MODEL_DIM_Q
+#define KV          SSW_MODEL_DIM_KV
+#define PAIRS       SSW_MODEL_DIM_ROPE_PAIRS
+#define FF          SSW_MODEL_DIM_FF_EXPERT
+#define EXPS        SSW_MODEL_DIM_EXPERTS
+#define DENSE       SSW_MODEL_DIM_FF_DENSE
+#define SHARED      SSW_MODEL_DIM_FF_SHARED
+#define QUERIES     SSW_MODEL_DIM_QUERIES
+#define Q_RANK      SSW_MODEL_DIM_Q_RANK
+#define KV_RANK     SSW_MODEL_DIM_KV_RANK
+#define NOPE        SSW_MODEL_DIM_NOPE
+#define VALUE       SSW_MODEL_DIM_VALUE
+#define KEYS_VALUES SSW_MODEL_DIM_KEYS_VALUES
+#define ATTENDED    SSW_MODEL_DIM_ATTENDED
 
 /* A pre-norm transformer without biases, as LLaMA's: all but its feed-forward networks. */
 #define SSW_MODEL_SPECS_LLAMA_ATTENTION                                                                      \

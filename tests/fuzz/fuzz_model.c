@@ -29,9 +29,15 @@ static void check_latent(const ssw_model *model, int32_t layer)
     const ssw_model_latent *latent = &model->hparams.latent;
     const ssw_gguf_tensor *k_b = ssw_model_tensor(model, layer, SSW_MODEL_ATTN_K_B);
     const ssw_gguf_tensor *v_b = ssw_model_tensor(model, layer, SSW_MODEL_ATTN_V_B);
+    const ssw_gguf_tensor *joint = ssw_model_tensor(model, layer, SSW_MODEL_ATTN_KV_B);
     bool has_low_q = latent->q_rank > 0;
-    require(k_b && v_b && k_b->dims[1] == v_b->dims[0] && k_b->dims[2] == v_b->dims[2]);
-    require(k_b->dims[0] == (uint64_t)latent->nope_dim && v_b->dims[1] == (uint64_t)latent->value_dim);
+    uint64_t head_rows = (uint64_t)latent->nope_dim + (uint64_t)latent->value_dim;
+    require(!joint != latent->is_joint);
+    require(!joint || (joint->dims[0] == (uint64_t)latent->kv_rank &&
+                       joint->dims[1] == (uint64_t)model->hparams.n_heads * head_rows));
+    require(joint || (k_b && v_b && k_b->dims[1] == v_b->dims[0] && k_b->dims[2] == v_b->dims[2]));
+    require(joint ||
+            (k_b->dims[0] == (uint64_t)latent->nope_dim && v_b->dims[1] == (uint64_t)latent->value_dim));
     require(!ssw_model_tensor(model, layer, SSW_MODEL_ATTN_Q) == has_low_q);
     require(!ssw_model_tensor(model, layer, SSW_MODEL_ATTN_Q_B) != has_low_q);
     require(ssw_model_tensor(model, layer, SSW_MODEL_ATTN_KV_A_NORM) != NULL);

@@ -157,6 +157,12 @@ def model_seeds():
                  **{"attention.kv_lora_rank": rank, "attention.q_lora_rank": q_rank, "rope.dimension_count": rope,
                     "attention.key_length_mla": nope + rope, "attention.value_length_mla": value}),
             {**weights, **blocks({**latent, **queries})})
+    joint = {**latent, **whole, "attn_kv_b.weight": [rank, 2 * (nope + value)]}
+    del joint["attn_k_b.weight"], joint["attn_v_b.weight"]
+    yield "deepseek2_joint", model_file(
+        keys("deepseek2", feed_forward_length=6, expert_shared_count=1,
+             **{"attention.kv_lora_rank": rank, "rope.dimension_count": rope, "attention.key_length": nope + rope,
+                "attention.value_length": value}), {**weights, **blocks(joint)})
     yield "phimoe", model_file(
         keys("phimoe", expert_used_count=2, feed_forward_length=ff,
              **{"rope.scaling.original_context_length": 16, "attention.sliding_window": 0}),

@@ -152,11 +152,16 @@ static const damage damages[] = {
     {"deepseek/deepseek_f32_gqa1_e6k3", NULL, 0, "blk.1.ffn_up_shexp.weight",
      "tensor 'blk.1.ffn_up_shexp.weight' is missing"},
     {"deepseek2/deepseek2_f32_e6k3_yarn", NULL, 0, "deepseek2.attention.key_length_mla",
-     "an older form of the file, with attn_kv_b tensors"},
+     "tensor 'blk.0.attn_q.weight' has shape [48, 54, 1, 1], expected [48, 84, 1, 1]"}, /* 28 by the older key
+                                                                                         */
+    {"deepseek2/deepseek2_f32_e5k2_joint", NULL, 0, "blk.0.attn_kv_b.weight",
+     "tensor 'blk.0.attn_kv_b.weight' is missing"},
+    {"deepseek2/deepseek2_f32_e5k2_joint", "deepseek2.attention.value_length", 7, NULL,
+     "'blk.0.attn_kv_b.weight' has shape [20, 48, 1, 1], expected [20, 51, 1, 1]"},
     {"deepseek2/deepseek2_f32_e6k3_yarn", "deepseek2.attention.kv_lora_rank", 576, NULL,
      "expected even and at most 576 together"},
     {"deepseek2/deepseek2_f32_e6k3_yarn", "deepseek2.rope.dimension_count", 18, NULL,
-     "attention.key_length_mla 18 with rope.dimension_count 18"},
+     "heads of 18 with rope.dimension_count 18"},
     {"deepseek2/deepseek2_f32_e6k3_yarn", "deepseek2.attention.q_lora_rank", 4, NULL,
      "tensor 'blk.0.attn_q_a.weight' is missing"},
     {"deepseek2/deepseek2_f16_e5k2_low_q", "deepseek2.attention.q_lora_rank", 0, NULL,

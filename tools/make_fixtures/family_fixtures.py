@@ -68,11 +68,12 @@ def deepseek(*args, n_layer=3, **more):
     return shape("deepseek", *args, n_layer=n_layer, **{"n_dense": 1, "n_shared": 2, "n_ff": 96, "eps": 1e-6, **more})
 
 
-def deepseek2(heads, experts, used, kv_rank, nope, rope, value, q_rank=0, yarn=0, **more):
-    """A head's query is nope + rope wide, its value `value`.  yarn: the stretch, over 16 positions, with the published
+def deepseek2(heads, experts, used, kv_rank, nope, rope, value, q_rank=0, yarn=0, joint=False, **more):
+    """A head's query is nope + rope wide, its value `value`.  joint: attn_kv_b, as in older files.  yarn: the stretch, over 16 positions, with the published
     mscale and mscale_all_dim of 0.707."""
     c = deepseek(heads, 1, experts, used, head_dim=value, **more)
-    c.update(arch="deepseek2", permuted=False, kv_rank=kv_rank, nope=nope, rope=rope, q_rank=q_rank, yarn=yarn)
+    c.update(arch="deepseek2", permuted=False, kv_rank=kv_rank, nope=nope, rope=rope, q_rank=q_rank, yarn=yarn,
+             joint=joint)
     if yarn:
         c.update(original_context=16, mscale_all_dim=0.707, context=16 * yarn)
     return c
@@ -110,6 +111,10 @@ FIXTURES = [
             deepseek2(2, 7, 4, kv_rank=64, nope=32, rope=16, value=32, q_rank=96, yarn=40, n_ff_exp=32, n_layer=2)),
     Fixture("deepseek2_q4_0_e4k2", "", 59, 48, "Q4_0",
             deepseek2(4, 4, 2, kv_rank=96, nope=64, rope=32, value=32, n_ff_exp=32, n_ff=64)),
+    Fixture("deepseek2_f32_e5k2_joint", "attn_kv_b in one, as in older files", 2, 48, "F32",
+            deepseek2(3, 5, 2, kv_rank=20, nope=10, rope=8, value=6, joint=True, n_embd=48, n_ff_exp=20, n_layer=2)),
+    Fixture("deepseek2_q8_0_e4k2_joint", "the same; YaRN", 24, 48, "Q8_0",
+            deepseek2(2, 4, 2, kv_rank=64, nope=32, rope=16, value=32, yarn=40, joint=True, n_ff_exp=32, n_layer=2)),
 ]
 
 
@@ -118,7 +123,10 @@ def latent_attention(c):
     out = {"attn_norm.weight": (embd,), "attn_kv_a_mqa.weight": (rank + c["rope"], embd),
            "attn_kv_a_norm.weight": (rank,),
            "attn_k_b.weight": (heads, rank, c["nope"]), "attn_v_b.weight": (heads, c["head_dim"], rank),
+           "attn_kv_b.weight": (heads * (c["nope"] + c["head_dim"]), rank),
            "attn_output.weight": (embd, heads * c["head_dim"]), "ffn_norm.weight": (embd,)}
+    for name in ("attn_k_b", "attn_v_b") if c["joint"] else ("attn_kv_b",):
+        del out[name + ".weight"]
     if c["q_rank"]:
         out.update({"attn_q_a.weight": (c["q_rank"], embd), "attn_q_a_norm.weight": (c["q_rank"],),
                     "attn_q_b.weight": (query, c["q_rank"])})
@@ -218,7 +226,7 @@ def metadata(writer, c, name, type_name):
     u32("embedding_length", c["n_embd"])
     u32("feed_forward_length", c["n_ff"])
     u32("attention.head_count", c["n_head"])
-    u32("attention.head_count_kv", c["n_head_kv"])
+    u32("attention.head_count_kv", c["n_head"] if c.get("joint") else c["n_head_kv"])
     f32("rope.freq_base", c["rope_base"])
     f32("attention.layer_norm_rms_epsilon", c["eps"])
     u32("expert_count", c["n_expert"])
@@ -240,10 +248,14 @@ def metadata(writer, c, name, type_name):
     if arch == "deepseek2":
         u32("attention.q_lora_rank", c["q_rank"])  # 0 too: llama.cpp does without the key at 27 layers only
         u32("attention.kv_lora_rank", c["kv_rank"])
-        u32("attention.key_length", c["kv_rank"] + c["rope"])
-        u32("attention.value_length", c["kv_rank"])
-        u32("attention.key_length_mla", c["nope"] + c["rope"])
-        u32("attention.value_length_mla", c["head_dim"])
+        if c["joint"]:
+            u32("attention.key_length", c["nope"] + c["rope"])
+            u32("attention.value_length", c["head_dim"])
+        else:
+            u32("attention.key_length", c["kv_rank"] + c["rope"])
+            u32("attention.value_length", c["kv_rank"])
+            u32("attention.key_length_mla", c["nope"] + c["rope"])
+            u32("attention.value_length_mla", c["head_dim"])
         if c["yarn"]:
             writer.add("deepseek2.rope.scaling.type", "str", "yarn")
             f32("rope.scaling.factor", c["yarn"])

@@ -151,8 +151,11 @@ def latent_attention(c, layer, x, frequency):
     q = q.reshape(t, heads, nope + c["rope"])
     kv = x @ layer["attn_kv_a_mqa.weight"].T
     latent = normalise(kv[:, :rank], layer["attn_kv_a_norm.weight"], None, c["eps"])
-    k = np.einsum("tr,hrn->thn", latent, layer["attn_k_b.weight"])
-    v = np.einsum("tr,hvr->thv", latent, layer["attn_v_b.weight"])
+    if c["joint"]:
+        k, v = np.split((latent @ layer["attn_kv_b.weight"].T).reshape(t, heads, -1), [nope], axis=-1)
+    else:
+        k = np.einsum("tr,hrn->thn", latent, layer["attn_k_b.weight"])
+        v = np.einsum("tr,hvr->thv", latent, layer["attn_v_b.weight"])
     positions = np.arange(t, dtype=np.float64)
     q_rotated = rotate(neighbours_apart(q[..., nope:]), positions, frequency, 1.0)
     k_rotated = rotate(neighbours_apart(kv[:, None, rank:]), positions, frequency, 1.0)

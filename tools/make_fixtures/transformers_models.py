@@ -90,6 +90,8 @@ def _value(c, values, name):
         stem, part = name.rsplit(".", 1)
         return values[f"{GLOBAL[stem]}.{part}"]
     head, rest = f"blk.{found[1]}.", re.sub(r"^(mlp|block_sparse_moe)\.", "", found[2])
+    if rest == "self_attn.kv_b_proj.weight" and c["joint"]:
+        return values[head + "attn_kv_b.weight"]
     if rest == "self_attn.kv_b_proj.weight":       # of each head the rows of its key, then those of its value
         k, v = values[head + "attn_k_b.weight"], values[head + "attn_v_b.weight"]
         return np.concatenate([k.swapaxes(1, 2), v], axis=1).reshape(-1, c["kv_rank"])
