@@ -170,6 +170,33 @@ case_ours() {
     "$seesaw" verify "$dir" >"$work/verify.out" 2>&1 || fail "verify: $(cat "$work/verify.out")"
 }
 
+# started_as ADAPTER TRANSCRIPT WORDS: a program of that name, which writes down how it is started and is then the fake server. WORDS:
+# its command line as the documentation has it, with PORT for the port and MODEL for the model.
+started_as() {
+    cat >"$work/$1" <<SCRIPT
+#!/bin/sh
+[ "\$1" = --version ] && exec echo "$1 1.2.3"
+echo "\$*" >"$work/argv"
+port=\$(echo "\${OLLAMA_HOST:-} \$*" | grep -oE '(:|--port )[0-9]+' | grep -oE '[0-9]+\$' | head -n 1)
+exec "$fake" -m x --name demo --port "\$port" --replay "$transcripts/$2"
+SCRIPT
+    chmod +x "$work/$1"
+    rm -rf "$work/runs"
+    ab -m demo --server "$work/$1" --runs 1 --max-tokens 3 --arm "a=-t 4"
+    expect "how $1 is started" "$(cat "$work/argv")" "$(echo "$3 -t 4" | sed "s/PORT/$port/; s/MODEL/demo/")"
+    expect "texts of $1" "$(samples '[.[] | select(.kind == "sample") | .text] | unique | join("|")')" "See saw"
+    expect "the adapter of $1" "$(jq -r '.arms[0].adapter + " " + .arms[0].server.version' "$dir/manifest.json")" "$1 $1 1.2.3"
+}
+
+# Each program as it is started, found by its file's name.
+case_starting() {
+    started_as llama-server llama_server.sse "-m MODEL --port PORT"
+    started_as shimmy shimmy.sse "serve --bind 127.0.0.1:PORT --model-path MODEL"
+    started_as vllm vllm.sse "serve MODEL --host 127.0.0.1 --port PORT --no-enable-prefix-caching"
+    started_as ollama ollama_generate.ndjson "serve"
+    expect "where ollama listens" "$(jq -r '.arms[0].env.OLLAMA_HOST' "$dir/manifest.json")" "127.0.0.1:$port"
+}
+
 # What an adapter cannot do is refused before anything starts.
 case_refused() {
     refuse() { # WORDS ARGUMENTS...
