@@ -41,6 +41,8 @@ typedef struct session {
     ssw_evidence *before;
     ssw_schedule schedule;
     ssw_nvml *nvml;
+    ssw_rapl *rapl;
+    char rapl_reason[SSW_RAPL_TEXT_MAX];
     ssw_ab_screen *screen;
     char dir[DIR_BYTES_MAX + NAME_BYTES_MAX + 2];
     ssw_found_server found[SSW_PLAN_ARMS_MAX];
@@ -153,7 +155,9 @@ static ssw_status prepare_new(session *s, ssw_plan *plan, const char *nvml_reaso
                                          .environment = (const char *const *)environ,
                                          .cache_dir = cache_of(s),
                                          .nvml = s->nvml,
-                                         .nvml_reason = nvml_reason};
+                                         .nvml_reason = nvml_reason,
+                                         .rapl = s->rapl,
+                                         .rapl_reason = s->rapl_reason};
     status = ssw_prepare_manifest(&options, &s->manifest, &s->schedule, err);
     s->used = &s->manifest;
     if (!status)
@@ -323,6 +327,7 @@ static int run_prepared(session *s, int cancel_fd)
                                      .before = s->before,
                                      .environment = (const char *const *)environ,
                                      .nvml = s->nvml,
+                                     .rapl = s->rapl,
                                      .cancel_fd = cancel_fd,
                                      .observer = ssw_ab_screen_observe,
                                      .context = s->screen,
@@ -375,6 +380,7 @@ int ssw_ab_run_session(const ssw_ab_options *options, ssw_plan *plan)
         s.cache[0] = '\0';
     const char *library = getenv("SEESAW_NVML"); /* another library than the system's, for tests */
     s.nvml = ssw_nvml_open(library, nvml_reason);
+    s.rapl = ssw_rapl_open(getenv("SEESAW_POWERCAP"), s.rapl_reason); /* NULL: the kernel's own tree */
     ssw_status status = watch_signals(fds, &err);
     if (!status)
         status = options->resume ? prepare_resume(&s, &err) : prepare_new(&s, plan, nvml_reason, &err);
@@ -388,6 +394,7 @@ int ssw_ab_run_session(const ssw_ab_options *options, ssw_plan *plan)
     ssw_evidence_close(s.before);
     ssw_manifest_deinit(&s.manifest);
     ssw_plan_deinit(plan);
+    ssw_rapl_close(s.rapl);
     ssw_nvml_close(s.nvml);
     curl_global_cleanup();
     return code;

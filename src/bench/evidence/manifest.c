@@ -87,6 +87,8 @@ static const ssw_json_field machine_fields[] = {
     SSW_JSON_FIELD(TEXT, ssw_manifest_machine, container),
     SSW_JSON_FIELD(TEXT, ssw_manifest_machine, nvml),
     SSW_JSON_FIELD(TEXT, ssw_manifest_machine, nvml_reason),
+    SSW_JSON_FIELD(TEXT, ssw_manifest_machine, rapl),
+    SSW_JSON_FIELD(TEXT, ssw_manifest_machine, rapl_reason),
 };
 static const ssw_json_field gpu_fields[] = {
     SSW_JSON_FIELD(COUNT, ssw_manifest_gpu, index),

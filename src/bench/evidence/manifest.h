@@ -70,6 +70,8 @@ typedef struct ssw_manifest_machine {
     ssw_manifest_gpu *gpus;
     const char *nvml;        /* NVML's version; NULL without it */
     const char *nvml_reason; /* why there is none; NULL when there is */
+    const char *rapl;        /* "1 package, no DRAM": the energy counters; NULL without any */
+    const char *rapl_reason; /* why there are none; NULL when there are, or an earlier version measured */
 } ssw_manifest_machine;
 
 typedef struct ssw_manifest_start {

@@ -31,6 +31,12 @@ static const ssw_json_field reading_fields[] = {
     SSW_JSON_FIELD(I64, ssw_reading, gpu_clock_mem_mhz),
     SSW_JSON_FIELD(I64, ssw_reading, gpu_power_mw),
     SSW_JSON_FIELD(I64, ssw_reading, gpu_throttle),
+    SSW_JSON_FIELD(I64, ssw_reading, gpu_temperature_c),
+    SSW_JSON_FIELD(I64, ssw_reading, gpu_pcie_tx_kb_s),
+    SSW_JSON_FIELD(I64, ssw_reading, gpu_pcie_rx_kb_s),
+    SSW_JSON_FIELD(I64, ssw_reading, gpu_energy_mj),
+    SSW_JSON_FIELD(I64, ssw_reading, package_energy_uj),
+    SSW_JSON_FIELD(I64, ssw_reading, dram_energy_uj),
     SSW_JSON_FIELD(I64, ssw_reading, smaps_cost_ns),
 };
 enum { N_FIELDS = sizeof reading_fields / sizeof *reading_fields };

@@ -36,6 +36,9 @@ typedef struct ssw_reading {
     const char *vram_source;      /* "nvml-process", "nvml-device" (process figures are hidden), or NULL */
     int64_t vram_foreign_bytes;   /* of processes outside the tree that NVML shows */
     int64_t gpu_util, gpu_clock_sm_mhz, gpu_clock_mem_mhz, gpu_power_mw, gpu_throttle; /* of the first GPU */
+    int64_t gpu_temperature_c, gpu_pcie_tx_kb_s, gpu_pcie_rx_kb_s; /* the same; tx: from the GPU */
+    int64_t gpu_energy_mj;                                         /* a counter, over all GPUs */
+    int64_t package_energy_uj, dram_energy_uj;                     /* RAPL counters, over all packages */
     int64_t smaps_cost_ns;
 } ssw_reading;
 

@@ -202,6 +202,10 @@ ssw_status ssw_prepare_manifest(const ssw_prepare_options *options, ssw_manifest
         status = ssw_prepare_arms(options, manifest, &layers, err);
     if (!status)
         status = ssw_machine_describe(manifest, options->nvml, options->nvml_reason, err);
+    if (!status && options->rapl)
+        manifest->machine.rapl = keep(manifest, ssw_rapl_describe(options->rapl));
+    else if (!status && options->rapl_reason)
+        manifest->machine.rapl_reason = keep(manifest, options->rapl_reason);
     if (!status)
         status = ssw_schedule_init(schedule, &manifest->plan, err);
     return status ? status : keep_schedule(manifest, schedule, err);

@@ -6,6 +6,7 @@
 #include "bench/evidence/manifest.h"
 #include "bench/plan/schedule.h"
 #include "bench/telemetry/nvml.h"
+#include "bench/telemetry/rapl.h"
 
 typedef struct ssw_prepare_server {
     const char *path; /* of the executable; NULL when the server runs already */
@@ -22,6 +23,8 @@ typedef struct ssw_prepare_options {
     const char *cache_dir;             /* of file hashes; NULL for none */
     const ssw_nvml *nvml;              /* may be NULL */
     const char *nvml_reason;
+    const ssw_rapl *rapl; /* may be NULL */
+    const char *rapl_reason;
 } ssw_prepare_options;
 
 /* manifest->plan must be finished; the rest is filled in, each prompt's tokens are counted, and the schedule

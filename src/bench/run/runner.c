@@ -316,6 +316,7 @@ static ssw_status open_files(ssw_runner *runner, const char *const *arm_names, s
     status = ssw_jsonl_open(&runner->telemetry, options->dir, "telemetry.jsonl", err);
     const ssw_sampler_options sampler = {.file = &runner->telemetry,
                                          .nvml = options->nvml,
+                                         .rapl = options->rapl,
                                          .arm_names = arm_names,
                                          .first_arm = options->schedule->starts[0].arm};
     if (!status)

@@ -11,6 +11,7 @@
 #include "bench/evidence/manifest.h"
 #include "bench/plan/schedule.h"
 #include "bench/telemetry/nvml.h"
+#include "bench/telemetry/rapl.h"
 
 typedef enum ssw_run_event_kind {
     SSW_RUN_SERVER_START,  /* arm, block, position */
@@ -50,6 +51,7 @@ typedef struct ssw_run_options {
     const ssw_evidence *before;     /* what a resumed run has already measured; NULL for a new one */
     const char *const *environment; /* the bench's own, NULL-terminated */
     const ssw_nvml *nvml;           /* may be NULL */
+    ssw_rapl *rapl;                 /* the same; only this run reads it */
     int cancel_fd;                  /* readable: stop; it is never read. -1 for none */
     ssw_run_observer *observer;
     ssw_run_last_words *last_words; /* may be NULL */

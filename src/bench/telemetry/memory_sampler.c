@@ -10,6 +10,7 @@
 #include "bench/evidence/sample.h"
 #include "bench/telemetry/proc_usage.h"
 
+#define PCIE_INTERVAL_NS (500 * SSW_NS_PER_MS)
 #define SCAN_INTERVAL_NS (500 * SSW_NS_PER_MS)
 #define DEAR_PSS_NS      (5 * SSW_NS_PER_MS)
 enum { BUSY_PERCENT = 50 /* utilisation from which clocks must be high */ };
@@ -37,8 +38,9 @@ struct ssw_sampler {
     /* the thread's own */
     ssw_proc_tree tree;
     pid_t scanned_pid;
-    int64_t next_scan_ns, next_pss_ns, pss_cost_ns;
-    bool process_seen; /* NVML has named a process of the tree: its list can be believed */
+    int64_t next_scan_ns, next_pss_ns, pss_cost_ns, next_pcie_ns;
+    bool pcie_received; /* the direction that is read next */
+    bool process_seen;  /* NVML has named a process of the tree: its list can be believed */
     ssw_status status;
     ssw_error error;
 };
@@ -71,6 +73,27 @@ static void read_host(ssw_sampler *sampler, const target *now, bool changed, ssw
     }
 }
 
+static void read_energy(ssw_rapl *rapl, ssw_reading *reading)
+{
+    ssw_rapl_reading energy;
+    ssw_rapl_read(rapl, &energy);
+    reading->package_energy_uj = energy.package_uj;
+    reading->dram_energy_uj = energy.dram_uj;
+}
+
+static void read_pcie(ssw_sampler *sampler, ssw_reading *reading)
+{
+    if (reading->t_ns < sampler->next_pcie_ns)
+        return;
+    int64_t value = ssw_nvml_read_pcie(sampler->options.nvml, sampler->pcie_received);
+    if (sampler->pcie_received)
+        reading->gpu_pcie_rx_kb_s = value;
+    else
+        reading->gpu_pcie_tx_kb_s = value;
+    sampler->pcie_received = !sampler->pcie_received;
+    sampler->next_pcie_ns = reading->t_ns + PCIE_INTERVAL_NS;
+}
+
 /* Whether the GPU is lost. */
 static bool read_gpu(ssw_sampler *sampler, ssw_reading *reading)
 {
@@ -89,6 +112,9 @@ static bool read_gpu(ssw_sampler *sampler, ssw_reading *reading)
     reading->gpu_clock_mem_mhz = gpu.clock_mem_mhz;
     reading->gpu_power_mw = gpu.power_mw;
     reading->gpu_throttle = gpu.throttle;
+    reading->gpu_temperature_c = gpu.temperature_c;
+    reading->gpu_energy_mj = gpu.energy_mj;
+    read_pcie(sampler, reading);
     return gpu.lost;
 }
 
@@ -127,6 +153,8 @@ static void read_once(ssw_sampler *sampler, const target *now, bool changed)
     reading.position = now->position;
     reading.phase = now->phase;
     read_host(sampler, now, changed, &reading);
+    if (sampler->options.rapl)
+        read_energy(sampler->options.rapl, &reading);
     bool gpu_lost = read_gpu(sampler, &reading);
     if (!sampler->status)
         sampler->status =

@@ -4,7 +4,8 @@
  * are quick. Costs are bounded: /proc/PID/stat and statm of the known tree every time; the tree is scanned
  * anew twice a second; smaps_rollup (PSS), whose price grows with the resident size, at each change of phase
  * and otherwise as often as keeps it under 5 % of one core. When it costs more than 5 ms it is left out at
- * the changes to prefill and decode, since it holds the server's memory map locked meanwhile. */
+ * the changes to prefill and decode, since it holds the server's memory map locked meanwhile. PCIe traffic,
+ * each reading of which takes the driver 20 ms, is read twice a second, one direction after the other. */
 #ifndef SSW_BENCH_TELEMETRY_MEMORY_SAMPLER_H
 #define SSW_BENCH_TELEMETRY_MEMORY_SAMPLER_H
 
@@ -15,6 +16,7 @@
 #include "bench/evidence/jsonl_writer.h"
 #include "bench/evidence/reading.h"
 #include "bench/telemetry/nvml.h"
+#include "bench/telemetry/rapl.h"
 
 #define SSW_SAMPLER_INTERVAL_NS INT64_C(20000000)
 
@@ -23,6 +25,7 @@ typedef struct ssw_sampler ssw_sampler;
 typedef struct ssw_sampler_options {
     ssw_jsonl *file;              /* the sampler's alone while it runs */
     const ssw_nvml *nvml;         /* the same; NULL when there is none */
+    ssw_rapl *rapl;               /* the same */
     const char *const *arm_names; /* borrowed */
     int first_arm;                /* whose start the readings belong to until ssw_sampler_set_server */
 } ssw_sampler_options;

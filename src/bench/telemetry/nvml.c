@@ -25,7 +25,7 @@ typedef struct nvml_utilization {
     unsigned int gpu, memory;
 } nvml_utilization;
 
-enum { NVML_CLOCK_SM = 1, NVML_CLOCK_MEM = 2 };
+enum { NVML_CLOCK_SM = 1, NVML_CLOCK_MEM = 2, NVML_TEMPERATURE_GPU = 0, NVML_PCIE_TX = 0, NVML_PCIE_RX = 1 };
 enum { NVML_GPU_IS_LOST = 15, NVML_RESET_REQUIRED = 16 }; /* of nvml_return */
 #define NVML_NOT_AVAILABLE (~0ULL)
 
@@ -52,6 +52,9 @@ struct ssw_nvml {
     nvml_return (*power)(nvml_device, unsigned *);
     nvml_return (*power_limit)(nvml_device, unsigned *);
     nvml_return (*throttle)(nvml_device, unsigned long long *);
+    nvml_return (*energy)(nvml_device, unsigned long long *);
+    nvml_return (*temperature)(nvml_device, unsigned, unsigned *);
+    nvml_return (*pcie)(nvml_device, unsigned, unsigned *);
 };
 
 typedef struct wanted_symbol {
@@ -80,6 +83,9 @@ static const wanted_symbol symbols[] = {
     {"nvmlDeviceGetEnforcedPowerLimit", NULL, offsetof(ssw_nvml, power_limit), false},
     {"nvmlDeviceGetCurrentClocksThrottleReasons", "nvmlDeviceGetCurrentClocksEventReasons",
      offsetof(ssw_nvml, throttle), false},
+    {"nvmlDeviceGetTotalEnergyConsumption", NULL, offsetof(ssw_nvml, energy), false},
+    {"nvmlDeviceGetTemperature", NULL, offsetof(ssw_nvml, temperature), false},
+    {"nvmlDeviceGetPcieThroughput", NULL, offsetof(ssw_nvml, pcie), false},
 };
 
 /* NULL, or the name of a needed symbol that is missing. */
@@ -227,6 +233,8 @@ static void read_first_device(const ssw_nvml *nvml, ssw_nvml_reading *out)
         out->clock_sm_mhz = value;
     if (nvml->clock && nvml->clock(device, NVML_CLOCK_MEM, &value) == 0)
         out->clock_mem_mhz = value;
+    if (nvml->temperature && nvml->temperature(device, NVML_TEMPERATURE_GPU, &value) == 0)
+        out->temperature_c = value;
     if (nvml->power && nvml->power(device, &value) == 0)
         out->power_mw = value;
     if (nvml->throttle && nvml->throttle(device, &reasons) == 0)
@@ -236,14 +244,25 @@ static void read_first_device(const ssw_nvml *nvml, ssw_nvml_reading *out)
 void ssw_nvml_read(const ssw_nvml *nvml, const ssw_proc_tree *tree, ssw_nvml_reading *out)
 {
     const int64_t none = SSW_EVIDENCE_NONE;
-    *out = (ssw_nvml_reading){none, none, none, none, none, none, none, none, false};
+    *out = (ssw_nvml_reading){none, none, none, none, none, none, none, none, none, none, false};
     for (size_t i = 0; i < nvml->n_devices; i++) {
         nvml_memory memory;
+        unsigned long long energy_mj;
         nvml_return code = nvml->memory(nvml->devices[i], &memory);
         if (code == 0)
             add(&out->device_bytes, (int64_t)memory.used);
         out->lost = out->lost || code == NVML_GPU_IS_LOST || code == NVML_RESET_REQUIRED;
+        if (nvml->energy && nvml->energy(nvml->devices[i], &energy_mj) == 0)
+            add(&out->energy_mj, (int64_t)energy_mj);
         read_processes(nvml, nvml->devices[i], tree, out);
     }
     read_first_device(nvml, out);
+}
+
+int64_t ssw_nvml_read_pcie(const ssw_nvml *nvml, bool received)
+{
+    unsigned value;
+    if (!nvml->pcie || nvml->pcie(nvml->devices[0], received ? NVML_PCIE_RX : NVML_PCIE_TX, &value))
+        return SSW_EVIDENCE_NONE;
+    return value;
 }

@@ -34,6 +34,8 @@ typedef struct ssw_nvml_reading { /* SSW_EVIDENCE_NONE for what the driver does 
     int64_t process_bytes;        /* of the tree's processes, over all devices */
     int64_t foreign_bytes;        /* of others that NVML names */
     int64_t device_bytes;         /* in use on all devices */
+    int64_t energy_mj;            /* of all devices, since the driver was loaded */
+    int64_t temperature_c;        /* of the first device, as all below */
     int64_t util_percent, clock_sm_mhz, clock_mem_mhz, power_mw, throttle; /* of the first device */
     bool lost; /* a device has fallen off the bus, or needs a reset: nothing on it can go on */
 } ssw_nvml_reading;
@@ -49,5 +51,9 @@ void ssw_nvml_describe(const ssw_nvml *nvml, size_t index, ssw_nvml_device *out)
 
 /* In a container NVML may hide processes or number them as the host does; process_bytes is NONE then. */
 void ssw_nvml_read(const ssw_nvml *nvml, const ssw_proc_tree *tree, ssw_nvml_reading *out);
+
+/* Bytes over PCIe of the first device, in KB/s, to it (received) or from it (sent), as the driver counted
+ * them over 20 ms; the call takes as long. NONE when it does not tell. */
+int64_t ssw_nvml_read_pcie(const ssw_nvml *nvml, bool received);
 
 #endif

@@ -2,7 +2,7 @@
  * 100 MiB on each, a foreign one 7 MiB on the second. FAKE_NVML=init: nvmlInit fails. FAKE_NVML=hidden: no
  * processes are shown. A file named by FAKE_NVML_PIDFILE holds the process's number instead; while a file
  * named by FAKE_NVML_LOST is there the GPUs are lost. FAKE_NVML_MAX_CLOCK: the highest SM clock, with all
- * units busy. */
+ * units busy. FAKE_NVML_ENERGY: a file's number, the energy of each device in mJ. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +41,9 @@ EXPORT int nvmlDeviceGetUtilizationRates(void *device, utilization *out);
 EXPORT int nvmlDeviceGetClockInfo(void *device, unsigned kind, unsigned *out);
 EXPORT int nvmlDeviceGetMaxClockInfo(void *device, unsigned kind, unsigned *out);
 EXPORT int nvmlDeviceGetPowerUsage(void *device, unsigned *out);
+EXPORT int nvmlDeviceGetTotalEnergyConsumption(void *device, unsigned long long *out);
+EXPORT int nvmlDeviceGetTemperature(void *device, unsigned sensor, unsigned *out);
+EXPORT int nvmlDeviceGetPcieThroughput(void *device, unsigned counter, unsigned *out);
 EXPORT int nvmlDeviceGetCurrentClocksThrottleReasons(void *device, unsigned long long *out);
 
 static int mode_is(const char *name)
@@ -163,5 +166,30 @@ int nvmlDeviceGetCurrentClocksThrottleReasons(void *device, unsigned long long *
 {
     (void)device;
     *out = 0x21; /* idle and software thermal slowdown */
+    return 0;
+}
+
+int nvmlDeviceGetTotalEnergyConsumption(void *device, unsigned long long *out)
+{
+    const char *path = getenv("FAKE_NVML_ENERGY");
+    FILE *file = path ? fopen(path, "r") : NULL;
+    int n = file ? fscanf(file, "%llu", out) : 0;
+    (void)device;
+    if (file)
+        fclose(file);
+    return n == 1 ? 0 : 3; /* not supported */
+}
+
+int nvmlDeviceGetTemperature(void *device, unsigned sensor, unsigned *out)
+{
+    (void)device;
+    *out = 61;
+    return sensor == 0 ? 0 : 2;
+}
+
+int nvmlDeviceGetPcieThroughput(void *device, unsigned counter, unsigned *out)
+{
+    (void)device;
+    *out = counter == 0 ? 1200 : 3400; /* sent, received */
     return 0;
 }
