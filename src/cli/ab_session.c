@@ -297,14 +297,14 @@ static ssw_status finish_run(session *s, ssw_error *err)
     return status;
 }
 
-static void print_json(const session *s, const ssw_error *err)
+static void print_json(const session *s, const ssw_error *err, int code)
 {
     static const char *const outcomes[] = {"complete", "interrupted", "server-failed", "invalid",
                                            "evidence-failed"};
     json_t *object =
         json_pack("{s:s, s:s, s:i, s:i, s:s?, s:i}", "dir", s->dir, "outcome", outcomes[s->result.outcome],
                   "measured", s->result.n_done, "planned", s->result.n_total, "error",
-                  *err->message ? err->message : NULL, "exit_status", exit_status(s));
+                  *err->message ? err->message : NULL, "exit_status", code);
     if (object)
         json_dumpf(object, stdout, JSON_INDENT(2));
     putchar('\n');
@@ -315,6 +315,15 @@ static ssw_status look_at_run(void *context, int block, ssw_look *out, ssw_error
 {
     session *s = context;
     return ssw_report_look(s->dir, block, s->widest_arm, out, err);
+}
+
+/* The exit status of a gate in place of the run's own. */
+static int judge_run(const session *s, int code, const char *reason)
+{
+    const ssw_gate_choice *gate = &s->options->gate;
+    if (s->result.outcome != SSW_RUN_COMPLETE || code == SSW_EXIT_FAILED)
+        return ssw_gate_give_up("seesaw ab", gate, code, reason);
+    return ssw_gate_finish("seesaw ab", gate, s->dir, s->options->json ? stderr : stdout);
 }
 
 static int run_prepared(session *s, int cancel_fd)
@@ -349,8 +358,10 @@ static int run_prepared(session *s, int cancel_fd)
                                "%d of %d requests are measured and kept; go on with: seesaw ab --resume %s",
                                s->result.n_done, s->result.n_total, s->dir);
     }
+    if (s->options->gate.max_regress > 0)
+        code = judge_run(s, code, err.message);
     if (s->options->json)
-        print_json(s, &err);
+        print_json(s, &err, code);
     return code;
 }
 

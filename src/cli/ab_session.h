@@ -6,6 +6,7 @@
 
 #include "bench/plan/plan.h"
 #include "bench/run/quality_plan.h"
+#include "cli/gate_options.h"
 
 typedef struct ssw_ab_options {
     const char *model;
@@ -14,6 +15,7 @@ typedef struct ssw_ab_options {
     const char *resume; /* a run's folder; then the plan is that run's own */
     bool report, json;
     ssw_quality_options quality;
+    ssw_gate_choice gate;
     int argc; /* the whole command line, for the manifest */
     char **argv;
 } ssw_ab_options;

@@ -144,17 +144,6 @@ typedef struct arguments {
     const char *plan_option; /* the first option that --resume does not go with */
 } arguments;
 
-/* "3%" or "3", as a share. */
-static double read_percent(struct argp_state *state, const char *name, const char *text)
-{
-    char number[32];
-    size_t n = strlen(text);
-    if (n > 0 && text[n - 1] == '%')
-        n--;
-    snprintf(number, sizeof number, "%.*s", n < sizeof number ? (int)n : (int)sizeof number - 1, text);
-    return ssw_option_number(state, name, number, 0.01, 100) / 100;
-}
-
 static int64_t read_seconds(struct argp_state *state, const char *name, const char *text)
 {
     return (int64_t)(ssw_option_number(state, name, text, 0, 86400) * (double)SSW_NS_PER_S);
@@ -229,10 +218,10 @@ static error_t parse_plan_option(int key, char *value, struct argp_state *state)
         plan->aa = SSW_PLAN_AA_OFF;
         break;
     case KEY_EQUIVALENCE:
-        plan->equivalence_margin = read_percent(state, "equivalence", value);
+        plan->equivalence_margin = ssw_option_percent(state, "equivalence", value);
         break;
     case KEY_PRECISION:
-        plan->precision = read_percent(state, "precision", value);
+        plan->precision = ssw_option_percent(state, "precision", value);
         break;
     case KEY_MAX_RUNS:
         all->max_runs = ssw_option_int(state, "max-runs", value, 1, SSW_PLAN_RUNS_MAX);
@@ -302,6 +291,7 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &all->launch;
         state->child_inputs[1] = &all->options.quality;
+        state->child_inputs[2] = &all->options.gate;
         return 0;
     case 'm':
         all->options.model = value;
@@ -353,7 +343,8 @@ static const char doc[] = "Measure a model server against itself under other set
                           "The default is the published test of --cpu-moe: a baseline on port 11436, an "
                           "offloaded server on port 11437, four "
                           "prompts, three runs, 100 tokens, temperature 0.3.\n\n"
-                          "Exit status: 0 measured; 2 wrong usage (a taken port included); 4 the measurement "
+                          "Exit status: 0 measured, and passed where --max-regress is given; 1 regressed; 3 "
+                          "inconclusive; 2 wrong usage (a taken port included); 4 the measurement "
                           "is invalid (the server serves "
                           "another model, or the evidence contradicts the treatment); 5 a server failed; 130 "
                           "interrupted; 1 anything else. "
@@ -363,6 +354,7 @@ int ssw_cmd_ab(int argc, char **argv)
 {
     static const struct argp_child children[] = {{&ssw_ab_launch_argp, 0, "On other machines:", 4},
                                                  {&ssw_ab_quality_argp, 0, "What the arms say:", 5},
+                                                 {&ssw_gate_argp, 0, "For continuous integration:", 6},
                                                  {0}};
     static const struct argp argp = {
         .options = option_list, .parser = parse_option, .doc = doc, .children = children};
@@ -382,6 +374,10 @@ int ssw_cmd_ab(int argc, char **argv)
     }
     if (all.plan.precision > 0)
         all.plan.runs = all.max_runs ? all.max_runs : MAX_RUNS_DEFAULT;
+    if (ssw_gate_refuse(argv[0], &all.options.gate)) {
+        ssw_plan_deinit(&all.plan);
+        return SSW_EXIT_USAGE;
+    }
     ssw_status status = all.options.resume ? SSW_OK : ssw_plan_finish(&all.plan, all.first_port, &err);
     if (!status && !all.options.resume)
         status = ssw_plan_check_arms(&all.plan, &err);

@@ -18,6 +18,7 @@ int ssw_cmd_ab(int argc, char **argv);
 int ssw_cmd_serve(int argc, char **argv);
 int ssw_cmd_inspect(int argc, char **argv);
 int ssw_cmd_report(int argc, char **argv);
+int ssw_cmd_gate(int argc, char **argv);
 int ssw_cmd_verify(int argc, char **argv);
 int ssw_cmd_synth(int argc, char **argv);
 int ssw_cmd_quantize(int argc, char **argv);

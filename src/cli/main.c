@@ -18,6 +18,7 @@ static const command commands[] = {
     {"ab", "measure a server's arms against each other and report", ssw_cmd_ab},
     {"report", "make a run's report from its evidence", ssw_cmd_report},
     {"verify", "check a run: every hash, every count, every figure", ssw_cmd_verify},
+    {"gate", "judge a run: is an arm slower than it may be?", ssw_cmd_gate},
     {"serve", "serve a Mixture-of-Experts model over HTTP", ssw_cmd_serve},
     {"inspect", "show what a model is made of and what it will need", ssw_cmd_inspect},
     {"synth", "write a model of a published shape with random weights", ssw_cmd_synth},

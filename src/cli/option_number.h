@@ -7,6 +7,8 @@
 /* name: of the option, without its dashes. */
 double ssw_option_number(struct argp_state *state, const char *name, const char *text, double least,
                          double most);
+/* "3%" or "3", as a share: 0.03. */
+double ssw_option_percent(struct argp_state *state, const char *name, const char *text);
 int ssw_option_int(struct argp_state *state, const char *name, const char *text, int least, int most);
 
 #endif

@@ -461,5 +461,28 @@ case_precision() {
     expect_status 2 "fewer runs than the first look wants"
 }
 
+# A gate after a run: its exit status in place of the run's, JUnit's XML even where the run failed, refusals before it begins.
+case_gate() {
+    ab gate.out -m fake_server --runs 3 --max-regress 90% --junit "$work/gate.xml" --arm "a=--ttft-ms 60 --itl-ms 10" \
+        --arm "b=--ttft-ms 240 --itl-ms 40" --allow-diff --itl-ms
+    expect_status 1 "four times the time"
+    grep -q 'gate: regressed' "$work/gate.out" || fail "the gate says nothing"
+    grep -q '<failure type="regressed"' "$work/gate.xml" || fail "no failure in JUnit's file"
+    stored=$(run_dir)
+    mv "$work/runs" "$work/stored"
+    ab crash.out -m fake_server --runs 2 --max-regress 3% --junit "$work/crash.xml" --against "$work/stored/$(basename "$stored")" \
+        --arm "a=--fault die-load"
+    expect_status 5 "a server that dies"
+    grep -q '<error type="server-failed" message=".*ended with exit code 3 while loading' "$work/crash.xml" ||
+        fail "JUnit's file does not say why: $(cat "$work/crash.xml")"
+    rm -r "$work/runs"
+    ab absent.out -m fake_server --max-regress 3% --against "$work/absent"
+    expect_status 2 "an absent run to compare with"
+    ab lone.out -m fake_server --against "$work/stored/$(basename "$stored")"
+    expect_status 2 "--against without --max-regress"
+    [ -d "$work/runs" ] && fail "a run was begun"
+    return 0
+}
+
 "case_$3"
 echo "$3: ok"

@@ -86,6 +86,9 @@ void ssw_page_break_line(ssw_page *page); /* the next run begins a new line */
 void ssw_page_cell_text(ssw_page *page, ssw_page_style style, const char *text);
 void ssw_page_cell_number(ssw_page *page, ssw_page_tone tone, const ssw_figure *figure, const char *text);
 
+/* Text as it may stand in an element or an attribute of XML and HTML. */
+void ssw_page_put_escaped(ssw_strbuf *out, const char *text);
+
 /* level: of the title, 1 for a page of its own. */
 ssw_status ssw_page_render_md(const ssw_page *page, int level, ssw_strbuf *out, ssw_error *err);
 /* Only the verdict's sentences, one per line. */

@@ -11,7 +11,7 @@ static void put(ssw_strbuf *out, const char *text)
 }
 
 /* Control characters have no place in XML; what is not UTF-8 was replaced when the evidence was read. */
-static void put_escaped(ssw_strbuf *out, const char *text)
+void ssw_page_put_escaped(ssw_strbuf *out, const char *text)
 {
     for (const char *c = text; *c; c++) {
         unsigned char byte = (unsigned char)*c;
@@ -46,10 +46,10 @@ static void put_runs(ssw_strbuf *out, const ssw_page_cell *cell)
         put(out, opening[run->style]);
         if (run->figure) {
             ssw_strbuf_append_format(out, "<data value=\"%.17g\" title=\"", run->figure->value);
-            put_escaped(out, run->figure->key);
+            ssw_page_put_escaped(out, run->figure->key);
             put(out, "\">");
         }
-        put_escaped(out, run->text);
+        ssw_page_put_escaped(out, run->text);
         put(out, run->figure ? "</data>" : "");
         put(out, closing[run->style]);
     }
@@ -161,7 +161,7 @@ static void put_block(ssw_strbuf *out, const ssw_page_block *block)
         return;
     case SSW_PAGE_CODE_BLOCK:
         put(out, "<pre>");
-        put_escaped(out, block->text);
+        ssw_page_put_escaped(out, block->text);
         put(out, "</pre>\n");
         return;
     case SSW_PAGE_FOLD:
@@ -215,7 +215,7 @@ ssw_status ssw_page_render_html(const ssw_page *page, const char *title, const c
     put(out, data ? "'\"/>" : "\"/>");
     put(out, "\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
              "<meta name=\"color-scheme\" content=\"light dark\"/>\n<title>");
-    put_escaped(out, title);
+    ssw_page_put_escaped(out, title);
     put(out, "</title>\n<style>\n");
     put(out, ssw_page_style_sheet);
     put(out, "</style>\n</head>\n<body>\n<main>\n");

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""make_evidence FOLDER CASE: writes a synthetic run folder (docs/EVIDENCE.md) for the tests of report and verify.
+"""make_evidence FOLDER CASE [SLOWER]: writes a synthetic run folder (docs/EVIDENCE.md) for the tests of report and verify.
 
 Written from the format's description alone, not with the program's own writer, so that it also tests the reader. All random
 numbers come from a fixed seed. Cases:
@@ -32,9 +32,10 @@ HOSTILE = "</title><script>alert(1)</script> & \"quoted\" 'single' `tick` | *sta
 
 
 class Run:
-    def __init__(self, folder, case):
+    def __init__(self, folder, case, slower=None):
         self.folder, self.case = folder, case
-        self.random = random.Random("seesaw " + case)
+        self.random = random.Random(f"seesaw {case} {slower or ''}".strip())
+        self.slower = float(slower or 1)  # every time of every arm; a run of its own, with its own noise
         self.gpu = case in ("gpu", "gpu-stuck", "gpu-nowhere", "gpu-layers", "three", "stopped", "left-out", "sweep")
         self.hostile = case == "hostile"
         self.expert_bytes = 9000 * MIB if self.gpu else 8 * MIB
@@ -109,7 +110,7 @@ class Run:
     def request(self, arm, block, position, prompt, run, warmup=False, error=None):
         name = self.arms[arm][0]
         slow = 1 + 2 * self.offloaded(arm) if self.gpu else 1.0
-        slow *= 1.5 if name.endswith("-18") else 1
+        slow *= (1.5 if name.endswith("-18") else 1) * self.slower
         start = self.now = self.now + 2 * MS
         send = start + 40_000 + self.random.randrange(1000)
         ttft = int(20 * MS * slow * (1 + prompt * 0.2) * math.exp(self.random.gauss(0, 0.03)))
@@ -240,4 +241,4 @@ class Run:
 
 
 if __name__ == "__main__":
-    Run(sys.argv[1], sys.argv[2]).write()
+    Run(*sys.argv[1:4]).write()
