@@ -105,6 +105,7 @@ case_running() {
     expect "its memory" "$(jq -rs '[.[] | select(.phase == "decode") | .rss_bytes > 10000000] | unique | join(" ")' "$dir/telemetry.jsonl")" true
     grep -q "server logs\|server-" "$dir/SHA256SUMS" && fail "there is a log of a server that we did not start"
     grep -q "runs already" "$dir/manifest.json" || fail "that it ran already is not said"
+    grep -q "server of a, which ran already | .http://127.0.0.1:$port" "$dir/report/report.md" || fail "the report's provenance does not say so"
     kill "$child"
     wait "$child" 2>/dev/null
     child=""

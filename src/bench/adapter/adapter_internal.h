@@ -7,6 +7,11 @@
 extern const ssw_adapter ssw_adapter_llama_server, ssw_adapter_ollama, ssw_adapter_openai, ssw_adapter_seesaw,
     ssw_adapter_shimmy, ssw_adapter_vllm;
 
+/* What servers with OpenAI's routes have in common, for their tables. */
+#define SSW_ADAPTER_OPENAI_ROUTES                                                                            \
+    .models_path = "/v1/models", .models_key = "data", .model_key = "id", .wire = SSW_WIRE_OPENAI,           \
+    .chat_path = "/v1/chat/completions"
+
 /* Model, text, limit and temperature, streamed: what every server with OpenAI's routes understands. */
 json_t *ssw_adapter_basic_request(const ssw_ask *ask);
 /* The same with the seed and the wishes for usage and, in a chat, for log-probabilities. */

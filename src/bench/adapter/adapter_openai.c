@@ -10,11 +10,7 @@ const ssw_adapter ssw_adapter_openai = {
     .argv = words,
     .has_cpu_moe = true, /* not known: the arm's arguments are its own affair */
     .ready_path = "/v1/models",
-    .models_path = "/v1/models",
-    .models_key = "data",
-    .model_key = "id",
-    .wire = SSW_WIRE_OPENAI,
-    .chat_path = "/v1/chat/completions",
+    SSW_ADAPTER_OPENAI_ROUTES,
     .completion_path = "/v1/completions",
     .make_request = ssw_adapter_openai_request,
     .finish_is_true = true,

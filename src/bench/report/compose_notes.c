@@ -413,6 +413,11 @@ void ssw_compose_provenance(ssw_composer *composer)
         row(composer, "its SHA-256", SSW_PAGE_CODE, manifest->model.files[i].sha256);
     }
     for (size_t arm = 0; arm < manifest->n_arms; arm++) {
+        if (manifest->plan.arms[arm].url) { /* its executable was never seen */
+            snprintf(text, sizeof text, "server of %.40s, which ran already", manifest->arms[arm].name);
+            row(composer, text, SSW_PAGE_CODE, manifest->plan.arms[arm].url);
+            continue;
+        }
         write_words(composer, "server of ", manifest->arms[arm].name, &manifest->arms[arm].argv);
         row(composer, "its SHA-256", SSW_PAGE_CODE, manifest->arms[arm].server.sha256);
         row(composer, "its version", SSW_PAGE_PLAIN, manifest->arms[arm].server_version);
