@@ -45,8 +45,11 @@ static void print_model(const ssw_inspect_report *r)
         printf(" and %d shared", f->n_shared_experts);
     if (f->n_dense_layers > 0)
         printf(" (layers below %d: dense)", f->n_dense_layers);
-    printf(", %d heads on %d key-value heads, width %d, context %d, vocabulary %d\n", f->n_heads,
-           f->n_heads_kv, f->n_embd, f->ctx_train, f->n_vocab);
+    if (f->kv_lora_rank > 0)
+        printf(", %d heads on a latent vector of %d + %d", f->n_heads, f->kv_lora_rank, f->rope_dims);
+    else
+        printf(", %d heads on %d key-value heads", f->n_heads, f->n_heads_kv);
+    printf(", width %d, context %d, vocabulary %d\n", f->n_embd, f->ctx_train, f->n_vocab);
     printf("%s parameters, %s active for a token; ", format_count(f->all.n_elements, size),
            format_count(f->n_active, active));
     printf("%s in %" PRIu64 " file%s, %" PRIu64 " tensors:", format_size(f->file_bytes, size), f->n_files,

@@ -45,9 +45,11 @@ typedef struct recipe {
     "}}<|end|>{% endfor %}"                                                                                  \
     "{% if add_generation_prompt %}<|start|>assistant<|channel|>final<|message|>{% endif %}"
 #define PHI_TEMPLATE                                                                                         \
-    "{% for message in messages %}{{ '<|' + message['role'] + '|>\\n' + message['content'] + '<|end|>\\n' "  \
-    "}}"                                                                                                     \
-    "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% endif %}"
+    "{% for message in messages %}{% if message['role'] == 'system' and message['content'] %}"               \
+    "{{ '<|system|>\\n' + message['content'] + '<|end|>\\n' }}{% elif message['role'] == 'user' %}"          \
+    "{{ '<|user|>\\n' + message['content'] + '<|end|>\\n' }}{% elif message['role'] == 'assistant' %}"       \
+    "{{ '<|assistant|>\\n' + message['content'] + '<|end|>\\n' }}{% endif %}{% endfor %}"                    \
+    "{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% endif %}"
 #define DEEPSEEK_TEMPLATE                                                                                    \
     "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}"                         \
     "{{ 'User: ' + message['content'] + '\\n\\n' }}{% elif message['role'] == 'assistant' %}"                \
@@ -55,8 +57,10 @@ typedef struct recipe {
     "endif %}"                                                                                               \
     "{% endfor %}{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
 #define MIXTRAL_TEMPLATE                                                                                     \
-    "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}"                         \
-    "{{ '[INST] ' + message['content'] + ' [/INST]' }}{% else %}{{ message['content'] + eos_token }}{% "     \
+    "{{ bos_token }}{% for message in messages %}"                                                           \
+    "{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"                                         \
+    "{{ raise_exception('the roles must take turns') }}{% endif %}{% if message['role'] == 'user' %}"        \
+    "{{ '[INST] ' + message['content'] + ' [/INST]' }}{% else %}{{ message['content'] + eos_token}}{% "      \
     "endif %}"                                                                                               \
     "{% endfor %}"
 #define CHATML_TEMPLATE                                                                                      \

@@ -1,16 +1,14 @@
 /* llama.cpp reads the file of every family, tokenizes with its vocabulary and decodes without a NaN. */
 #include "../cmocka_all.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "../gguf/gguf_files.h"
 #include "../llama_cpp/llama_ref.h"
-#include "synth/synth.h"
-#include "tiny_shape.h"
+#include "tiny_model.h"
 
-enum { PATH_MAX_BYTES = 512, N_VOCAB = 4096, N_PROMPT = 64, N_STEPS = 8, N_IDS_MAX = 256 };
+enum { PATH_MAX_BYTES = 512, N_STEPS = 8, N_IDS_MAX = 256 };
 
 static const char prompt[] = "Write a haiku about AI: tatena, \xc3\xa9\xf0\x9f\x98\x80\n";
 
@@ -20,7 +18,7 @@ static void check_tokens(const ssw_llama *llama)
     char text[1024];
     size_t n, n_bytes = 0;
     ssw_error err;
-    assert_int_equal(ssw_llama_vocab_size(llama), N_VOCAB);
+    assert_int_equal(ssw_llama_vocab_size(llama), TINY_VOCAB);
     assert_int_equal(ssw_llama_tokenize(llama, prompt, strlen(prompt), false, ids, N_IDS_MAX, &n, &err),
                      SSW_OK);
     assert_true(n > 0 && n < strlen(prompt)); /* some words were merged */
@@ -31,42 +29,22 @@ static void check_tokens(const ssw_llama *llama)
     assert_memory_equal(text + skip, prompt, n_bytes - skip);
 }
 
-static void check_logits(const ssw_llama *llama)
-{
-    const float *logits = ssw_llama_logits(llama);
-    double squares = 0;
-    for (int i = 0; i < N_VOCAB; i++) {
-        assert_true(isfinite(logits[i]));
-        squares += (double)logits[i] * logits[i];
-    }
-    double rms = sqrt(squares / N_VOCAB);
-    if (rms < 0.8 || rms > 1.25) /* 1 for weights of 1/sqrt(n_embd) on a normalised hidden state */
-        fail_msg("logits have rms %g", rms);
-}
-
 static void check_family(const ssw_shape *published, ssw_dtype dtype, double skew)
 {
     char path[PATH_MAX_BYTES];
-    ssw_shape shape = tiny_shape(published);
-    ssw_synth_options o = {
-        .shape = &shape, .expert_dtype = dtype, .n_vocab = N_VOCAB, .seed = 9, .skew = skew};
-    ssw_synth_run run = {.n_threads = 2};
-    ssw_synth_result result;
     ssw_error err = {0};
     ssw_llama *llama = NULL;
-    int32_t ids[N_PROMPT];
+    int32_t ids[TINY_PROMPT];
     scratch_path(path, sizeof path, "llama.gguf");
-    if (ssw_synth_options_resolve(&o, &err) != SSW_OK ||
-        ssw_synth_write(&o, path, &run, &result, &err) != SSW_OK ||
-        ssw_llama_open(&(ssw_llama_options){.model_path = path, .n_ctx = 256, .n_threads = 1}, &llama,
+    write_tiny_model(published, dtype, skew, path);
+    if (ssw_llama_open(&(ssw_llama_options){.model_path = path, .n_ctx = 256, .n_threads = 1}, &llama,
                        &err) != SSW_OK)
         fail_msg("%s, %s: %s", published->name, ssw_dtype_find((uint32_t)dtype)->name, err.message);
     check_tokens(llama);
-    for (int i = 0; i < N_PROMPT; i++)
-        ids[i] = (i * 577 + 11) % (N_VOCAB - 64);
-    assert_int_equal(ssw_llama_eval(llama, ids, N_PROMPT, false, &err), SSW_OK);
+    fill_tiny_prompt(ids);
+    assert_int_equal(ssw_llama_eval(llama, ids, TINY_PROMPT, false, &err), SSW_OK);
     for (int step = 0; step < N_STEPS; step++) {
-        check_logits(llama);
+        expect_sane_logits(ssw_llama_logits(llama));
         ids[0] = ssw_llama_greedy(llama);
         assert_int_equal(ssw_llama_eval(llama, ids, 1, false, &err), SSW_OK);
     }
