@@ -11,19 +11,13 @@
 
 #define SCRIPT_BYTES_MAX ((size_t)4 << 20)
 
-static ssw_status draw_as(const ssw_analysis *analysis, const ssw_plot_kind *kind, const char *gnuplot,
-                          const char *terminal, char **drawing, size_t *n_bytes, ssw_error *err)
+static ssw_status write_script(const ssw_analysis *analysis, const ssw_plot_kind *kind, const char *terminal,
+                               ssw_strbuf *script, ssw_error *err)
 {
-    ssw_strbuf script;
-    ssw_strbuf_init(&script, SCRIPT_BYTES_MAX);
-    ssw_strbuf_append_text(&script, terminal);
-    ssw_status status = kind->put(&script, analysis, err);
-    if (!status)
-        status = ssw_strbuf_check(&script, "a plot's script", err);
-    if (!status)
-        status = ssw_plot_run_child(gnuplot, &script, drawing, n_bytes, err);
-    ssw_strbuf_deinit(&script);
-    return status;
+    ssw_strbuf_clear(script);
+    ssw_strbuf_append_text(script, terminal);
+    ssw_status status = kind->put(script, analysis, err);
+    return status ? status : ssw_strbuf_check(script, "a plot's script", err);
 }
 
 static ssw_status draw_one(const ssw_analysis *analysis, const ssw_plot_kind *kind, const char *gnuplot,
@@ -36,9 +30,16 @@ static ssw_status draw_one(const ssw_analysis *analysis, const ssw_plot_kind *ki
         png, sizeof png,
         "set terminal pngcairo size %d,775 font 'sans-serif,13' fontscale 1.9 linewidth 2 pointscale 2\n",
         kind->wide ? 2000 : 1000);
-    ssw_status status = draw_as(analysis, kind, gnuplot, svg, &plot->svg, &plot->svg_bytes, err);
+    ssw_strbuf script;
+    ssw_strbuf_init(&script, SCRIPT_BYTES_MAX);
+    ssw_status status = write_script(analysis, kind, svg, &script, err);
+    if (!status)
+        status = ssw_plot_run_child(gnuplot, &script, &plot->svg, &plot->svg_bytes, err);
     if (!status && with_png)
-        status = draw_as(analysis, kind, gnuplot, png, &plot->png, &plot->png_bytes, err);
+        status = write_script(analysis, kind, png, &script, err);
+    if (!status && with_png)
+        status = ssw_plot_run_child(gnuplot, &script, &plot->png, &plot->png_bytes, err);
+    ssw_strbuf_deinit(&script);
     return status;
 }
 

@@ -1,5 +1,6 @@
 """Drives headless Chromium over its debugging pipe (the DevTools protocol: one JSON message, one NUL byte)."""
 import base64
+import fcntl
 import json
 import os
 import shutil
@@ -22,9 +23,8 @@ class Browser:
         to_browser, self.out = os.pipe()
         self.inp, from_browser = os.pipe()
 
-        def place():  # Chromium reads 3 and writes 4
-            read, write = os.dup(to_browser), os.dup(from_browser)
-            read, write = os.dup(read), os.dup(write)
+        def place():  # Chromium reads 3 and writes 4; the pipes' ends may have these numbers, so they are moved away first
+            read, write = (fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (to_browser, from_browser))
             os.dup2(read, 3)
             os.dup2(write, 4)
         self.process = subprocess.Popen([path, *FLAGS, f"--user-data-dir={self.profile}"], close_fds=False, preexec_fn=place,
