@@ -376,6 +376,43 @@ static bool has_timeline(const ssw_analysis *analysis)
     return false;
 }
 
+static bool has_lengths(const ssw_analysis *analysis)
+{
+    return analysis->n_arms > 1 && analysis->length_costs[1].n > 0;
+}
+
+/* TTFT's overhead against the prompt's length, an arm's prompts joined. */
+static ssw_status put_lengths(ssw_strbuf *out, const ssw_analysis *analysis, ssw_error *err)
+{
+    put_frame(out, "Overhead against prompt length", "prompt tokens, as prefilled", "TTFT overhead, %");
+    ssw_strbuf_append_text(out, "set key outside right top noenhanced\nset yrange [*:*]\n"
+                                "set offsets graph 0.02, graph 0.02, graph 0.06, graph 0.06\n"
+                                "set xzeroaxis lt 1 lw 1 lc rgb '#5b6675'\n");
+    for (size_t arm = 1; arm < analysis->n_arms; arm++) {
+        ssw_strbuf_append_format(out, "$t%zu << EOD\n", arm);
+        for (size_t prompt = 0; prompt < analysis->n_prompts; prompt++) {
+            const ssw_ratio *ratio =
+                &analysis->prompts[arm * analysis->n_prompts + prompt].comparisons[SSW_METRIC_TTFT].by_pair;
+            double tokens = ssw_analysis_prompt_tokens(analysis, prompt);
+            if (ratio->n > 0 && isfinite(tokens))
+                ssw_strbuf_append_format(
+                    out, "%.0f %.6g %.6g %.6g\n", tokens, ssw_stats_overhead_percent(ratio->ratio, 0),
+                    ssw_stats_overhead_percent(ratio->n < 2 ? ratio->ratio : ratio->ci_low, 0),
+                    ssw_stats_overhead_percent(ratio->n < 2 ? ratio->ratio : ratio->ci_high, 0));
+        }
+        ssw_strbuf_append_text(out, "EOD\n");
+    }
+    for (size_t arm = 1; arm < analysis->n_arms; arm++) {
+        ssw_strbuf_append_format(out,
+                                 "%s$t%zu using 1:2 smooth unique with lines lw 1.2 lc rgb '%s' notitle, "
+                                 "$t%zu using 1:2:3:4 with yerrorbars pt 7 ps 1 lw 1.8 lc rgb '%s' title ",
+                                 arm > 1 ? ", " : "plot ", arm, colour_of(arm), arm, colour_of(arm));
+        put_quoted(out, analysis->evidence->manifest.arms[arm].name);
+    }
+    ssw_strbuf_append_text(out, "\n");
+    return SSW_OK;
+}
+
 const ssw_plot_kind ssw_plot_kinds[SSW_PLOTS_COUNT] = {
     {"plot-tradeoff",
      "Each arm's memory after load against its rate: dot and bars are means with 95 % intervals.", true,
@@ -393,4 +430,7 @@ const ssw_plot_kind ssw_plot_kinds[SSW_PLOTS_COUNT] = {
      true, has_memory, put_memory_time},
     {"plot-timeline", "When each frame of a reply came: the first prompt's first run on each arm.", true,
      has_timeline, put_timeline},
+    {"plot-length",
+     "What an arm adds to TTFT by the prompt's length: mean with its 95 % interval over each prompt's runs.",
+     true, has_lengths, put_lengths},
 };

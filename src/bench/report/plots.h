@@ -5,7 +5,7 @@
 #include "bench/report/analysis.h"
 
 enum {
-    SSW_PLOTS_COUNT = 6,
+    SSW_PLOTS_COUNT = 7,
     SSW_PLOTS_POINTS_MAX = 600, /* of one arm; of more, every k-th is drawn */
     SSW_PLOTS_WAIT_MAX_MS = 60000
 };

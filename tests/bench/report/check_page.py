@@ -111,7 +111,7 @@ def check_without_script(browser, page):
         return len(browser.call("DOM.querySelectorAll", nodeId=root, selector=selector)["nodeIds"])
     expect("without JavaScript: no verdict", count(".verdict p") >= 1)
     expect("without JavaScript: no tables", count("table") >= 4)
-    expect("without JavaScript: drawings are missing", count("figure:not([hidden])>svg") == 6)
+    expect("without JavaScript: drawings are missing", count("figure:not([hidden])>svg") == 7)
     expect("without JavaScript: a canvas", count("canvas") == 0)
     first = browser.call("DOM.querySelector", nodeId=root, selector="#plot-timeline>svg")["nodeId"]
     expect("without JavaScript: a drawing takes no room", browser.call("DOM.getBoxModel", nodeId=first)["model"]["height"] > 100)

@@ -65,7 +65,7 @@ gpu)
     expect report.md 'For reference only, not measured here'
     expect_not report.md 'No GPU took part'
     expect figures.json '"worth": "measured"'
-    for plot in tradeoff memory ttft tps memory-time timeline; do
+    for plot in tradeoff memory ttft tps memory-time timeline length; do
         head -c 8 "$run/report/plot-$plot.png" | grep -q PNG || fail "plot-$plot.png is no PNG"
         xmllint --noout "$run/report/plot-$plot.svg" || fail "plot-$plot.svg"
     done
