@@ -187,6 +187,30 @@ case_server_failures() {
     expect_no_server
 }
 
+# The third start dies while it loads, after two starts were measured whole: these stay, and the run goes on from there.
+case_later_load() {
+    cat >"$work/server" <<SCRIPT
+#!/bin/sh
+[ "\$1" = --version ] && exec "$fake" --version
+n=\$(cat "$work/starts" 2>/dev/null || echo 1)
+echo \$((n + 1)) >"$work/starts"
+[ "\$n" -ne 3 ] || set -- "\$@" --fault die-load
+exec "$fake" "\$@"
+SCRIPT
+    chmod +x "$work/server"
+    ab later.out -m fake_server --runs 2 --server "$work/server" --arm "a=" --arm "b=--x"
+    expect_status 5 "a later start that dies while loading"
+    dir=$(run_dir)
+    expect_each_once "$dir" 4
+    jq -es '[.[] | select(.kind == "server_start")] | length == 3' "$dir/samples.jsonl" >/dev/null || fail "not three starts"
+    jq -es '[.[] | select(.kind == "server_ready")] | length == 2' "$dir/samples.jsonl" >/dev/null || fail "a dead server was ready"
+    expect_no_server
+    "$seesaw" ab --resume "$dir" --no-report >"$work/resume.out" 2>&1
+    status=$?
+    expect_status 0 "the resumed run"
+    expect_each_once "$dir" 8
+}
+
 # Answers that are no stream: the reason names what came, and the failed request stays in the evidence.
 case_garbage() {
     for fault in garbage html; do
