@@ -36,7 +36,11 @@ typedef struct arguments {
 
 static const struct argp_option options[] = {
     {"quant", OPTION_QUANT, "TYPE", 0,
-     "type of the experts: F32, F16, BF16, Q8_0, Q4_0 or MXFP4 (default: the shape's)", 0},
+     "type of the experts: F32, F16, BF16, Q8_0, Q4_0 or MXFP4 (default: the shape's); or one of "
+     "llama-quantize's mixes for all tensors: Q4_1, Q5_0, Q5_1, Q2_K, Q3_K_M, Q4_K_M, Q5_K_M, Q6_K, IQ4_NL "
+     "or "
+     "IQ4_XS",
+     0},
     {"layers", OPTION_LAYERS, "N", 0, "write only the first N layers", 0},
     {"vocab", OPTION_VOCAB, "N", 0, "vocabulary of N tokens instead of the published size", 0},
     {"seed", OPTION_SEED, "N", 0, "of all random numbers (default 1); the same seed gives the same file", 0},
@@ -132,7 +136,7 @@ static int print_list(bool as_json)
             json_decref(array);
             return SSW_EXIT_FAILED;
         }
-        const char *type = ssw_dtype_find((uint32_t)s->expert_dtype)->name;
+        const char *type = ssw_synth_options_quant(&o);
         char experts[32];
         snprintf(experts, sizeof experts, "%d of %d", s->n_experts_used, s->n_experts);
         if (!as_json)
@@ -173,7 +177,7 @@ static int refuse_shape(const char *typed)
 
 static void print_result(const arguments *a, const ssw_synth_options *o, const ssw_synth_result *r)
 {
-    const char *type = ssw_dtype_find((uint32_t)o->expert_dtype)->name;
+    const char *type = ssw_synth_options_quant(o);
     double seconds = (double)r->write_ns * 1e-9;
     if (a->json) {
         json_t *root = json_pack(
@@ -189,8 +193,8 @@ static void print_result(const arguments *a, const ssw_synth_options *o, const s
         json_decref(root);
         return;
     }
-    printf("%s: %s, %d of %d layers, experts %s, vocabulary %d\n", a->path, o->shape->title, o->n_layers,
-           o->shape->n_layers, type, o->n_vocab);
+    printf("%s: %s, %d of %d layers, %s %s, vocabulary %d\n", a->path, o->shape->title, o->n_layers,
+           o->shape->n_layers, o->mix ? "mix" : "experts", type, o->n_vocab);
     printf("%" PRIu64
            " tensors, %.3f B parameters (%.3f B active), %.3f GB in %.2f s: %.2f GB/s, %d threads\n",
            r->n_tensors, (double)r->n_parameters * 1e-9, (double)r->n_active * 1e-9,
@@ -240,14 +244,10 @@ int ssw_cmd_synth(int argc, char **argv)
                            .n_vocab = a.n_vocab,
                            .seed = a.seed,
                            .skew = a.skew};
-    const ssw_dtype_traits *traits = a.quant ? ssw_dtype_find_name(a.quant) : NULL;
-    if (a.quant && !traits) {
-        fprintf(stderr, "seesaw synth: unknown type '%s'\n", a.quant);
-        return SSW_EXIT_USAGE;
-    }
-    if (traits)
-        o.expert_dtype = traits->dtype;
-    if (ssw_synth_options_resolve(&o, &err) != SSW_OK) {
+    ssw_status status = a.quant ? ssw_synth_options_set_quant(&o, a.quant, &err) : SSW_OK;
+    if (status == SSW_OK)
+        status = ssw_synth_options_resolve(&o, &err);
+    if (status != SSW_OK) {
         fprintf(stderr, "seesaw synth: %s\n", err.message);
         return SSW_EXIT_USAGE;
     }

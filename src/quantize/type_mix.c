@@ -47,9 +47,10 @@ static bool has(const ssw_gguf_tensor *tensor, const char *part)
     return strstr(tensor->name, part) != NULL;
 }
 
-static bool is_attn_v(const ssw_gguf_tensor *tensor)
+bool ssw_type_mix_is_attn_v(const char *name)
 {
-    return has(tensor, "attn_v.weight") || has(tensor, "attn_qkv.weight") || has(tensor, "attn_kv_b.weight");
+    return strstr(name, "attn_v.weight") || strstr(name, "attn_qkv.weight") ||
+           strstr(name, "attn_kv_b.weight");
 }
 
 static int64_t read_count(const ssw_gguf *gguf, const char *suffix, int64_t otherwise)
@@ -75,7 +76,7 @@ void ssw_mix_facts_read(const ssw_gguf *gguf, ssw_mix_facts *out)
                            .heads_per_kv = kv_heads > 0 ? heads / kv_heads : 1,
                            .tied = !ssw_gguf_find_tensor(gguf, "output.weight")};
     for (size_t i = 0; i < ssw_gguf_count_tensors(gguf); i++)
-        out->n_attn_v += is_attn_v(ssw_gguf_tensor_at(gguf, i));
+        out->n_attn_v += ssw_type_mix_is_attn_v(ssw_gguf_tensor_at(gguf, i)->name);
 }
 
 static bool stays(const ssw_gguf_tensor *tensor)
@@ -154,7 +155,7 @@ static ssw_dtype want_type(const ssw_type_mix *mix, const ssw_mix_facts *facts, 
     if (is_head)
         return base == SSW_DTYPE_Q8_0 || ssw_dtype_row_bytes(base, tensor->dims[0]) == 0 ? SSW_DTYPE_Q8_0
                                                                                          : SSW_DTYPE_Q6_K;
-    if (is_attn_v(tensor))
+    if (ssw_type_mix_is_attn_v(tensor->name))
         return choose_attn_v(base, facts, role.layer);
     if (has(tensor, "attn_k.weight"))
         return facts->n_experts == EIGHT_EXPERTS ? SSW_DTYPE_Q8_0 : base;

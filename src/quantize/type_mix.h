@@ -29,6 +29,9 @@ typedef struct ssw_mix_facts {
     bool tied;            /* no output.weight: the embeddings are the head */
 } ssw_mix_facts;
 
+/* Whether a tensor of this name counts in n_attn_v. */
+bool ssw_type_mix_is_attn_v(const char *name);
+
 void ssw_mix_facts_read(const ssw_gguf *gguf, ssw_mix_facts *out);
 
 /* The tensor's new type, its own when it stays. *fell_back: the mix wanted another one. */

@@ -120,18 +120,65 @@ static void shape_q8_0(double sigma, unsigned char *out, size_t n_blocks)
         memcpy(out + i * 34, &scales[out[i * 34]], 2);
 }
 
-/* 18 bytes: F16 scale, 32 nibbles q for (q - 8) * scale. Nibbles have mean -1/2: scales of either sign, as
+/* Types whose blocks hold codes and, but for F16 numbers, groups' scales: all of them stay random. Where a
+ * group has a minimum, it is made as many steps as its scale has, so that dmin = middle * d centres every
+ * group. Codes without one have a mean of half a step, and the book has -5.9: scales of either sign, as
  * quantisers write them too, take that away. */
-#define NIBBLE_RMS 4.636809
+typedef struct code_law {
+    ssw_dtype dtype;
+    int d_at, dmin_at; /* of F16 numbers in the block; dmin_at < 0: none */
+    double rms;        /* of the weights for d = 1 */
+    double middle;     /* of the codes */
+} code_law;
 
-static void shape_q4_0(double sigma, unsigned char *out, size_t n_blocks)
+/* 2^n codes from -2^(n-1) have rms sqrt((4^n + 2) / 12), around their middle sqrt((4^n - 1) / 12); scales of
+ * the K types and IQ4_XS are such codes too, of 8 (Q6_K), 6 (Q3_K, IQ4_XS), or from 0 of 4 (Q2_K) and of 6
+ * bits (Q4_K, Q5_K); the book's rms is 67.4389. */
+static const code_law code_laws[] = {
+    {SSW_DTYPE_Q4_0, 0, -1, 4.636809, 0},    {SSW_DTYPE_Q4_1, 0, 2, 4.609772, 7.5},
+    {SSW_DTYPE_Q5_0, 0, -1, 9.246621, 0},    {SSW_DTYPE_Q5_1, 0, 2, 9.233093, 15.5},
+    {SSW_DTYPE_Q2_K, 80, 82, 9.842510, 1.5}, {SSW_DTYPE_Q3_K, 108, -1, 43.338205, 0},
+    {SSW_DTYPE_Q4_K, 0, 2, 168.335726, 7.5}, {SSW_DTYPE_Q5_K, 0, 2, 337.168758, 15.5},
+    {SSW_DTYPE_Q6_K, 208, -1, 1365.615, 0},  {SSW_DTYPE_IQ4_NL, 0, -1, 67.438861, 0},
+    {SSW_DTYPE_IQ4_XS, 0, -1, 1246.2506, 0}};
+
+static const code_law *find_law(ssw_dtype dtype)
 {
-    uint16_t scales[N_SCALES];
-    make_scales(sigma / NIBBLE_RMS, scales);
+    for (size_t i = 0; i < sizeof code_laws / sizeof code_laws[0]; i++) {
+        if (code_laws[i].dtype == dtype)
+            return &code_laws[i];
+    }
+    return NULL;
+}
+
+/* Makes the minima of a K block's groups equal to their scales; see src/quant/quant_k.c for the bytes. */
+static void tie_minima(ssw_dtype dtype, unsigned char *block)
+{
+    for (int i = 0; dtype == SSW_DTYPE_Q2_K && i < 16; i++)
+        block[i] = (unsigned char)((block[i] & 15) * 17);
+    for (int i = 4; (dtype == SSW_DTYPE_Q4_K || dtype == SSW_DTYPE_Q5_K) && i < 8; i++) {
+        block[i + 4] = block[i];
+        block[i + 8] = (unsigned char)((block[i + 8] & 15) * 17);
+    }
+}
+
+static void shape_codes(const code_law *law, double sigma, unsigned char *out, size_t n_blocks)
+{
+    uint16_t scales[N_SCALES], minima[N_SCALES];
+    uint32_t block_bytes = ssw_dtype_find((uint32_t)law->dtype)->block_bytes;
+    bool is_added = law->dtype == SSW_DTYPE_Q4_1 || law->dtype == SSW_DTYPE_Q5_1; /* K types subtract it */
+    make_scales(sigma / law->rms, scales);
+    for (int i = 0; i < N_SCALES; i++)
+        minima[i] =
+            ssw_half_to_f16(ssw_half_from_f16(scales[i]) * (float)(is_added ? -law->middle : law->middle));
     for (size_t i = 0; i < n_blocks; i++) {
-        unsigned char *block = out + i * 18;
-        uint16_t scale = (uint16_t)(scales[block[0]] | (block[1] & 1) << 15);
-        memcpy(block, &scale, 2);
+        unsigned char *block = out + i * block_bytes, *d = block + law->d_at;
+        unsigned char which = d[0], sign = law->dmin_at < 0 ? d[1] & 1 : 0;
+        uint16_t scale = (uint16_t)(scales[which] | sign << 15);
+        memcpy(d, &scale, 2);
+        if (law->dmin_at >= 0)
+            memcpy(block + law->dmin_at, &minima[which], 2);
+        tie_minima(law->dtype, block);
     }
 }
 
@@ -150,7 +197,7 @@ static void shape_mxfp4(double sigma, unsigned char *out, size_t n_blocks)
 bool ssw_random_blocks_support(ssw_dtype dtype)
 {
     return dtype == SSW_DTYPE_F32 || dtype == SSW_DTYPE_F16 || dtype == SSW_DTYPE_BF16 ||
-           dtype == SSW_DTYPE_Q8_0 || dtype == SSW_DTYPE_Q4_0 || dtype == SSW_DTYPE_MXFP4;
+           dtype == SSW_DTYPE_Q8_0 || dtype == SSW_DTYPE_MXFP4 || find_law(dtype);
 }
 
 void ssw_random_blocks_fill(uint64_t seed, ssw_dtype dtype, float sigma, void *out, size_t n_blocks)
@@ -172,11 +219,11 @@ void ssw_random_blocks_fill(uint64_t seed, ssw_dtype dtype, float sigma, void *o
     case SSW_DTYPE_Q8_0:
         shape_q8_0(sigma, out, n_blocks);
         break;
-    case SSW_DTYPE_Q4_0:
-        shape_q4_0(sigma, out, n_blocks);
+    case SSW_DTYPE_MXFP4:
+        shape_mxfp4(sigma, out, n_blocks);
         break;
     default:
-        shape_mxfp4(sigma, out, n_blocks);
+        shape_codes(find_law(dtype), sigma, out, n_blocks);
         break;
     }
 }

@@ -15,7 +15,7 @@
 /* A well-mixed number of two (splitmix64). */
 uint64_t ssw_random_mix(uint64_t a, uint64_t b);
 
-/* F32, F16, BF16, Q8_0, Q4_0, MXFP4. */
+/* Every type of src/quant. */
 bool ssw_random_blocks_support(ssw_dtype dtype);
 
 /* n_blocks blocks of a supported type (a block of F32, F16 and BF16 is one weight); sigma > 0. */

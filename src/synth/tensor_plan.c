@@ -55,6 +55,30 @@ ssw_dtype ssw_synth_dense_dtype(ssw_dtype expert_dtype)
     }
 }
 
+ssw_status ssw_synth_options_set_quant(ssw_synth_options *options, const char *name, ssw_error *err)
+{
+    static const ssw_dtype experts_only[] = {SSW_DTYPE_F32,  SSW_DTYPE_F16,  SSW_DTYPE_BF16,
+                                             SSW_DTYPE_Q8_0, SSW_DTYPE_Q4_0, SSW_DTYPE_MXFP4};
+    const ssw_dtype_traits *type = ssw_dtype_find_name(name);
+    for (size_t i = 0; type && i < sizeof experts_only / sizeof experts_only[0]; i++) {
+        if (type->dtype == experts_only[i]) {
+            options->expert_dtype = type->dtype;
+            options->mix = NULL;
+            return SSW_OK;
+        }
+    }
+    options->mix = ssw_type_mix_find(name);
+    if (!options->mix)
+        return ssw_error_set(err, SSW_ERR_USAGE, "unknown type '%s'", name);
+    options->expert_dtype = options->mix->dtype;
+    return SSW_OK;
+}
+
+const char *ssw_synth_options_quant(const ssw_synth_options *options)
+{
+    return options->mix ? options->mix->name : ssw_dtype_find((uint32_t)options->expert_dtype)->name;
+}
+
 ssw_status ssw_synth_options_resolve(ssw_synth_options *options, ssw_error *err)
 {
     const ssw_shape *shape = options->shape;
@@ -64,8 +88,7 @@ ssw_status ssw_synth_options_resolve(ssw_synth_options *options, ssw_error *err)
     if (options->n_vocab == 0)
         options->n_vocab = shape->n_vocab;
     if (!ssw_random_blocks_support(options->expert_dtype))
-        return ssw_error_set(err, SSW_ERR_UNSUPPORTED,
-                             "experts can be written as F32, F16, BF16, Q8_0, Q4_0 or MXFP4 only");
+        return ssw_error_set(err, SSW_ERR_UNSUPPORTED, "experts can be of float and quantised types only");
     if (options->n_layers < least || options->n_layers > shape->n_layers)
         return ssw_error_set(err, SSW_ERR_USAGE, "%s can be cut to %d to %d layers, not to %d", shape->name,
                              least, shape->n_layers, options->n_layers);
@@ -310,6 +333,28 @@ static void add_rope_factors(builder *b, const char *name, bool long_context)
     tensor->values = factors;
 }
 
+/* Gives every tensor the type that llama-quantize would give it. */
+static void apply_mix(ssw_synth_plan *plan, const ssw_synth_options *options)
+{
+    const ssw_shape *shape = options->shape;
+    ssw_mix_facts facts = {.n_layers = options->n_layers,
+                           .n_experts = shape->n_experts,
+                           .heads_per_kv = shape->n_heads / shape->n_heads_kv};
+    for (size_t i = 0; i < plan->n_tensors; i++)
+        facts.n_attn_v += ssw_type_mix_is_attn_v(plan->tensors[i].name);
+    plan->tensor_bytes = 0;
+    for (size_t i = 0; i < plan->n_tensors; i++) {
+        ssw_synth_tensor *tensor = &plan->tensors[i];
+        ssw_gguf_tensor seen = {.name = tensor->name, .dtype = tensor->dtype, .n_dims = tensor->n_dims};
+        bool fell_back;
+        memcpy(seen.dims, tensor->dims, sizeof seen.dims);
+        tensor->dtype = ssw_type_mix_choose(options->mix, &facts, &seen, &fell_back);
+        tensor->n_bytes =
+            tensor->n_elements / tensor->dims[0] * ssw_dtype_row_bytes(tensor->dtype, tensor->dims[0]);
+        plan->tensor_bytes += tensor->n_bytes;
+    }
+}
+
 ssw_status ssw_synth_plan_init(ssw_synth_plan *plan, const ssw_synth_options *options, ssw_error *err)
 {
     memset(plan, 0, sizeof *plan);
@@ -336,6 +381,8 @@ ssw_status ssw_synth_plan_init(ssw_synth_plan *plan, const ssw_synth_options *op
     add_table(&b, "output.weight", 1 / sqrt(b.shape->n_embd));
     if (b.has.output_bias)
         add_vector(&b, -1, "output.bias", options->n_vocab, BIAS_SIGMA);
+    if (options->mix)
+        apply_mix(plan, options);
     if (!plan->failed)
         return SSW_OK;
     ssw_synth_plan_deinit(plan);

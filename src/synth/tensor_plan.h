@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/status.h"
 #include "gguf/gguf.h"
+#include "quantize/type_mix.h"
 #include "synth/shape.h"
 
 enum {
@@ -22,12 +23,19 @@ enum {
 
 typedef struct ssw_synth_options {
     const ssw_shape *shape;
-    ssw_dtype expert_dtype; /* one that random_blocks.h supports */
-    int32_t n_layers;       /* 0: all of the shape's */
-    int32_t n_vocab;        /* 0: the shape's */
+    ssw_dtype expert_dtype;  /* one that random_blocks.h supports */
+    const ssw_type_mix *mix; /* every tensor's type, by llama-quantize's rules; NULL: experts of expert_dtype,
+                                the rest of ssw_synth_dense_dtype */
+    int32_t n_layers;        /* 0: all of the shape's */
+    int32_t n_vocab;         /* 0: the shape's */
     uint64_t seed;
     double skew; /* Zipf exponent of the experts' load; 0: uniform */
 } ssw_synth_options;
+
+/* By a name as on the command line. Q4_0, Q8_0, MXFP4 and float types are the experts'; any other name is a
+ * mix. SSW_ERR_USAGE for a name that is neither. */
+ssw_status ssw_synth_options_set_quant(ssw_synth_options *options, const char *name, ssw_error *err);
+const char *ssw_synth_options_quant(const ssw_synth_options *options); /* the name */
 
 /* Checks ranges and puts the shape's own numbers for zeros. SSW_ERR_USAGE says which option is wrong. */
 ssw_status ssw_synth_options_resolve(ssw_synth_options *options, ssw_error *err);

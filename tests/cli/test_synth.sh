@@ -84,7 +84,11 @@ refused "no file" 2 "name a shape" "$seesaw" synth gpt-oss-20b
 refused "near shape" 2 "unknown shape 'gpt-oss-20'; did you mean 'gpt-oss-20b'?" "$seesaw" synth gpt-oss-20 "$work/m.gguf"
 refused "far shape" 2 "unknown shape 'zzz'; .seesaw synth --list' shows them" "$seesaw" synth zzz "$work/m.gguf"
 refused "unknown type" 2 "unknown type 'Q9'" "$seesaw" synth gpt-oss-20b "$work/m.gguf" --quant Q9
-refused "type that is not written" 2 "F32, F16, BF16, Q8_0, Q4_0 or MXFP4 only" "$seesaw" synth gpt-oss-20b "$work/m.gguf" --quant Q4_K
+said=$("$seesaw" synth deepseek-moe-16b "$work/m.gguf" --layers 2 --vocab 1024 --quant q4_k --json) || fault "mix: synth failed"
+same "mix" Q4_K_M "$(value quant <<<"$said")"
+same "mix: types" "F32 Q4_K Q5_0 Q6_K Q8_0" "$("$seesaw" inspect "$work/m.gguf" --json | python3 -c 'import json, sys
+print(*sorted(t["name"] for t in json.load(sys.stdin)["types"]))')"
+rm -f "$work/m.gguf"
 refused "too many layers" 2 "can be cut to 1 to 24 layers, not to 25" "$seesaw" synth gpt-oss-20b "$work/m.gguf" --layers 25
 refused "no layers" 2 "not a positive number" "$seesaw" synth gpt-oss-20b "$work/m.gguf" --layers 0
 refused "small vocabulary" 2 "a vocabulary has 512 to" "$seesaw" synth gpt-oss-20b "$work/m.gguf" --vocab 7

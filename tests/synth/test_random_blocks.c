@@ -11,8 +11,10 @@
 
 enum { N_WEIGHTS = 1 << 20, N_ROW = 4096 };
 
-static const ssw_dtype types[] = {SSW_DTYPE_F32,  SSW_DTYPE_F16,  SSW_DTYPE_BF16,
-                                  SSW_DTYPE_Q8_0, SSW_DTYPE_Q4_0, SSW_DTYPE_MXFP4};
+static const ssw_dtype types[] = {SSW_DTYPE_F32,  SSW_DTYPE_F16,   SSW_DTYPE_BF16,   SSW_DTYPE_Q8_0,
+                                  SSW_DTYPE_Q4_0, SSW_DTYPE_MXFP4, SSW_DTYPE_Q4_1,   SSW_DTYPE_Q5_0,
+                                  SSW_DTYPE_Q5_1, SSW_DTYPE_Q2_K,  SSW_DTYPE_Q3_K,   SSW_DTYPE_Q4_K,
+                                  SSW_DTYPE_Q5_K, SSW_DTYPE_Q6_K,  SSW_DTYPE_IQ4_NL, SSW_DTYPE_IQ4_XS};
 
 enum { N_TYPES = sizeof types / sizeof types[0] };
 
@@ -100,8 +102,8 @@ static void test_unsupported(void **state)
 {
     (void)state;
     unsigned char block[256] = {0}, zero[256] = {0};
-    assert_false(ssw_random_blocks_support(SSW_DTYPE_Q4_K));
-    ssw_random_blocks_fill(1, SSW_DTYPE_Q4_K, 1, block, 1);
+    assert_false(ssw_random_blocks_support(SSW_DTYPE_I32));
+    ssw_random_blocks_fill(1, SSW_DTYPE_I32, 1, block, 1);
     assert_memory_equal(block, zero, sizeof block);
 }
 

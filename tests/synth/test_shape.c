@@ -107,8 +107,13 @@ static void test_refusals(void **state)
     o.skew = NAN;
     assert_int_equal(ssw_synth_options_resolve(&o, &err), SSW_ERR_USAGE);
     o = good;
-    o.expert_dtype = SSW_DTYPE_Q4_K;
+    o.expert_dtype = SSW_DTYPE_I32;
     assert_int_equal(ssw_synth_options_resolve(&o, &err), SSW_ERR_UNSUPPORTED);
+    assert_int_equal(ssw_synth_options_set_quant(&o, "Q9", &err), SSW_ERR_USAGE);
+    assert_int_equal(ssw_synth_options_set_quant(&o, "q4_0", &err), SSW_OK);
+    assert_null(o.mix); /* experts only, as ever */
+    assert_int_equal(ssw_synth_options_set_quant(&o, "q4_k", &err), SSW_OK);
+    assert_string_equal(ssw_synth_options_quant(&o), "Q4_K_M");
 }
 
 int main(void)

@@ -220,6 +220,38 @@ static void test_special_tokens(void **state)
     ssw_gguf_close(gguf);
 }
 
+/* The plan's types are those that `quantize` would choose for the file. */
+static void test_mixes(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"Q4_K_M", "Q5_K_M", "Q3_K", "Q2_K", "Q6_K", "IQ4_XS"};
+    char path[PATH_MAX_BYTES];
+    scratch_path(path, sizeof path, "mix.gguf");
+    for (size_t i = 0; i < ssw_shape_count() * (sizeof names / sizeof names[0]); i++) {
+        ssw_shape shape = tiny_shape(ssw_shape_at(i % ssw_shape_count()));
+        ssw_synth_options o = {.shape = &shape, .n_vocab = N_VOCAB, .seed = 1};
+        ssw_synth_result result;
+        ssw_error err = {0};
+        ssw_mix_facts facts;
+        if (ssw_synth_options_set_quant(&o, names[i / ssw_shape_count()], &err) != SSW_OK ||
+            ssw_synth_options_resolve(&o, &err) != SSW_OK ||
+            ssw_synth_write(&o, path, &(ssw_synth_run){.n_threads = 2}, &result, &err) != SSW_OK)
+            fail_msg("%s: %s", shape.name, err.message);
+        ssw_gguf *gguf = open_model(path);
+        ssw_mix_facts_read(gguf, &facts);
+        assert_int_equal(read_number(gguf, "", "general.file_type"), o.mix->file_type);
+        for (size_t t = 0; t < ssw_gguf_count_tensors(gguf); t++) {
+            const ssw_gguf_tensor *tensor = ssw_gguf_tensor_at(gguf, t);
+            bool fell_back;
+            if (ssw_type_mix_choose(o.mix, &facts, tensor, &fell_back) != tensor->dtype)
+                fail_msg("%s: %s is %s", o.mix->name, tensor->name,
+                         ssw_dtype_find((uint32_t)tensor->dtype)->name);
+        }
+        assert_int_equal(ssw_gguf_find_tensor(gguf, "blk.1.ffn_up_exps.weight")->dtype, o.mix->dtype);
+        ssw_gguf_close(gguf);
+    }
+}
+
 /* ---- failures ---- */
 
 static ssw_status try_write(const char *path, const atomic_bool *cancel, ssw_error *err)
@@ -304,8 +336,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_family),    cmocka_unit_test(test_deterministic),
         cmocka_unit_test(test_values_are_sane), cmocka_unit_test(test_vocabulary_sizes),
-        cmocka_unit_test(test_special_tokens),  cmocka_unit_test(test_full_disk),
-        cmocka_unit_test(test_cancel),          cmocka_unit_test(test_bad_places),
+        cmocka_unit_test(test_special_tokens),  cmocka_unit_test(test_mixes),
+        cmocka_unit_test(test_full_disk),       cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_bad_places),
     };
     return cmocka_run_group_tests(tests, NULL, remove_scratch);
 }

@@ -1,5 +1,6 @@
-/* The engine runs the file of every shape: a prompt, then greedy steps, with sane logits; a text comes back
- * from its vocabulary. Whether the logits are right is not asked here: test_families does that. */
+/* The engine runs the file of every shape, and of every type: a prompt, then greedy steps, with sane logits;
+ * a text comes back from its vocabulary. Whether the logits are right is not asked here: test_families does
+ * that. */
 #include "../cmocka_all.h"
 
 #include <string.h>
@@ -25,7 +26,7 @@ static void check_text(const ssw_tokenizer *tokenizer)
     ssw_tokens_deinit(&tokens);
 }
 
-static void check_shape(const ssw_shape *published)
+static void check_shape(const ssw_shape *published, const char *quant)
 {
     char path[PATH_MAX_BYTES];
     static float logits[TINY_VOCAB];
@@ -35,7 +36,7 @@ static void check_shape(const ssw_shape *published)
     ssw_session *session;
     ssw_error err = {0};
     scratch_path(path, sizeof path, "engine.gguf");
-    write_tiny_model(published, published->expert_dtype, 0, path);
+    write_tiny_model(published, quant, 0, path);
     ssw_engine_options_init(&options);
     options.model_path = path;
     options.ctx_size = 256;
@@ -64,7 +65,14 @@ static void every_shape_runs(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ssw_shape_count(); i++)
-        check_shape(ssw_shape_at(i));
+        check_shape(ssw_shape_at(i), NULL);
+}
+
+static void every_type_runs(void **state)
+{
+    (void)state;
+    for (size_t i = 0; tiny_quants[i]; i++)
+        check_shape(ssw_shape_find("deepseek-v2-lite"), tiny_quants[i]);
 }
 
 static int remove_scratch(void **state)
@@ -76,6 +84,6 @@ static int remove_scratch(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_shape_runs)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_shape_runs), cmocka_unit_test(every_type_runs)};
     return cmocka_run_group_tests(tests, NULL, remove_scratch);
 }

@@ -8,17 +8,22 @@
 #include "synth/synth.h"
 #include "tiny_shape.h"
 
-void write_tiny_model(const ssw_shape *published, ssw_dtype dtype, double skew, const char *path)
+const char *const tiny_quants[] = {"F32",    "F16",  "BF16",   "Q8_0",   "Q4_0",   "MXFP4",
+                                   "Q4_1",   "Q5_0", "Q5_1",   "Q2_K",   "Q3_K_M", "Q4_K_M",
+                                   "Q5_K_M", "Q6_K", "IQ4_NL", "IQ4_XS", NULL};
+
+void write_tiny_model(const ssw_shape *published, const char *quant, double skew, const char *path)
 {
     ssw_shape shape = tiny_shape(published);
     ssw_synth_options o = {
-        .shape = &shape, .expert_dtype = dtype, .n_vocab = TINY_VOCAB, .seed = 9, .skew = skew};
+        .shape = &shape, .expert_dtype = shape.expert_dtype, .n_vocab = TINY_VOCAB, .seed = 9, .skew = skew};
     ssw_synth_run run = {.n_threads = 2};
     ssw_synth_result result;
     ssw_error err = {0};
-    if (ssw_synth_options_resolve(&o, &err) != SSW_OK ||
+    if ((quant && ssw_synth_options_set_quant(&o, quant, &err) != SSW_OK) ||
+        ssw_synth_options_resolve(&o, &err) != SSW_OK ||
         ssw_synth_write(&o, path, &run, &result, &err) != SSW_OK)
-        fail_msg("%s, %s: %s", published->name, ssw_dtype_find((uint32_t)dtype)->name, err.message);
+        fail_msg("%s, %s: %s", published->name, quant ? quant : "own type", err.message);
 }
 
 void fill_tiny_prompt(int32_t ids[TINY_PROMPT])

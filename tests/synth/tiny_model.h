@@ -7,8 +7,11 @@
 
 enum { TINY_VOCAB = 4096, TINY_PROMPT = 64 };
 
-/* Fails the running test if it cannot be written. */
-void write_tiny_model(const ssw_shape *published, ssw_dtype dtype, double skew, const char *path);
+/* Every name that --quant takes; NULL ends them. */
+extern const char *const tiny_quants[];
+
+/* quant: as on the command line, NULL: the shape's own. Fails the running test if it cannot be written. */
+void write_tiny_model(const ssw_shape *published, const char *quant, double skew, const char *path);
 void fill_tiny_prompt(int32_t ids[TINY_PROMPT]);
 /* Of TINY_VOCAB tokens: finite, and of deviation 1, as weights of 1/sqrt(n_embd) make them of a normalised
  * hidden state. */
