@@ -130,6 +130,8 @@ static ssw_status fill(ssw_analysis *analysis, ssw_error *err)
     if (!status)
         status = ssw_analysis_measure_memory(analysis, err);
     if (!status)
+        status = ssw_analysis_measure_energy(analysis, err);
+    if (!status)
         status = ssw_analysis_compare(analysis, err);
     if (!status)
         status = ssw_analysis_audit(analysis, err);

@@ -55,6 +55,25 @@ typedef enum ssw_offload_proof {
 
 #define SSW_OFFLOAD_TOLERANCE 0.10 /* of the claimed bytes */
 
+typedef enum ssw_energy { SSW_ENERGY_GPU, SSW_ENERGY_PACKAGE, SSW_ENERGY_DRAM, SSW_ENERGY_COUNT } ssw_energy;
+
+typedef enum ssw_level { /* readings of the first GPU while requests ran, in their own units */
+                         SSW_LEVEL_CLOCK_SM,
+                         SSW_LEVEL_CLOCK_MEM,
+                         SSW_LEVEL_POWER,
+                         SSW_LEVEL_TEMPERATURE,
+                         SSW_LEVEL_PCIE_RX,
+                         SSW_LEVEL_PCIE_TX,
+                         SSW_LEVEL_COUNT
+} ssw_level;
+
+typedef struct ssw_energy_results {
+    ssw_summary per_token[SSW_ENERGY_COUNT]; /* J, over requests */
+    ssw_ratio ratios[SSW_ENERGY_COUNT];      /* to the first arm, over blocks */
+    ssw_summary levels[SSW_LEVEL_COUNT];     /* over readings */
+    uint64_t throttle;                       /* NVML's bits, of all readings together */
+} ssw_energy_results;
+
 typedef struct ssw_arm_results {
     ssw_summary metrics[SSW_METRIC_COUNT];       /* over all prompts and runs */
     ssw_summary metrics_clean[SSW_METRIC_COUNT]; /* without flagged samples */
@@ -119,6 +138,7 @@ typedef struct ssw_analysis {
     int64_t *tokens;                    /* [arm][prompt][run]; NONE where unknown */
     double (*memory)[SSW_MEMORY_COUNT][SSW_MEMORY_PHASES]; /* [start] */
     ssw_arm_results *arms;                                 /* [arm] */
+    ssw_energy_results *energy;                            /* [arm] */
     ssw_prompt_results *prompts;                           /* [arm][prompt] */
     ssw_tradeoff *tradeoffs;                               /* [arm] */
     ssw_length_cost *length_costs;                         /* [arm]; of arm 0 nothing */
@@ -169,6 +189,7 @@ bool ssw_analysis_is_headline(ssw_metric metric);
 ssw_status ssw_analysis_compare(ssw_analysis *analysis, ssw_error *err);
 ssw_status ssw_analysis_measure_memory(ssw_analysis *analysis, ssw_error *err);
 ssw_status ssw_analysis_audit(ssw_analysis *analysis, ssw_error *err);
+ssw_status ssw_analysis_measure_energy(ssw_analysis *analysis, ssw_error *err);
 ssw_status ssw_analysis_check_validity(ssw_analysis *analysis, ssw_error *err);
 void ssw_analysis_prove_offload(ssw_analysis *analysis);
 ssw_status ssw_analysis_trade_off(ssw_analysis *analysis, ssw_error *err);

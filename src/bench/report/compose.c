@@ -173,6 +173,7 @@ void ssw_compose_page(ssw_composer *composer)
     ssw_compose_prompts(composer);
     ssw_compose_lengths(composer);
     ssw_compose_memory(composer);
+    ssw_compose_energy(composer);
     ssw_compose_quality(composer);
     ssw_compose_validity(composer);
     ssw_compose_servers(composer);
@@ -191,6 +192,7 @@ void ssw_compose_section(ssw_composer *composer)
     ssw_compose_prompts(composer);
     ssw_compose_lengths(composer);
     ssw_compose_memory(composer);
+    ssw_compose_energy(composer);
     ssw_compose_quality(composer);
     ssw_compose_validity(composer);
     ssw_compose_servers(composer);

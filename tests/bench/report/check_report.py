@@ -7,10 +7,12 @@
   in the source tree and named by hash in its Content-Security-Policy, and each number marked there stands in figures.json with
   the same value;
 - the charts' data are the evidence's: each frame's time and text, and the highest memory reading of each start;
+- joules per token are computed again from the counters in telemetry.jsonl;
 - figures.csv and samples.csv, read by Python's csv module, say the same;
 - what came from outside stands in the page as text, never as markup.
 """
 import base64
+import bisect
 import csv
 import hashlib
 import html.parser
@@ -212,6 +214,39 @@ def check_memory(folder, manifest, figures):
                 check(figures, f"memory.{memory}.{phase}.{arm}.mean", [pick(v) for v in readings.values()])
 
 
+def check_energy(folder, manifest, figures):
+    """J/token: the counter at t_last less that at t_send, each between two readings on a straight line, over tokens."""
+    telemetry = [json.loads(line) for line in (folder / "telemetry.jsonl").open(encoding="utf-8")]
+    samples = [s for s in map(json.loads, (folder / "samples.jsonl").open(encoding="utf-8"))
+               if s["kind"] == "sample" and s["phase"] == "measure" and not s["error"]]
+    counts = {c["id"]: c["tokens"] for c in map(json.loads, (folder / "tokens.jsonl").open(encoding="utf-8"))}
+    n = 0
+    for source, key, joules in (("gpu", "gpu_energy_mj", 1e-3), ("package", "package_energy_uj", 1e-6), ("dram", "dram_energy_uj", 1e-6)):
+        series = []
+        for reading in telemetry:
+            if reading.get(key) is not None and (not series or reading["t_ns"] > series[-1][0]):
+                series.append((reading["t_ns"], reading[key] * joules))
+        times = [t for t, _ in series]
+
+        def at(t):
+            i = min(bisect.bisect_right(times, t), len(times) - 1)
+            (t0, v0), (t1, v1) = series[i - 1], series[i]
+            return v0 + (v1 - v0) * (t - t0) / (t1 - t0)
+
+        for arm in [a["name"] for a in manifest["arms"]]:
+            values = []
+            for s in samples:
+                texts = [f["t_ns"] for f in s["frames"] if f["kind"] in ("content", "reasoning", "tool")]
+                tokens = counts.get(s["id"]) or s["usage"]["completion_tokens"]
+                if s["arm"] == arm and series and texts and times[0] <= s["send_ns"] and texts[-1] <= times[-1]:
+                    inside = [v for t, v in series if s["send_ns"] <= t <= texts[-1]]
+                    if inside == sorted(inside):
+                        values.append((at(texts[-1]) - at(s["send_ns"])) / tokens)
+            check(figures, f"energy_per_token.{source}.{arm}.mean", values)
+            n += len(values)
+    return n
+
+
 class Page(html.parser.HTMLParser):
     def __init__(self):
         super().__init__()
@@ -360,12 +395,13 @@ def main():
     figures = json.loads((folder / "report" / "figures.json").read_text(encoding="utf-8"))["figures"]
     checked = check_figures(folder, manifest, figures)
     check_memory(folder, manifest, figures)
+    n_energy = check_energy(folder, manifest, figures)
     numbers = check_html(folder, manifest, figures)
     check_md(folder)
     check_csv(folder, figures)
     for fault in faults[:20]:
         print("FAULT:", fault)
-    print(f"check_report: {checked} groups computed again, {numbers} numbers on the page, {len(faults)} faults")
+    print(f"check_report: {checked} groups and {n_energy} energies computed again, {numbers} numbers on the page, {len(faults)} faults")
     return 1 if faults or not numbers else 0
 
 

@@ -41,6 +41,7 @@ class Run:
         self.expert_bytes = 9000 * MIB if self.gpu else 8 * MIB
         self.now = 5_000_000_000_000
         self.samples, self.tokens, self.telemetry = [], [], []
+        self.gpu_nj = self.energy_ns = 0  # what the GPUs' energy counter counts, and until when
         self.runs, self.planned_runs = {"stopped": (6, 12), "long": (8, 8)}.get(case, (3, 3))
         self.arms = [("baseline", []), ("offload", ["--cpu-moe"])]
         self.moved_bytes = self.expert_bytes
@@ -98,6 +99,12 @@ class Run:
             gpu = {"vram_process_bytes": int(vram * grown) * here, "vram_device_bytes": int(vram * grown) * here + 300 * MIB,
                    "vram_source": "nvml-process"} if self.gpu else {"vram_process_bytes": None, "vram_device_bytes": None,
                                                                     "vram_source": None}
+            t_ns = at + i * 20 * MS
+            if self.gpu:  # 200 W, or 150 W where experts are offloaded; packages at 80 W; no DRAM counter
+                self.gpu_nj += max(0, t_ns - self.energy_ns) * (200 - int(50 * self.offloaded(arm)))
+                self.energy_ns = max(t_ns, self.energy_ns)
+                gpu |= {"gpu_energy_mj": self.gpu_nj // 10**6, "package_energy_uj": self.energy_ns * 80 // 1000,
+                        "gpu_temperature_c": 50 + i % 7, "gpu_pcie_rx_kb_s": 2500 if i % 25 == 0 else None}
             sparse = i % 3 == 2
             self.telemetry.append({
                 "t_ns": at + i * 20 * MS, "arm": self.arms[arm][0], "block": block, "position": position, "phase": phase,
