@@ -48,9 +48,8 @@ static const ssw_figure *put_noise_floor(ssw_composer *composer, size_t arm, ssw
 static void write_percent(ssw_composer *composer, const ssw_figure *figure)
 {
     ssw_number_text text;
-    double percent = figure ? figure->value : NAN;
     ssw_page_write_figure(composer->page, SSW_PAGE_PLAIN, figure,
-                          ssw_number_format(text, percent, percent < 10 ? 1 : 0));
+                          ssw_number_format_percent(text, figure ? figure->value : NAN));
     write(composer, " %");
 }
 
@@ -67,6 +66,9 @@ void ssw_compose_noise(ssw_composer *composer)
         ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s%s ", i ? ", " : "",
                        ssw_metric_describe(metrics[i])->name);
         write_percent(composer, put_noise_floor(composer, same, metrics[i]));
+        write(composer, " (this N shows ");
+        write_percent(composer, ssw_compose_detectable(composer, same, metrics[i]));
+        write(composer, " at best)");
     }
     write(composer, "; no verdict here claims less.");
 }

@@ -159,11 +159,11 @@ static void write_limits(ssw_composer *composer, size_t arm)
         ssw_page_print(composer->page, SSW_PAGE_PLAIN, "Inconclusive in %s: N = %zu shows ", traits->name,
                        comparison->by_pair.n);
         ssw_page_write_figure(composer->page, SSW_PAGE_PLAIN, figure,
-                              ssw_number_format(first, at_best, at_best < 10 ? 1 : 0));
+                              ssw_number_format_percent(first, at_best));
         write(composer, " % at best, and this run does not rule out a change of up to ");
         figure = ssw_figures_put(composer->figures, &largest, "%s.%s.allowed_percent", traits->key, arm_name);
         ssw_page_write_figure(composer->page, SSW_PAGE_PLAIN, figure,
-                              ssw_number_format(second, allowed, allowed < 10 ? 1 : 0));
+                              ssw_number_format_percent(second, allowed));
         write(composer, " %.");
     }
 }

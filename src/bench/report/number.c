@@ -74,6 +74,13 @@ const char *ssw_number_format_interval(ssw_number_text text, double low, double 
     return text;
 }
 
+const char *ssw_number_format_percent(ssw_number_text text, double percent)
+{
+    if (percent > 1000)
+        return strcpy(text, "over 1,000");
+    return ssw_number_format(text, percent, percent < 10 ? 1 : 0);
+}
+
 const char *ssw_number_format_change(ssw_number_text text, double ratio, const char *higher,
                                      const char *lower)
 {

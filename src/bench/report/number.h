@@ -19,6 +19,9 @@ const char *ssw_number_format_spread(ssw_number_text text, double value, double 
 /* "[0.684, 0.702]", decimals from its own half width. "–" for NAN. */
 const char *ssw_number_format_interval(ssw_number_text text, double low, double high);
 
+/* A size in percent without its sign: "4.1", "12", "over 1,000"; beyond that only the magnitude is news. */
+const char *ssw_number_format_percent(ssw_number_text text, double percent);
+
 /* A ratio in words: "3.2 % higher", "6.9 times lower" (from a factor of 1.5 on), "equal" for exactly 1. */
 const char *ssw_number_format_change(ssw_number_text text, double ratio, const char *higher,
                                      const char *lower);

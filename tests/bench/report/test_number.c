@@ -36,6 +36,17 @@ static void plain_numbers(void **state)
     assert_string_equal(ssw_number_format_mib(text, 7.969 * 1048576), "7.97");
 }
 
+static void percentages(void **state)
+{
+    ssw_number_text text;
+    assert_string_equal(ssw_number_format_percent(text, 4.06), "4.1");
+    assert_string_equal(ssw_number_format_percent(text, 12.4), "12");
+    assert_string_equal(ssw_number_format_percent(text, 1000), "1,000");
+    assert_string_equal(ssw_number_format_percent(text, 25586496), "over 1,000");
+    assert_string_equal(ssw_number_format_percent(text, INFINITY), "over 1,000");
+    assert_string_equal(ssw_number_format_percent(text, NAN), "–");
+}
+
 static void changes_in_words(void **state)
 {
     ssw_number_text text;
@@ -53,6 +64,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(digits_follow_the_uncertainty),
         cmocka_unit_test(plain_numbers),
+        cmocka_unit_test(percentages),
         cmocka_unit_test(changes_in_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
