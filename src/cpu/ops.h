@@ -281,7 +281,10 @@ typedef enum ssw_cpu_route_kind {
     /* SparseMixer-v2 at inference (arXiv:2409.12136; phimoe), one choice after the other: the largest logit m
      * that is left, weighed by a softmax over those left with (m - logit) / max(|logit|, m) <= 2 jitter. The
      * weights need not add up to 1. */
-    SSW_CPU_ROUTE_SPARSEMIXER
+    SSW_CPU_ROUTE_SPARSEMIXER,
+    /* DeepSeek-V3's (arXiv:2412.19437): sigmoid of each logit; chosen by that plus a bias, among the experts
+     * of the groups whose two best such sums add up to most; weighed without the bias. */
+    SSW_CPU_ROUTE_SIGMOID
 } ssw_cpu_route_kind;
 
 typedef struct ssw_cpu_route_args {
@@ -289,12 +292,14 @@ typedef struct ssw_cpu_route_args {
     int64_t logits_stride, n;
     int32_t n_experts, n_used;
     ssw_cpu_route_kind kind;
-    bool renormalise; /* SOFTMAX_TOPK: weights divided by their sum */
-    float jitter;     /* SPARSEMIXER: 0.01 in the published model */
-    float scale;      /* of the weights; 1 as a rule */
-    int32_t *chosen;  /* out [n][n_used], best first; of equals the lower number */
-    float *weights;   /* out [n][n_used] */
-    bool alone;       /* as in ssw_cpu_norm_args */
+    bool renormalise;                /* SOFTMAX_TOPK, SIGMOID: weights divided by their sum */
+    const float *bias;               /* SIGMOID: [n_experts] or NULL */
+    int32_t n_groups, n_groups_used; /* SIGMOID: equal groups of at least two experts; 0 or 1: one of all */
+    float jitter;                    /* SPARSEMIXER: 0.01 in the published model */
+    float scale;                     /* of the weights; 1 as a rule */
+    int32_t *chosen;                 /* out [n][n_used], best first; of equals the lower number */
+    float *weights;                  /* out [n][n_used] */
+    bool alone;                      /* as in ssw_cpu_norm_args */
 } ssw_cpu_route_args;
 
 void ssw_cpu_route(ssw_cpu_worker *worker, const ssw_cpu_route_args *args);

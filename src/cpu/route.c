@@ -34,6 +34,56 @@ static void weigh(const ssw_cpu_route_args *args, const float *logits, const int
         weights[j] *= scale;
 }
 
+/* Two largest numbers of a group, added up. */
+static float best_two(const float *scores, int n)
+{
+    float best = -INFINITY, second = -INFINITY;
+    for (int i = 0; i < n; i++) {
+        if (scores[i] > best) {
+            second = best;
+            best = scores[i];
+        } else if (scores[i] > second) {
+            second = scores[i];
+        }
+    }
+    return best + second;
+}
+
+/* Puts the experts of all but the best groups out of reach. */
+static void keep_groups(const ssw_cpu_route_args *args, float *scores)
+{
+    int size = args->n_experts / args->n_groups;
+    float sums[SSW_CPU_EXPERTS_MAX];
+    int32_t kept[SSW_CPU_EXPERTS_USED_MAX];
+    for (int g = 0; g < args->n_groups; g++)
+        sums[g] = best_two(scores + g * size, size);
+    select_top(sums, args->n_groups, args->n_groups_used, kept);
+    for (int e = 0; e < args->n_experts; e++) {
+        bool is_kept = false;
+        for (int i = 0; i < args->n_groups_used; i++)
+            is_kept = is_kept || kept[i] == e / size;
+        scores[e] = is_kept ? scores[e] : -INFINITY;
+    }
+}
+
+static void route_by_sigmoid(const ssw_cpu_route_args *args, const float *logits, int32_t *chosen,
+                             float *weights)
+{
+    float scores[SSW_CPU_EXPERTS_MAX], sum = 0;
+    for (int e = 0; e < args->n_experts; e++)
+        scores[e] = 1 / (1 + expf(-logits[e])) + (args->bias ? args->bias[e] : 0);
+    if (args->n_groups > 1)
+        keep_groups(args, scores);
+    select_top(scores, args->n_experts, args->n_used, chosen);
+    for (int j = 0; j < args->n_used; j++) {
+        weights[j] = 1 / (1 + expf(-logits[chosen[j]]));
+        sum += weights[j];
+    }
+    float scale = args->renormalise ? args->scale / (sum + 1e-20f) : args->scale;
+    for (int j = 0; j < args->n_used; j++)
+        weights[j] *= scale;
+}
+
 static bool is_chosen(const int32_t *chosen, int n, int expert)
 {
     for (int j = 0; j < n; j++) {
@@ -67,6 +117,7 @@ static void mix_sparsely(const ssw_cpu_route_args *args, const float *logits, in
 void ssw_cpu_route(ssw_cpu_worker *worker, const ssw_cpu_route_args *args)
 {
     assert(args->n_used >= 1 && args->n_used <= args->n_experts && args->n_used <= SSW_CPU_EXPERTS_USED_MAX);
+    assert(args->n_experts <= SSW_CPU_EXPERTS_MAX && args->n_groups_used <= SSW_CPU_EXPERTS_USED_MAX);
     ssw_span span =
         args->alone ? (ssw_span){0, args->n} : ssw_span_of(args->n, worker->index, worker->n_workers);
     for (int64_t t = span.begin; t < span.end; t++) {
@@ -75,6 +126,10 @@ void ssw_cpu_route(ssw_cpu_worker *worker, const ssw_cpu_route_args *args)
         float *weights = args->weights + t * args->n_used;
         if (args->kind == SSW_CPU_ROUTE_SPARSEMIXER) {
             mix_sparsely(args, logits, chosen, weights);
+            continue;
+        }
+        if (args->kind == SSW_CPU_ROUTE_SIGMOID) {
+            route_by_sigmoid(args, logits, chosen, weights);
             continue;
         }
         select_top(logits, args->n_experts, args->n_used, chosen);

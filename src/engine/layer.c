@@ -272,6 +272,8 @@ static void route(const ssw_station *s)
         [SSW_MODEL_GATING_SOFTMAX_ALL] = SSW_CPU_ROUTE_SOFTMAX_TOPK,
         [SSW_MODEL_GATING_SOFTMAX_ALL_RENORM] = SSW_CPU_ROUTE_SOFTMAX_TOPK,
         [SSW_MODEL_GATING_SPARSEMIXER] = SSW_CPU_ROUTE_SPARSEMIXER,
+        [SSW_MODEL_GATING_SIGMOID] = SSW_CPU_ROUTE_SIGMOID,
+        [SSW_MODEL_GATING_SIGMOID_RENORM] = SSW_CPU_ROUTE_SIGMOID,
     };
     const ssw_model_hparams *h = s->h;
     ssw_station_product(s, SSW_MODEL_ROUTER, SSW_MODEL_ROUTER_BIAS, s->f->routed);
@@ -282,7 +284,11 @@ static void route(const ssw_station *s)
                                .n_experts = h->n_experts,
                                .n_used = h->n_experts_used,
                                .kind = kinds[h->gating],
-                               .renormalise = h->gating == SSW_MODEL_GATING_SOFTMAX_ALL_RENORM,
+                               .renormalise = h->gating == SSW_MODEL_GATING_SOFTMAX_ALL_RENORM ||
+                                              h->gating == SSW_MODEL_GATING_SIGMOID_RENORM,
+                               .bias = ssw_station_floats(s, SSW_MODEL_ROUTER_CHOICE_BIAS),
+                               .n_groups = h->n_expert_groups,
+                               .n_groups_used = h->n_expert_groups_used,
                                .jitter = SPARSEMIXER_JITTER,
                                .scale = h->expert_scale,
                                .chosen = s->rows->chosen,

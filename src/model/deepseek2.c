@@ -1,35 +1,54 @@
-/* DeepSeek-V2 and V2-Lite (DeepSeek, 2024; arXiv:2405.04434). The definition of truth is the publisher's
- * modeling_deepseek.py, which transformers' DeepseekV2ForCausalLM is but for the attention's scale (see
- * docs/CONFORMANCE.md); names of keys and tensors are llama.cpp's for "deepseek2".
+/* DeepSeek-V2-Lite and V3 (DeepSeek, 2024; arXiv:2405.04434, arXiv:2412.19437), and who took their form. The
+ * definition of truth is the publisher's modeling_deepseek.py, which transformers' DeepseekV2ForCausalLM and
+ * DeepseekV3ForCausalLM are but for V2's scale of the scores (see docs/CONFORMANCE.md); names of keys and
+ * tensors are llama.cpp's for "deepseek2".
  *
- * Particular to it: latent attention (model.h), leading dense layers, shared experts, softmax over all
- * experts; with YaRN, cos and sin as they are and a larger scale of the scores. Routing by sigmoid or within
- * groups of experts (V3; the large V2) is refused. */
+ * Particular to it: latent attention (model.h), leading dense layers, shared experts; softmax over all
+ * experts, or V3's sigmoid with a bias on the choice and groups of experts; with YaRN, cos and sin as they
+ * are and a larger scale of the scores. */
 #include "model/model_specs.h"
 
 #include <math.h>
 
-enum { GATING_SOFTMAX = 1, GATINGS_MAX = 16 };
+enum { GATING_SOFTMAX = 1, GATING_SIGMOID = 2, GATINGS_MAX = 16 };
 #define YARN_LOG_MULTIPLIER_MAX 10
+
+/* V3: only experts of the best groups are chosen from. */
+static void read_groups(ssw_model_keys *keys, ssw_model_hparams *h, bool is_sigmoid)
+{
+    int32_t n = ssw_model_keys_read_int_or(keys, "expert_group_count", 0, SSW_MODEL_EXPERTS_MAX, 1);
+    if (n <= 1)
+        return;
+    h->n_expert_groups = n;
+    h->n_expert_groups_used =
+        ssw_model_keys_read_int(keys, "expert_group_used_count", 1, SSW_MODEL_EXPERTS_USED_MAX);
+    int32_t size = h->n_experts / n;
+    if (!is_sigmoid)
+        ssw_model_keys_refuse(
+            keys, SSW_ERR_UNSUPPORTED,
+            "key 'deepseek2.expert_group_count' is %d, expected 1: routing by softmax within "
+            "groups of experts, as in the large DeepSeek-V2, is not supported",
+            n);
+    if (size < 2 || size * n != h->n_experts || h->n_expert_groups_used > n ||
+        h->n_expert_groups_used * size < h->n_experts_used)
+        ssw_model_keys_refuse(keys, SSW_ERR_FORMAT, "%d of %d groups of %d experts cannot give %d experts",
+                              h->n_expert_groups_used, n, h->n_experts, h->n_experts_used);
+}
 
 static void read_gating(ssw_model_keys *keys, ssw_model_hparams *h)
 {
     int32_t gating = ssw_model_keys_read_int_or(keys, "expert_gating_func", 0, GATINGS_MAX, GATING_SOFTMAX);
-    if (gating != GATING_SOFTMAX && gating != 0)
+    bool renormalises = ssw_model_keys_read_bool(keys, "expert_weights_norm");
+    if (gating == GATING_SIGMOID)
+        h->gating = renormalises ? SSW_MODEL_GATING_SIGMOID_RENORM : SSW_MODEL_GATING_SIGMOID;
+    else
+        h->gating = renormalises ? SSW_MODEL_GATING_SOFTMAX_ALL_RENORM : SSW_MODEL_GATING_SOFTMAX_ALL;
+    if (gating > GATING_SIGMOID)
         ssw_model_keys_refuse(
             keys, SSW_ERR_UNSUPPORTED,
-            "key 'deepseek2.expert_gating_func' is %d, expected %d: routing by sigmoid, as in "
-            "DeepSeek-V3, is not supported",
-            gating, GATING_SOFTMAX);
-    int32_t n_groups = ssw_model_keys_read_int_or(keys, "expert_group_count", 0, SSW_MODEL_EXPERTS_MAX, 1);
-    if (n_groups > 1)
-        ssw_model_keys_refuse(
-            keys, SSW_ERR_UNSUPPORTED,
-            "key 'deepseek2.expert_group_count' is %d, expected 1: routing within groups of "
-            "experts is not supported",
-            n_groups);
-    h->gating = ssw_model_keys_read_bool(keys, "expert_weights_norm") ? SSW_MODEL_GATING_SOFTMAX_ALL_RENORM
-                                                                      : SSW_MODEL_GATING_SOFTMAX_ALL;
+            "key 'deepseek2.expert_gating_func' is %d, expected %d (softmax) or %d (sigmoid)", gating,
+            GATING_SOFTMAX, GATING_SIGMOID);
+    read_groups(keys, h, gating == GATING_SIGMOID);
 }
 
 static void read_hparams(ssw_model_keys *keys, ssw_model_hparams *h)
@@ -68,6 +87,7 @@ static const ssw_model_tensor_spec tensors[] = {
     {SSW_MODEL_FFN_NORM, "ffn_norm.weight", FLOATS, {EMBD}, SSW_MODEL_ALWAYS},
     SSW_MODEL_SPECS_DENSE_AND_SHARED,
     SSW_MODEL_SPECS_EXPERTS,
+    {SSW_MODEL_ROUTER_CHOICE_BIAS, "exp_probs_b.bias", FLOATS, {EXPS}, SSW_MODEL_OPTIONAL},
 };
 
 const ssw_model_arch ssw_model_arch_deepseek2 = {

@@ -41,7 +41,9 @@ typedef enum ssw_model_gating {
     SSW_MODEL_GATING_SOFTMAX_CHOSEN,     /* top-k of the logits, then softmax over those k */
     SSW_MODEL_GATING_SOFTMAX_ALL,        /* softmax over all experts, then the k largest as they are */
     SSW_MODEL_GATING_SOFTMAX_ALL_RENORM, /* the same, divided by their sum */
-    SSW_MODEL_GATING_SPARSEMIXER         /* Phi-3.5-MoE's: see ssw_cpu_route_kind */
+    SSW_MODEL_GATING_SPARSEMIXER,        /* Phi-3.5-MoE's: see ssw_cpu_route_kind */
+    SSW_MODEL_GATING_SIGMOID,            /* DeepSeek-V3's, as above, without and with dividing by the sum */
+    SSW_MODEL_GATING_SIGMOID_RENORM
 } ssw_model_gating;
 
 typedef enum ssw_model_activation {
@@ -88,7 +90,8 @@ typedef struct ssw_model_hparams {
     float attention_scale; /* of q·k before softmax */
     ssw_model_rope rope;
     ssw_model_gating gating;
-    float expert_scale; /* of the chosen experts' weights */
+    int32_t n_expert_groups, n_expert_groups_used; /* sigmoid only; 0 or 1: one group of all */
+    float expert_scale;                            /* of the chosen experts' weights */
     ssw_model_activation activation;
     float activation_alpha, activation_limit;
     int32_t layer_window[SSW_MODEL_LAYERS_MAX]; /* a token sees itself and window - 1 before it; 0: all */
@@ -133,7 +136,8 @@ typedef enum ssw_model_slot {
     SSW_MODEL_FFN_DOWN, /* [n_embd][n_ff_dense] */
     SSW_MODEL_ROUTER,   /* [n_experts][n_embd] */
     SSW_MODEL_ROUTER_BIAS,
-    SSW_MODEL_GATE_EXPS, /* [n_experts][n_ff_expert][n_embd] */
+    SSW_MODEL_ROUTER_CHOICE_BIAS, /* [n_experts]: sigmoid gating: added to the scores for the choice only */
+    SSW_MODEL_GATE_EXPS,          /* [n_experts][n_ff_expert][n_embd] */
     SSW_MODEL_GATE_EXPS_BIAS,
     SSW_MODEL_UP_EXPS, /* as gate */
     SSW_MODEL_UP_EXPS_BIAS,

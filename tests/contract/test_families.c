@@ -30,6 +30,7 @@ static const char *const names[] = {
     "deepseek2/deepseek2_f32_e6k3_yarn",   "deepseek2/deepseek2_f16_e5k2_low_q",
     "deepseek2/deepseek2_q8_0_e7k4_low_q", "deepseek2/deepseek2_q4_0_e4k2",
     "deepseek2/deepseek2_f32_e5k2_joint",  "deepseek2/deepseek2_q8_0_e4k2_joint",
+    "deepseek2/deepseek2_f32_e6k2_v3",     "deepseek2/deepseek2_q8_0_e8k3_v3",
 };
 
 enum { N_NAMES = sizeof names / sizeof names[0], N_PARALLEL = 3 };

@@ -44,6 +44,8 @@ static const model_case cases[] = {
     {"deepseek2/deepseek2_q4_0_e4k2", false, 0},
     {"deepseek2/deepseek2_f32_e5k2_joint", true, 0},
     {"deepseek2/deepseek2_q8_0_e4k2_joint", false, 0},
+    {"deepseek2/deepseek2_f32_e6k2_v3", true, 0},
+    {"deepseek2/deepseek2_q8_0_e8k3_v3", false, 0},
     {"phimoe/phimoe_f32_gqa3_e5", true, PHIMOE_APART},
     {"phimoe/phimoe_f16_gqa2_e4", true, PHIMOE_APART},
     {"phimoe/phimoe_q8_0_gqa4_e5", false, PHIMOE_APART},

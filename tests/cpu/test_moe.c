@@ -267,6 +267,42 @@ static void routes_as_written_out_by_hand(void **state)
     cpu_case_close(&c);
 }
 
+/* Two groups of three; the sigmoid of log n is n / (n + 1). */
+static void sigmoid_as_written_out_by_hand(void **state)
+{
+    const float logits[6] = {logf(9), logf(1), logf(1), logf(4), logf(4), logf(3)};
+    const float bias[6] = {0, 0, 0, 0, 0, 0.06f};
+    int32_t chosen[2];
+    float weights[2];
+    cpu_case c;
+    assert_true(cpu_case_open(&c, SSW_CPU_ISA_GENERIC, 1));
+    ssw_cpu_route_args args = {.logits = logits,
+                               .logits_stride = 6,
+                               .n = 1,
+                               .n_experts = 6,
+                               .n_used = 2,
+                               .kind = SSW_CPU_ROUTE_SIGMOID,
+                               .scale = 1,
+                               .chosen = chosen,
+                               .weights = weights};
+    cpu_case_run(&c, route_op, &args);
+    assert_true(chosen[0] == 0 && chosen[1] == 3); /* of equals the lower number */
+    assert_float_equal(weights[0], 0.9, 1e-6);
+    assert_float_equal(weights[1], 0.8, 1e-6);
+    args.bias = bias; /* 0.75 + 0.06 passes 0.8, but weighs 0.75 */
+    args.renormalise = true;
+    args.scale = 2.5f;
+    cpu_case_run(&c, route_op, &args);
+    assert_true(chosen[0] == 0 && chosen[1] == 5);
+    assert_float_equal(weights[0], 2.5 * 0.9 / 1.65, 1e-6);
+    assert_float_equal(weights[1], 2.5 * 0.75 / 1.65, 1e-6);
+    args.n_groups = 2; /* 0.9 + 0.5 against 0.81 + 0.8 */
+    args.n_groups_used = 1;
+    cpu_case_run(&c, route_op, &args);
+    assert_true(chosen[0] == 5 && chosen[1] == 3);
+    cpu_case_close(&c);
+}
+
 /* Windows of 2 per cent, worked out by hand: a positive and a negative row, and ties. */
 static void sparsemixer_as_written_out_by_hand(void **state)
 {
@@ -304,6 +340,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(experts_of_every_shape),
         cmocka_unit_test(routes_as_written_out_by_hand),
+        cmocka_unit_test(sigmoid_as_written_out_by_hand),
         cmocka_unit_test(sparsemixer_as_written_out_by_hand),
     };
     return cmocka_run_group_tests(tests, cpu_case_say_isas, NULL);

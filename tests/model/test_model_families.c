@@ -154,6 +154,14 @@ static const damage damages[] = {
     {"deepseek2/deepseek2_f32_e6k3_yarn", NULL, 0, "deepseek2.attention.key_length_mla",
      "tensor 'blk.0.attn_q.weight' has shape [48, 54, 1, 1], expected [48, 84, 1, 1]"}, /* 28 by the older key
                                                                                          */
+    {"deepseek2/deepseek2_q8_0_e8k3_v3", "deepseek2.expert_gating_func", 3, NULL,
+     "'deepseek2.expert_gating_func' is 3, expected 1 (softmax) or 2 (sigmoid)"},
+    {"deepseek2/deepseek2_q8_0_e8k3_v3", "deepseek2.expert_gating_func", 1, NULL,
+     "'deepseek2.expert_group_count' is 4, expected 1: routing by softmax within groups"},
+    {"deepseek2/deepseek2_q8_0_e8k3_v3", "deepseek2.expert_group_used_count", 1, NULL,
+     "1 of 4 groups of 8 experts cannot give 3 experts"},
+    {"deepseek2/deepseek2_q8_0_e8k3_v3", "deepseek2.expert_group_count", 3, NULL,
+     "2 of 3 groups of 8 experts cannot give 3 experts"},
     {"deepseek2/deepseek2_f32_e5k2_joint", NULL, 0, "blk.0.attn_kv_b.weight",
      "tensor 'blk.0.attn_kv_b.weight' is missing"},
     {"deepseek2/deepseek2_f32_e5k2_joint", "deepseek2.attention.value_length", 7, NULL,

@@ -68,12 +68,14 @@ def deepseek(*args, n_layer=3, **more):
     return shape("deepseek", *args, n_layer=n_layer, **{"n_dense": 1, "n_shared": 2, "n_ff": 96, "eps": 1e-6, **more})
 
 
-def deepseek2(heads, experts, used, kv_rank, nope, rope, value, q_rank=0, yarn=0, joint=False, **more):
-    """A head's query is nope + rope wide, its value `value`.  joint: attn_kv_b, as in older files.  yarn: the stretch, over 16 positions, with the published
-    mscale and mscale_all_dim of 0.707."""
+def deepseek2(heads, experts, used, kv_rank, nope, rope, value, q_rank=0, yarn=0, joint=False,
+              groups=0, **more):
+    """A head's query is nope + rope wide, its value `value`.  joint: attn_kv_b, as in older files.  yarn: the stretch,
+    over 16 positions, with the published mscale and mscale_all_dim of 0.707.  groups: routing as in V3, by sigmoid
+    within the better half of them."""
     c = deepseek(heads, 1, experts, used, head_dim=value, **more)
     c.update(arch="deepseek2", permuted=False, kv_rank=kv_rank, nope=nope, rope=rope, q_rank=q_rank, yarn=yarn,
-             joint=joint)
+             joint=joint, groups=groups)
     if yarn:
         c.update(original_context=16, mscale_all_dim=0.707, context=16 * yarn)
     return c
@@ -115,6 +117,11 @@ FIXTURES = [
             deepseek2(3, 5, 2, kv_rank=20, nope=10, rope=8, value=6, joint=True, n_embd=48, n_ff_exp=20, n_layer=2)),
     Fixture("deepseek2_q8_0_e4k2_joint", "the same; YaRN", 24, 48, "Q8_0",
             deepseek2(2, 4, 2, kv_rank=64, nope=32, rope=16, value=32, yarn=40, joint=True, n_ff_exp=32, n_layer=2)),
+    Fixture("deepseek2_f32_e6k2_v3", "V3's routing, one group; YaRN", 106, 48, "F32",
+            deepseek2(3, 6, 2, kv_rank=20, nope=10, rope=8, value=6, q_rank=28, yarn=4, groups=1, n_embd=48,
+                      n_ff_exp=20, n_layer=2)),
+    Fixture("deepseek2_q8_0_e8k3_v3", "V3's routing, four groups", 47, 48, "Q8_0",
+            deepseek2(2, 8, 3, kv_rank=64, nope=32, rope=16, value=32, groups=4, n_ff_exp=32, n_layer=2)),
 ]
 
 
@@ -161,6 +168,8 @@ def tensor_shapes(c):
         else:
             layer.update({"ffn_gate_inp.weight": (experts, embd), "ffn_gate_exps.weight": (experts, ff, embd),
                           "ffn_up_exps.weight": (experts, ff, embd), "ffn_down_exps.weight": (experts, embd, ff)})
+            if c.get("groups"):
+                layer["exp_probs_b.bias"] = (experts,)
             if c.get("n_shared"):
                 shared = ff * c["n_shared"]
                 layer.update({"ffn_gate_shexp.weight": (shared, embd), "ffn_up_shexp.weight": (shared, embd),
@@ -186,6 +195,8 @@ def draw(fixture, name, dims, rng):
     if tail == "ffn_norm.bias" and fixture.router_offset:
         x[0] += 10          # with the router's first column: the common part of its logits
         return 0.3 * x
+    if tail == "exp_probs_b.bias":
+        return 0.1 * np.abs(x)     # transformers puts 0 for experts of other groups: stay above it
     if tail.endswith(".bias"):
         return 0.3 * x
     if tail == "token_embd.weight":
@@ -264,7 +275,12 @@ def metadata(writer, c, name, type_name):
     if arch in ("deepseek", "deepseek2"):
         u32("leading_dense_block_count", c["n_dense"])
         u32("expert_feed_forward_length", c["n_ff_exp"])
-        f32("expert_weights_scale", 1.0)
+        f32("expert_weights_scale", 2.5 if c.get("groups") else 1.0)
+        if c.get("groups"):
+            writer.add("deepseek2.expert_weights_norm", "bool", True)
+            u32("expert_gating_func", 2)
+            u32("expert_group_count", c["groups"])
+            u32("expert_group_used_count", max(1, c["groups"] // 2))
         u32("expert_shared_count", c["n_shared"])
     writer.add("general.file_type", "u32", export_gguf.FILE_TYPE[type_name])
     writer.add("general.quantization_version", "u32", 2)

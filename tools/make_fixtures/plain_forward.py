@@ -7,8 +7,8 @@ transformers.  Weights come by their GGUF names.
 Mixtral: arXiv:2401.04088.  DeepSeekMoE: arXiv:2401.06066 (section 3; equations 9 to 11: shared experts are always on,
 gates are the softmax over all routed experts, kept for the top k, not renormalised).  Qwen3: arXiv:2505.09388
 (RMSNorm on each head's query and key).  DeepSeek-V2: arXiv:2405.04434 (section 2.1; keys and values of every head are
-made from the latent vector, as in the paper before it absorbs matrices); YaRN: arXiv:2309.00071.  Phi-3.5-MoE: SparseMixer-v2,
-arXiv:2409.12136 (GRIN), at inference.
+made from the latent vector, as in the paper before it absorbs matrices); YaRN: arXiv:2309.00071.  DeepSeek-V3's
+routing: arXiv:2412.19437.  Phi-3.5-MoE: SparseMixer-v2, arXiv:2409.12136 (GRIN), at inference.
 """
 import numpy as np
 
@@ -96,8 +96,29 @@ def sparsemixer(scores, jitter):
     return chosen, weights, margin
 
 
-def route(c, logits):
+def route_v3(c, logits, bias):
+    """DeepSeek-V3: sigmoid, chosen with the bias within the better half of the groups, weighed without it.  The margin
+    is four times the scores': at most the logits', as the sigmoid's slope is a quarter at most."""
+    k, n = c["n_expert_used"], c["groups"]
+    scores = 1 / (1 + np.exp(-logits))
+    choice, margin = scores + bias, np.inf
+    if n > 1:
+        best = np.sort(choice.reshape(n, -1), axis=1)[:, -2:].sum(axis=1)
+        order = np.argsort(-best, kind="stable")
+        margin = float(best[order[n // 2 - 1]] - best[order[n // 2]])
+        kept = np.isin(np.arange(n), order[:n // 2])
+        choice = np.where(np.repeat(kept, len(logits) // n), choice, -np.inf)
+    order = np.argsort(-choice, kind="stable")
+    weights = scores[order[:k]]
+    if np.isfinite(choice[order[k]]):
+        margin = min(margin, float(choice[order[k - 1]] - choice[order[k]]))
+    return order[:k].tolist(), (2.5 * weights / weights.sum()).tolist(), 4 * margin
+
+
+def route(c, logits, layer):
     """One token's router logits -> (chosen, weights, smallest distance to another choice)"""
+    if c.get("groups"):
+        return route_v3(c, logits, layer["exp_probs_b.bias"])
     if c["arch"] == "phimoe":
         return sparsemixer(logits, 0.01)
     k = c["n_expert_used"]
@@ -120,7 +141,7 @@ def feed_forward(c, layer, x):
     out, margin = np.zeros_like(x), np.inf
     logits = x @ layer["ffn_gate_inp.weight"].T
     for t in range(len(x)):
-        chosen, weights, m = route(c, logits[t])
+        chosen, weights, m = route(c, logits[t], layer)
         margin = min(margin, m)
         for expert, weight in zip(chosen, weights):
             out[t] += weight * glu(x[t], layer["ffn_gate_exps.weight"][expert], layer["ffn_up_exps.weight"][expert],

@@ -43,20 +43,24 @@ def _phimoe(c):
                          "original_max_position_embeddings": c["original_context"]}))
 
 
-def _deepseek2(c):
-    from transformers import DeepseekV2Config, DeepseekV2ForCausalLM
+def _latent(c):
+    """What V2's and V3's configurations have in common."""
     rope = {"rope_type": "default", "rope_theta": c["rope_base"]}
     if c["yarn"]:
         rope.update({"rope_type": "yarn", "factor": float(c["yarn"]), "beta_fast": 32.0, "beta_slow": 1.0,
                      "original_max_position_embeddings": c["original_context"],
                      "mscale": c["mscale_all_dim"], "mscale_all_dim": c["mscale_all_dim"]})
-    common = {**_common(c), "num_key_value_heads": c["n_head"]}
+    return dict(_common(c), num_key_value_heads=c["n_head"], intermediate_size=c["n_ff"],
+                moe_intermediate_size=c["n_ff_exp"], n_routed_experts=c["n_expert"], n_shared_experts=c["n_shared"],
+                first_k_dense_replace=c["n_dense"], kv_lora_rank=c["kv_rank"], q_lora_rank=c["q_rank"] or None,
+                qk_nope_head_dim=c["nope"], qk_rope_head_dim=c["rope"], v_head_dim=c["head_dim"], rope_parameters=rope)
+
+
+def _deepseek2(c):
+    from transformers import DeepseekV2Config, DeepseekV2ForCausalLM
     model = DeepseekV2ForCausalLM(DeepseekV2Config(
-        **common, intermediate_size=c["n_ff"], moe_intermediate_size=c["n_ff_exp"], n_routed_experts=c["n_expert"],
-        n_shared_experts=c["n_shared"], first_k_dense_replace=c["n_dense"], kv_lora_rank=c["kv_rank"],
-        q_lora_rank=c["q_rank"] or None, qk_nope_head_dim=c["nope"], qk_rope_head_dim=c["rope"],
-        v_head_dim=c["head_dim"], topk_method="greedy", norm_topk_prob=False, routed_scaling_factor=1.0,
-        attention_bias=False, mlp_bias=False, rope_parameters=rope))
+        **_latent(c), topk_method="greedy", norm_topk_prob=False, routed_scaling_factor=1.0,
+        attention_bias=False, mlp_bias=False))
     if c["yarn"]:
         # The publisher's modeling_deepseek.py multiplies the scores' scale by the square of YaRN's mscale_all_dim term;
         # transformers' class for V2 (seen: commit 0233e509) leaves it out.
@@ -66,7 +70,15 @@ def _deepseek2(c):
     return model
 
 
-BUILDERS = {"llama": _mixtral, "qwen3moe": _qwen3moe, "phimoe": _phimoe, "deepseek2": _deepseek2}
+def _deepseek3(c):
+    from transformers import DeepseekV3Config, DeepseekV3ForCausalLM
+    return DeepseekV3ForCausalLM(DeepseekV3Config(
+        **_latent(c), n_group=c["groups"], topk_group=max(1, c["groups"] // 2), norm_topk_prob=True,
+        routed_scaling_factor=2.5, attention_bias=False, rope_interleave=True))
+
+
+BUILDERS = {"llama": _mixtral, "qwen3moe": _qwen3moe, "phimoe": _phimoe,
+            "deepseek2": lambda c: _deepseek3(c) if c["groups"] else _deepseek2(c)}
 
 # transformers' name within a layer -> the GGUF's
 IN_LAYER = {
@@ -106,6 +118,12 @@ def _value(c, values, name):
     return value
 
 
+def _set_choice_bias(c, model, values):
+    for i in range(c["n_dense"], c["n_layer"]):
+        bias = torch.from_numpy(values[f"blk.{i}.exp_probs_b.bias"].copy()).float()
+        model.model.layers[i].mlp.gate.e_score_correction_bias.copy_(bias)
+
+
 @torch.no_grad()
 def build(c, values):
     torch.manual_seed(0)
@@ -114,6 +132,8 @@ def build(c, values):
         value = torch.from_numpy(_value(c, values, name).copy()).float()
         assert tuple(parameter.shape) == tuple(value.shape), (name, tuple(parameter.shape), tuple(value.shape))
         parameter.copy_(value)
+    if c.get("groups"):
+        _set_choice_bias(c, model, values)
     return model
 
 
