@@ -29,6 +29,7 @@
 #include "cli/cache_dir.h"
 #include "cli/commands.h"
 #include "cli/find_server.h"
+#include "cli/index_path.h"
 
 enum { DIR_BYTES_MAX = 3500, NAME_BYTES_MAX = 200, SUMMARY_BYTES_MAX = 1 << 16 };
 
@@ -294,6 +295,9 @@ static ssw_status finish_run(session *s, ssw_error *err)
         if (!status)
             ssw_ab_screen_line(s->screen, "report: %s/report/report.html", s->dir);
     }
+    ssw_error unrecorded = {0};
+    if (!status && s->options->record && ssw_cli_index_run(s->options->index, s->dir, &unrecorded))
+        ssw_ab_screen_line(s->screen, "the run is not in the index: %s", unrecorded.message);
     return status;
 }
 

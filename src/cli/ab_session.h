@@ -14,6 +14,8 @@ typedef struct ssw_ab_options {
     const char *out;    /* the folder in which the run's folder is made */
     const char *resume; /* a run's folder; then the plan is that run's own */
     bool report, json;
+    bool record;       /* in the index */
+    const char *index; /* its file; NULL: the default one */
     ssw_quality_options quality;
     ssw_gate_choice gate;
     int argc; /* the whole command line, for the manifest */

@@ -48,6 +48,8 @@ enum option_key {
     KEY_FIT,
     KEY_RESUME,
     KEY_NO_REPORT,
+    KEY_INDEX,
+    KEY_NO_INDEX,
     KEY_JSON
 };
 
@@ -132,6 +134,9 @@ static const struct argp_option option_list[] = {
     {"out", KEY_OUT, "DIR", 0, "where the run's folder baseline-ab-MODEL-DATE-TIME is made (runs)", 3},
     {"resume", KEY_RESUME, "DIR", 0, "go on with an interrupted run's folder, by its own plan", 3},
     {"no-report", KEY_NO_REPORT, NULL, 0, "measure only; `seesaw report DIR' makes the report later", 3},
+    {"index", KEY_INDEX, "FILE", 0,
+     "record the finished run there, for `seesaw compare --index' (runs.sqlite in the cache folder)", 3},
+    {"no-index", KEY_NO_INDEX, NULL, 0, "do not", 3},
     {"json", KEY_JSON, NULL, 0, "print the outcome as JSON; progress goes to standard error", 3},
     {0},
 };
@@ -311,6 +316,12 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
     case KEY_NO_REPORT:
         all->options.report = false;
         return 0;
+    case KEY_INDEX:
+        all->options.index = value;
+        return 0;
+    case KEY_NO_INDEX:
+        all->options.record = false;
+        return 0;
     case KEY_JSON:
         all->options.json = true;
         return 0;
@@ -359,7 +370,8 @@ int ssw_cmd_ab(int argc, char **argv)
     static const struct argp argp = {
         .options = option_list, .parser = parse_option, .doc = doc, .children = children};
     arguments all = {
-        .options = {.server = "seesaw", .out = "runs", .report = true, .argc = argc, .argv = argv}};
+        .options = {
+            .server = "seesaw", .out = "runs", .report = true, .record = true, .argc = argc, .argv = argv}};
     ssw_error err;
     ssw_plan_init(&all.plan);
     ssw_quality_options_init(&all.options.quality);

@@ -23,5 +23,7 @@ int ssw_cmd_verify(int argc, char **argv);
 int ssw_cmd_synth(int argc, char **argv);
 int ssw_cmd_quantize(int argc, char **argv);
 int ssw_cmd_eval(int argc, char **argv);
+int ssw_cmd_compare(int argc, char **argv);
+int ssw_cmd_index(int argc, char **argv);
 
 #endif

@@ -17,6 +17,8 @@ typedef struct command {
 static const command commands[] = {
     {"ab", "measure a server's arms against each other and report", ssw_cmd_ab},
     {"report", "make a run's report from its evidence", ssw_cmd_report},
+    {"compare", "one table across runs", ssw_cmd_compare},
+    {"index", "record runs so that they can be compared without their folders", ssw_cmd_index},
     {"verify", "check a run: every hash, every count, every figure", ssw_cmd_verify},
     {"gate", "judge a run: is an arm slower than it may be?", ssw_cmd_gate},
     {"serve", "serve a Mixture-of-Experts model over HTTP", ssw_cmd_serve},

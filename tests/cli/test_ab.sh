@@ -83,6 +83,8 @@ case_complete() {
     grep -q 'TTFT' "$dir/$(basename "$dir").log" || fail "the terminal's log is empty"
     grep -q "$(printf '\033')" "$work/complete.out" && fail "escape codes without a terminal"
     ls "$dir"/.reserve >/dev/null 2>&1 && fail "the reserve is left behind"
+    [ "$("$seesaw" compare --index --csv | wc -l)" = 3 ] || fail "the run is not in the index"
+    [ "$("$seesaw" compare --index --csv | wc -l)" = 3 ] || fail "the run is not in the index"
     expect_no_server
 }
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void put_text(ssw_strbuf *out, const char *text)
+void ssw_csv_put_text(ssw_strbuf *out, const char *text)
 {
     ssw_strbuf_append_text(out, "\"");
     if (text && *text && strchr("=+-@\t\r", *text))
@@ -19,7 +19,7 @@ static void put_text(ssw_strbuf *out, const char *text)
     ssw_strbuf_append_text(out, "\"");
 }
 
-static void put_real(ssw_strbuf *out, double value)
+void ssw_csv_put_real(ssw_strbuf *out, double value)
 {
     if (isfinite(value))
         ssw_strbuf_append_format(out, ",%.17g", value);
@@ -44,7 +44,7 @@ static void put_flags(ssw_strbuf *out, const ssw_sample *sample)
         ssw_strbuf_append_text(&flags, sample->flags[i]);
     }
     ssw_strbuf_append_text(out, ",");
-    put_text(out, ssw_strbuf_text(&flags));
+    ssw_csv_put_text(out, ssw_strbuf_text(&flags));
     ssw_strbuf_deinit(&flags);
 }
 
@@ -57,23 +57,23 @@ static void put_sample(ssw_strbuf *out, const ssw_analysis *analysis, const ssw_
         size_t prompt = (size_t)ssw_manifest_find_prompt(manifest, sample->prompt);
         values = analysis->values[ssw_analysis_index(analysis, arm, prompt, (size_t)sample->run - 1)];
     }
-    put_text(out, sample->id);
+    ssw_csv_put_text(out, sample->id);
     ssw_strbuf_append_text(out, ",");
-    put_text(out, sample->arm);
+    ssw_csv_put_text(out, sample->arm);
     ssw_strbuf_append_format(out, ",%d,%d,", sample->block, sample->position);
-    put_text(out, sample->prompt);
+    ssw_csv_put_text(out, sample->prompt);
     ssw_strbuf_append_format(out, ",%d,%d,%s", sample->run, sample->attempt,
                              sample->warmup ? "warmup" : "measure");
     for (int metric = 0; metric < SSW_METRIC_COUNT; metric++)
-        put_real(out, values ? values[metric] : NAN);
+        ssw_csv_put_real(out, values ? values[metric] : NAN);
     put_count(out, sample->has_usage ? sample->usage.prompt_tokens : SSW_EVIDENCE_NONE);
     put_count(out, sample->has_usage ? sample->usage.completion_tokens : SSW_EVIDENCE_NONE);
     put_count(out, sample->http_status);
     ssw_strbuf_append_text(out, ",");
-    put_text(out, sample->finish_reason);
+    ssw_csv_put_text(out, sample->finish_reason);
     put_flags(out, sample);
     ssw_strbuf_append_text(out, ",");
-    put_text(out, sample->error);
+    ssw_csv_put_text(out, sample->error);
     ssw_strbuf_append_text(out, "\r\n");
 }
 
@@ -100,16 +100,16 @@ ssw_status ssw_csv_put_figures(const ssw_figures *figures, ssw_strbuf *out, ssw_
         order[--n] = figure; /* the list is newest first */
     ssw_strbuf_append_text(out, "key,value,unit,n,sd,ci_low,ci_high,formula\r\n");
     for (n = 0; n < figures->n; n++) {
-        put_text(out, order[n]->key);
-        put_real(out, order[n]->value);
+        ssw_csv_put_text(out, order[n]->key);
+        ssw_csv_put_real(out, order[n]->value);
         ssw_strbuf_append_text(out, ",");
-        put_text(out, order[n]->unit);
+        ssw_csv_put_text(out, order[n]->unit);
         ssw_strbuf_append_format(out, ",%zu", order[n]->n);
-        put_real(out, order[n]->sd);
-        put_real(out, order[n]->ci_low);
-        put_real(out, order[n]->ci_high);
+        ssw_csv_put_real(out, order[n]->sd);
+        ssw_csv_put_real(out, order[n]->ci_low);
+        ssw_csv_put_real(out, order[n]->ci_high);
         ssw_strbuf_append_text(out, ",");
-        put_text(out, order[n]->formula);
+        ssw_csv_put_text(out, order[n]->formula);
         ssw_strbuf_append_text(out, "\r\n");
     }
     free(order);

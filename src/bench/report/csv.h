@@ -10,6 +10,11 @@
 #include "bench/report/analysis.h"
 #include "bench/report/figures.h"
 
+/* A field in quotes; NULL is an empty one. */
+void ssw_csv_put_text(ssw_strbuf *out, const char *text);
+/* A comma and the number. */
+void ssw_csv_put_real(ssw_strbuf *out, double value);
+
 /* One row for each sample of the evidence, in its order; figures only where it was measured. */
 void ssw_csv_put_samples(const ssw_analysis *analysis, ssw_strbuf *out);
 
