@@ -147,6 +147,14 @@ case_llama_server() {
     replay llama-server llama_server.sse demo
     expect "flags" "$(samples '[.[] | select(.kind == "sample") | .flags[]] | length')" 0
     expect "reasoning" "$(samples '[.[] | select(.kind == "sample") | .reasoning] | unique | join(" ")')" Hm
+    grep -q "its memory is not known" "$dir/report/report.md" && fail "its process was not found by its port"
+    # by an address that says nothing of where it is, as another machine's would
+    rm -r "$work/runs"
+    ab -m demo --server llama-server --runs 1 --max-tokens 3 --url "http://0.0.0.0:$port"
+    expect "its process" "$(samples '[.[] | select(.kind == "server_start") | .pid] | tojson')" "[null]"
+    expect "its memory" "$(jq -s '[.[] | select(.rss_bytes != null)] | length' "$dir/telemetry.jsonl")" 0
+    grep -q "Its process was not found (on another machine, or hidden), so its memory is not known" "$dir/report/report.md" ||
+        fail "the report does not say that memory is unknown"
 }
 
 # Our own server by its adapter, with the lengths and the way to ask that a plan can choose. Greedy, so that arms must agree.

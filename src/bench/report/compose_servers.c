@@ -61,6 +61,16 @@ static void write_audit(ssw_composer *composer)
     write(composer, ". Differences below that are the bench's own.");
 }
 
+/* On another machine, or hidden: then no memory reading is of it. */
+static bool is_process_unknown(const ssw_evidence *evidence, const char *arm)
+{
+    for (size_t i = 0; i < evidence->n_servers; i++) {
+        if (strcmp(evidence->servers[i].arm, arm) == 0 && evidence->servers[i].pid == SSW_EVIDENCE_NONE)
+            return true;
+    }
+    return false;
+}
+
 static void write_asked(ssw_composer *composer, size_t arm)
 {
     const ssw_manifest *manifest = &composer->analysis->evidence->manifest;
@@ -78,6 +88,9 @@ static void write_asked(ssw_composer *composer, size_t arm)
         ssw_page_write(composer->page, SSW_PAGE_CODE, url);
         write(composer,
               ": how it was configured and what was in its caches is not known, and it has no load time.");
+        if (is_process_unknown(composer->analysis->evidence, ssw_compose_arm_name(composer, arm)))
+            write(composer,
+                  " Its process was not found (on another machine, or hidden), so its memory is not known.");
     }
 }
 
