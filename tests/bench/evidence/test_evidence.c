@@ -50,6 +50,10 @@ static void write_manifest(void)
     assert_int_equal(ssw_plan_finish(&manifest.plan, 0, NULL), SSW_OK);
     manifest.plan.seed = UINT64_MAX;
     manifest.plan.prompts[1].tokens = 8;
+    manifest.plan.runs = 12;
+    manifest.plan.aa = SSW_PLAN_AA_AUTO;
+    manifest.plan.precision = 0.03;
+    manifest.plan.equivalence_margin = 0.015;
     manifest.tool_version = "1";
     manifest.created_utc = "2026-01-01T00:00:00Z";
     manifest.argv = (ssw_manifest_words){4, argv};
@@ -89,6 +93,9 @@ static void test_manifest_round_trip(void **state)
     if (ssw_manifest_read(&read, dir, &err))
         fail_msg("%s", err.message);
     assert_true(read.plan.seed == UINT64_MAX);
+    assert_int_equal(read.plan.aa, SSW_PLAN_AA_AUTO);
+    assert_true(read.plan.precision == 0.03 && read.plan.equivalence_margin == 0.015);
+    assert_int_equal(read.plan.min_runs, 6);
     assert_int_equal(read.plan.n_prompts, 4);
     assert_int_equal(read.plan.prompts[0].tokens, SSW_PLAN_NO_COUNT);
     assert_int_equal(read.plan.prompts[1].tokens, 8);
@@ -212,6 +219,39 @@ static void test_samples_round_trip(void **state)
     ssw_evidence_close(evidence);
 }
 
+static void test_decisions_round_trip(void **state)
+{
+    (void)state;
+    ssw_evidence_writer writer;
+    ssw_evidence *evidence;
+    ssw_error err = {0};
+    const ssw_left_out left_out = {"offload", 1, 200, 900};
+    const ssw_look wide = {.block = 5, .half_width = -1};
+    const ssw_look narrow = {.block = 7, .arm = "offload", .metric = "tps", .half_width = 0.025, .stop = 1};
+    write_manifest();
+    assert_int_equal(ssw_evidence_writer_open(&writer, dir, NULL), SSW_OK);
+    assert_int_equal(ssw_evidence_write_left_out(&writer, &left_out, NULL), SSW_OK);
+    assert_int_equal(ssw_evidence_write_look(&writer, &wide, NULL), SSW_OK);
+    assert_int_equal(ssw_evidence_writer_close(&writer, NULL), SSW_OK);
+    if (ssw_evidence_open(dir, &evidence, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(ssw_evidence_count_runs(evidence), 12); /* nothing said stop */
+    ssw_evidence_close(evidence);
+    assert_int_equal(ssw_evidence_writer_open(&writer, dir, NULL), SSW_OK);
+    assert_int_equal(ssw_evidence_write_look(&writer, &narrow, NULL), SSW_OK);
+    assert_int_equal(ssw_evidence_writer_close(&writer, NULL), SSW_OK);
+    if (ssw_evidence_open(dir, &evidence, &err))
+        fail_msg("%s", err.message);
+    assert_string_equal(evidence->left_out.arm, "offload");
+    assert_true(evidence->left_out.from_block == 1 && evidence->left_out.cost_ns == 200);
+    assert_int_equal(evidence->n_looks, 2);
+    assert_null(evidence->looks[0].arm);
+    assert_true(evidence->looks[0].half_width < 0 && evidence->looks[1].half_width == 0.025);
+    assert_string_equal(evidence->looks[1].metric, "tps");
+    assert_int_equal(ssw_evidence_count_runs(evidence), 8);
+    ssw_evidence_close(evidence);
+}
+
 static void append(const char *name, const char *text)
 {
     char path[128];
@@ -254,6 +294,10 @@ static void test_bad_lines_are_named(void **state)
         {"samples.jsonl", "{\"kind\":\"server_stop\",\"reason\":\"done\"}\n", "before any server_start"},
         {"samples.jsonl", "{\"kind\":\"clock\",\"monotonic_ns\":1.5}\n",
          "\"monotonic_ns\" is not an integer or null"},
+        {"samples.jsonl", "{\"kind\":\"look\",\"block\":12,\"stop\":1}\n", "a look after block 12 of 12"},
+        {"samples.jsonl", "{\"kind\":\"look\",\"block\":-1,\"stop\":1}\n", "\"block\" is not an integer"},
+        {"samples.jsonl", "{\"kind\":\"left_out\",\"arm\":\"baseline\",\"from_block\":1}\n",
+         "no arm after the first"},
         {"samples.jsonl", "{\"kind\":\"clock\",\"kind\":\"clock\"}\n", "duplicate"},
         {"telemetry.jsonl", "{\"t_ns\":1,\"arm\":\"a\",\"block\":0,\"position\":0,\"phase\":\"asleep\"}\n",
          "asleep"},
@@ -302,6 +346,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_manifest_round_trip, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_samples_round_trip, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_a_torn_line_is_said_and_cut_off, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(test_decisions_round_trip, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_bad_lines_are_named, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_manifests_that_are_refused, make_dir, remove_dir),
     };
