@@ -23,7 +23,7 @@ function drawTimeline(place) {
   const tip = u => replies.map((reply, i) => {
     const at = nearestFilled(u, i + 1, u.cursor.idx);
     if (at === null) return { text: "–" };
-    const frame = reply.t.indexOf(Math.round(data[0][at] * 1e3)), gap = gapsOf(reply)[frame];
+    const frame = reply.t.lastIndexOf(Math.round(data[0][at] * 1e3)), gap = gapsOf(reply)[frame];
     return { colour: armColour(reply.arm), quote: reply.text[frame],
       text: `${armName(reply.arm)}, frame ${frame + 1}: ${digits(data[0][at])} ms, ${frame ? "gap" : "TTFT"} ${digits(gap)} ms` };
   });
