@@ -72,6 +72,15 @@ case_whole() {
     cp "$work/kept" "$quality/executions.jsonl"
 }
 
+# Every figure of the phase is computed again by other means, after the second arm was made to say other things.
+case_figures() {
+    measure || fail "seesaw ab ended $?"
+    run=$(echo "$work"/runs/*)
+    python3 "$(dirname "$0")/check_quality.py" --change "$run" || fail "the evidence cannot be changed"
+    "$seesaw" report "$run" >"$work/report.out" 2>&1 || fail "seesaw report ended $?"
+    python3 "$(dirname "$0")/check_quality.py" "$run" || fail "check_quality"
+}
+
 # Interrupted while it asks: --resume measures what is missing and no reply twice.
 case_resume() {
     "$seesaw" ab -m "$model" --runs 1 --pause 0 --max-tokens 12 --port "$port" --out "$work/runs" --prompts "$work/prompts" \

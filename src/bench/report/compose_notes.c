@@ -241,7 +241,8 @@ void ssw_compose_missing(ssw_composer *composer)
                        "one start to "
                        "the next, cannot be told from the treatment.");
     item(composer, "No percentiles: so few runs cannot show them.");
-    item(composer, "Quality of the replies is not judged here.");
+    if (!analysis->quality)
+        item(composer, "What the replies are worth was not compared: `seesaw ab --quality` does.");
 }
 
 void ssw_compose_replies(ssw_composer *composer)
