@@ -16,6 +16,7 @@
 enum {
     N_EMBD = 2880,
     N_FF = 2880,
+    WIDTH_OF_256 = 2816, /* for types with blocks of 256, both ways */
     N_EXPERTS = 32,
     N_USED = 4,
     TOKENS_MAX = 512,
@@ -25,7 +26,7 @@ enum {
 };
 
 enum { PROBE_PASSES = 4 };
-#define PROBE_BYTES (UINT64_C(256) << 20)
+#define PROBE_BYTES (UINT64_C(512) << 20)
 
 typedef struct bench {
     ssw_pool *pool;
@@ -45,6 +46,11 @@ typedef struct bench {
     int32_t ctx, window;
     float *q, *cos_sin;
 } bench;
+
+static int64_t width_of(ssw_dtype dtype)
+{
+    return ssw_dtype_row_bytes(dtype, N_EMBD) ? N_EMBD : WIDTH_OF_256;
+}
 
 static uint32_t next_random(uint32_t *state)
 {
@@ -166,17 +172,18 @@ static void bench_matmul(bench *s, ssw_dtype dtype)
     snprintf(name, sizeof name, "matmul %s", type);
     if (!wanted(s, name))
         return;
-    uint64_t one = ssw_cpu_matrix_predict_bytes(dtype, N_FF, N_EMBD, 1);
-    make_matrix(&s->a, dtype, N_FF, N_EMBD, (int64_t)((UINT64_C(200) << 20) / one + 1));
+    int width = (int)width_of(dtype);
+    uint64_t one = ssw_cpu_matrix_predict_bytes(dtype, N_FF, width, 1);
+    make_matrix(&s->a, dtype, N_FF, width, (int64_t)((UINT64_C(200) << 20) / one + 1));
     for (size_t i = 0; i < sizeof tokens / sizeof tokens[0]; i++) {
         s->n = tokens[i];
         s->job = matmul_job;
         int64_t ns = measure_best_ns(s, s->n < 8 ? 4 : 1);
-        snprintf(name, sizeof name, "matmul %s %dx%d, %d tokens", type, N_FF, N_EMBD, tokens[i]);
+        snprintf(name, sizeof name, "matmul %s %dx%d, %d tokens", type, N_FF, width, tokens[i]);
         if (tokens[i] <= 4)
             print_bytes(s, name, ns, (double)one);
         else
-            print_flops(name, ns, 2.0 * N_FF * N_EMBD * (double)s->n);
+            print_flops(name, ns, 2.0 * N_FF * width * (double)s->n);
     }
     ssw_cpu_matrix_deinit(&s->a);
 }
@@ -192,13 +199,13 @@ static void moe_job(void *context, int worker, int n_workers)
                              .glu = SSW_CPU_GLU_SILU_CLAMPED,
                              .glu_alpha = 1.702f,
                              .glu_limit = 7,
-                             .x = {s->x, N_EMBD, s->x_q8},
+                             .x = {s->x, s->a.cols, s->x_q8},
                              .n = s->n,
                              .n_used = N_USED,
                              .chosen = s->chosen + s->round % 64 * N_USED,
                              .weights = s->weights,
                              .out = s->y,
-                             .out_stride = N_EMBD,
+                             .out_stride = s->c.rows,
                              .scratch = s->scratch};
     ssw_cpu_moe(ssw_cpu_team_worker(s->team, worker), &args);
 }
@@ -229,9 +236,10 @@ static void bench_moe(bench *s, ssw_dtype dtype)
     snprintf(name, sizeof name, "moe %s", type);
     if (!wanted(s, name))
         return;
-    make_matrix(&s->a, dtype, N_FF, N_EMBD, N_EXPERTS);
-    make_matrix(&s->b, dtype, N_FF, N_EMBD, N_EXPERTS);
-    make_matrix(&s->c, dtype, N_EMBD, N_FF, N_EXPERTS);
+    int64_t width = width_of(dtype);
+    make_matrix(&s->a, dtype, width, width, N_EXPERTS);
+    make_matrix(&s->b, dtype, width, width, N_EXPERTS);
+    make_matrix(&s->c, dtype, width, width, N_EXPERTS);
     choose_experts(s);
     s->scratch = get(ssw_cpu_moe_scratch_bytes(TOKENS_MAX, N_USED, N_FF, N_EMBD));
     for (size_t i = 0; i < sizeof tokens / sizeof tokens[0]; i++) {
@@ -242,7 +250,7 @@ static void bench_moe(bench *s, ssw_dtype dtype)
         if (s->n == 1)
             print_bytes(s, name, ns, 3.0 * N_USED * (double)s->a.matrix_bytes);
         else
-            print_flops(name, ns, 6.0 * N_USED * N_FF * N_EMBD * (double)s->n);
+            print_flops(name, ns, 6.0 * N_USED * (double)(width * width * s->n));
     }
     ssw_cpu_memory_free(s->scratch, ssw_cpu_moe_scratch_bytes(TOKENS_MAX, N_USED, N_FF, N_EMBD));
     ssw_cpu_matrix_deinit(&s->a);
@@ -344,16 +352,19 @@ static void bench_small(bench *s)
 
 static void run_all(bench *s)
 {
-    static const ssw_dtype types[] = {SSW_DTYPE_MXFP4, SSW_DTYPE_Q4_0, SSW_DTYPE_Q8_0,
-                                      SSW_DTYPE_BF16,  SSW_DTYPE_F16,  SSW_DTYPE_F32};
+    static const ssw_dtype types[] = {SSW_DTYPE_MXFP4, SSW_DTYPE_Q4_0, SSW_DTYPE_IQ4_NL, SSW_DTYPE_IQ4_XS,
+                                      SSW_DTYPE_Q4_1,  SSW_DTYPE_Q4_K, SSW_DTYPE_Q5_0,   SSW_DTYPE_Q5_1,
+                                      SSW_DTYPE_Q5_K,  SSW_DTYPE_Q6_K, SSW_DTYPE_Q2_K,   SSW_DTYPE_Q3_K,
+                                      SSW_DTYPE_Q8_0,  SSW_DTYPE_BF16, SSW_DTYPE_F16,    SSW_DTYPE_F32};
+    static const ssw_dtype experts[] = {SSW_DTYPE_MXFP4, SSW_DTYPE_Q4_K, SSW_DTYPE_Q5_K, SSW_DTYPE_Q8_0};
     if (wanted(s, "small"))
         bench_small(s);
     s->job = quantize_job;
     ssw_pool_run(s->pool, s->job, s);
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         bench_matmul(s, types[i]);
-    bench_moe(s, SSW_DTYPE_MXFP4);
-    bench_moe(s, SSW_DTYPE_Q8_0);
+    for (size_t i = 0; i < sizeof experts / sizeof experts[0]; i++)
+        bench_moe(s, experts[i]);
     if (wanted(s, "attention"))
         bench_attention(s);
 }
