@@ -132,6 +132,17 @@ message=$("$1" serve -m /no/such.gguf --port 0 2>&1 >/dev/null)
 same "a missing model fails" "1" "$?"
 printf '%s' "$message" | grep -q '/no/such.gguf'
 say $? "and is named" "$message"
+message=$("$1" serve -m "$2" --port 0 --chat-template nope 2>&1 >/dev/null)
+same "an unknown chat format fails" "1" "$?"
+printf '%s' "$message" | grep -q "no chat format 'nope'; known are harmony, phi3"
+say $? "and the known ones are named" "$message"
+start_server "$1" "$2" --chat-template harmony # unlike the demo's own it begins with a preamble
+ask "a chat format by its name" 200 '"prompt_tokens":[0-9][0-9][0-9]*' /v1/chat/completions \
+    -d '{"messages":[{"role":"user","content":"Hi"}],"max_tokens":1}'
+named=$(printf '%s' "$got" | head -n 1 | field 'd["usage"]["prompt_tokens"]')
+[ "${named:-0}" -gt 40 ]
+say $? "renders as that format does" "$named prompt tokens"
+stop_server
 printf '# none\n\n' >"$server_dir/keys"
 message=$("$1" serve -m "$2" --port 0 --api-key-file "$server_dir/keys" 2>&1 >/dev/null)
 same "a key file without keys fails" "1" "$?"
