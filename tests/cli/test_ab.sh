@@ -89,6 +89,27 @@ case_complete() {
 }
 
 # A library in NVML's place: the GPU is in the manifest, its memory in the telemetry.
+# Counters of energy, PCIe traffic and temperatures: in the evidence, in the report; what is absent is said.
+case_energy() {
+    export SEESAW_NVML="$fake_nvml" SEESAW_POWERCAP="$work/powercap" FAKE_NVML_ENERGY="$work/energy"
+    mkdir -p "$work/powercap/intel-rapl:0"
+    echo package-0 >"$work/powercap/intel-rapl:0/name"
+    echo 1000000000 >"$work/powercap/intel-rapl:0/max_energy_range_uj"
+    echo 5000 >"$work/powercap/intel-rapl:0/energy_uj"
+    echo 777 >"$work/energy"
+    ab energy.out -m fake_server --runs 1 --arm "a=--ttft-ms 50" --arm "b=--ttft-ms 60"
+    expect_status 0 "a run with energy counters"
+    dir=$(run_dir)
+    grep -q '"rapl": "1 package, no DRAM"' "$dir/manifest.json" || fail "the manifest does not say which counters there are"
+    grep -q '"gpu_energy_mj":1554' "$dir/telemetry.jsonl" || fail "no energy of the GPUs"
+    grep -q '"package_energy_uj":0' "$dir/telemetry.jsonl" || fail "no energy of the package"
+    grep -q '"dram_energy_uj":[0-9]' "$dir/telemetry.jsonl" && fail "DRAM has energy, but no counter"
+    grep -q '"gpu_pcie_tx_kb_s":1200' "$dir/telemetry.jsonl" || fail "no PCIe traffic"
+    "$seesaw" report "$dir" >"$work/report.out" 2>&1 || fail "seesaw report ended $?"
+    grep -q 'No DRAM energy: 1 package, no DRAM' "$dir/report/report.md" || fail "the report does not say what is absent"
+    grep -q '| temperature, °C, highest | 61 | 61 |' "$dir/report/report.md" || fail "no temperature in the report"
+}
+
 case_nvml() {
     export SEESAW_NVML="$fake_nvml"
     ab nvml.out -m fake_server --runs 1 --allow-diff --x --arm "a=--ttft-ms 50" --arm "b=-t 4 --ttft-ms 50 --x"

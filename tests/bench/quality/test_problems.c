@@ -3,8 +3,12 @@
 #include "../../cmocka_all.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "bench/evidence/quality_files.h"
+#include "bench/quality/execute.h"
 #include "bench/quality/problems.h"
 #include "bench/quality/sandbox.h"
 
@@ -104,10 +108,58 @@ static void judges_programs(void **state)
                     "if __name__ == '__main__':\n    print(is_prime(int(input())))\n"));
 }
 
+/* A folder with one reply to gcd, and what executions.jsonl then says. */
+static ssw_execution execute(const char *bwrap, ssw_execute_result *result)
+{
+    static ssw_plan_prompt prompt = {.id = "q1", .label = "gcd", .text = "?"};
+    static ssw_sample sample = {.id = "b0.p0.a.q1.r1", .arm = "a", .prompt = "q1", .run = 1, .attempt = 1};
+    static ssw_evidence evidence;
+    ssw_sandbox_options sandbox;
+    ssw_execution *found;
+    ssw_error err = {0};
+    size_t n;
+    char dir[] = "executions-XXXXXX", path[64];
+    ssw_sandbox_options_init(&sandbox);
+    sandbox.wall_ns *= 6; /* a busy machine */
+    sandbox.bwrap = bwrap;
+    assert_non_null(mkdtemp(dir));
+    snprintf(evidence.dir, sizeof evidence.dir, "%s", dir);
+    evidence.manifest.plan.prompts = &prompt;
+    evidence.manifest.plan.n_prompts = 1;
+    evidence.samples = &sample;
+    evidence.n_samples = 1;
+    sample.text = "```python\ndef gcd(a, b):\n    while b:\n        a, b = b, a % b\n    return a\n```";
+    if (ssw_quality_execute(&evidence, &problems, &sandbox, -1, NULL, NULL, result, &err))
+        fail_msg("%s", err.message);
+    assert_int_equal(ssw_executions_read(&arena, dir, &n, &found, NULL), SSW_OK);
+    assert_int_equal(n, 1);
+    snprintf(path, sizeof path, "%s/executions.jsonl", dir);
+    unlink(path);
+    rmdir(dir);
+    return found[0];
+}
+
+static void nothing_runs_without_a_sandbox(void **state)
+{
+    (void)state;
+    ssw_execute_result result;
+    ssw_execution line = execute("/nonexistent/bwrap", &result);
+    assert_true(result.no_sandbox && result.n_programs == 0 && result.n_passed == 0);
+    assert_string_equal(line.outcome, "not-run");
+    assert_non_null(strstr(line.detail, "no sandbox"));
+    if (!has_sandbox)
+        skip();
+    line = execute(NULL, &result);
+    assert_true(!result.no_sandbox && result.n_programs == 1 && result.n_passed == 1);
+    assert_string_equal(line.outcome, "passed");
+    assert_true(line.exit_code == 0 && line.wall_ns > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(built_in_set), cmocka_unit_test(refuses),
-                                       cmocka_unit_test(finds_code), cmocka_unit_test(judges_programs)};
+                                       cmocka_unit_test(finds_code), cmocka_unit_test(judges_programs),
+                                       cmocka_unit_test(nothing_runs_without_a_sandbox)};
     ssw_error err;
     ssw_sandbox_options options;
     ssw_sandbox_options_init(&options);
