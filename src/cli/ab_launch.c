@@ -25,7 +25,8 @@ extern char **environ;
 
 static const struct argp_option option_list[] = {
     {"launcher", KEY_LAUNCHER, "slurm", 0,
-     "submit one Slurm job array, with a task of its own node for each -m (give several), wait, and collect",
+     "submit one Slurm job array, with a task of its own node for each -m (give several), wait, and collect; "
+     "without it they run here, one after the other",
      0},
     {"partition", KEY_PARTITION, "P", 0, "of the job array", 0},
     {"gres", KEY_GRES, "LIST", 0, "of each task, such as gpu:1", 0},
@@ -62,8 +63,6 @@ static error_t parse(int key, char *value, struct argp_state *state)
     case ARGP_KEY_END:
         if (!launch->launcher && (launch->partition || launch->gres || launch->time || launch->no_wait))
             argp_error(state, "--partition, --gres, --time and --no-wait go with --launcher");
-        if (!launch->launcher && launch->n_models > 1)
-            argp_error(state, "more than one -m goes with --launcher");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -82,7 +81,7 @@ static const struct {
 
 /* What the tasks get: every other word. argp takes an option's unambiguous beginning too; such a word is
  * given on, and the task refuses it, which is said in its output. */
-static size_t pick_arguments(int argc, char **argv, const char **out)
+size_t ssw_ab_pick_arguments(int argc, char **argv, const char **out)
 {
     size_t n = 0;
     for (int i = 1; i < argc && n < SSW_LAUNCH_WORDS_MAX; i++) {
@@ -226,7 +225,7 @@ static ssw_status submit(const ssw_ab_launch *launch, const char *out, int argc,
                                .models = (const char *const *)models,
                                .n_models = n_models,
                                .arguments = arguments,
-                               .n_arguments = pick_arguments(argc, argv, arguments),
+                               .n_arguments = ssw_ab_pick_arguments(argc, argv, arguments),
                                .partition = launch->partition,
                                .gres = launch->gres,
                                .time = launch->time};

@@ -11,6 +11,7 @@
 #include "bench/plan/plan_sweep.h"
 #include "cli/ab_launch.h"
 #include "cli/ab_quality.h"
+#include "cli/ab_queue.h"
 #include "cli/ab_session.h"
 #include "cli/commands.h"
 #include "cli/option_number.h"
@@ -47,6 +48,7 @@ enum option_key {
     KEY_SWEEP,
     KEY_FIT,
     KEY_RESUME,
+    KEY_QUANT,
     KEY_NO_REPORT,
     KEY_INDEX,
     KEY_NO_INDEX,
@@ -57,7 +59,15 @@ enum { MAX_RUNS_DEFAULT = 40 };
 
 static const struct argp_option option_list[] = {
     {NULL, 0, NULL, 0, "What is measured:", 1},
-    {"model", 'm', "MODEL", 0, "the GGUF file (of a split model the first), or a name that the server knows",
+    {"model", 'm', "MODEL", 0,
+     "the GGUF file (of a split model the first), or a name that the server knows; give it several times for "
+     "a "
+     "queue of runs and one table across",
+     1},
+    {"quant", KEY_QUANT, "TYPES", 0,
+     "a queue of runs, one for each quantisation of each model: Q4_K_M,Q5_K_M,Q8_0, or as-is among them; "
+     "they "
+     "are made once and kept in the cache folder. none: whatever the plan file says",
      1},
     {"server", KEY_SERVER, "NAME|PATH|NAME=PATH", 0,
      "the server: seesaw (this program, the default), llama-server, shimmy, vllm, ollama or openai (any with "
@@ -146,6 +156,7 @@ typedef struct arguments {
     ssw_plan plan;
     int first_port, max_runs; /* max_runs: 0 when not given */
     ssw_ab_launch launch;
+    const char *quant;       /* NULL: the models as they are */
     const char *plan_option; /* the first option that --resume does not go with */
 } arguments;
 
@@ -289,6 +300,23 @@ static error_t parse_plan_option(int key, char *value, struct argp_state *state)
     return 0;
 }
 
+/* -m comes before a plan file's models, --quant before its quant. */
+static void choose_models(struct argp_state *state)
+{
+    arguments *all = state->input;
+    ssw_error err;
+    for (size_t i = 0; !all->options.model && i < all->plan.n_models; i++)
+        all->launch.models[all->launch.n_models++] = all->plan.models[i];
+    if (!all->options.model && all->launch.n_models)
+        all->options.model = all->launch.models[0];
+    if (!all->quant)
+        all->quant = all->plan.quant;
+    if (all->quant && strcmp(all->quant, "none") == 0)
+        all->quant = NULL;
+    if (all->quant)
+        check(state, ssw_ab_check_quant(all->quant, &err), &err);
+}
+
 static error_t parse_option(int key, char *value, struct argp_state *state)
 {
     arguments *all = state->input;
@@ -303,6 +331,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
         if (all->launch.n_models == SSW_LAUNCH_MODELS_MAX)
             argp_error(state, "more than %d models", SSW_LAUNCH_MODELS_MAX);
         all->launch.models[all->launch.n_models++] = value;
+        return 0;
+    case KEY_QUANT:
+        all->quant = value;
         return 0;
     case KEY_SERVER:
         all->options.server = value;
@@ -340,6 +371,9 @@ static error_t parse_option(int key, char *value, struct argp_state *state)
                        all->plan_option);
         if (all->max_runs && all->plan.precision == 0)
             argp_error(state, "--max-runs goes with --precision; --runs says how many there are");
+        if (all->options.resume && all->quant)
+            argp_error(state, "--resume goes on by the queue's own list: --quant cannot be given");
+        choose_models(state);
         if (!all->options.resume && !all->options.model && !all->launch.collect)
             argp_error(state, "-m MODEL is missing");
         return 0;
@@ -360,6 +394,19 @@ static const char doc[] = "Measure a model server against itself under other set
                           "another model, or the evidence contradicts the treatment); 5 a server failed; 130 "
                           "interrupted; 1 anything else. "
                           "After 4, 5 and 130 what was measured is kept, and --resume goes on.";
+
+static int run_queue(const arguments *all, int argc, char **argv)
+{
+    const ssw_ab_queue queue = {.models = all->launch.models,
+                                .n_models = all->launch.n_models,
+                                .quant = all->quant,
+                                .out = all->options.out,
+                                .json = all->options.json,
+                                .argc = argc,
+                                .argv = argv};
+    return all->options.resume ? ssw_ab_resume_queue(all->options.resume, all->options.json)
+                               : ssw_ab_run_queue(&queue);
+}
 
 int ssw_cmd_ab(int argc, char **argv)
 {
@@ -401,8 +448,14 @@ int ssw_cmd_ab(int argc, char **argv)
         return SSW_EXIT_USAGE;
     }
     if (all.launch.launcher) {
+        int code = ssw_ab_submit(&all.launch, all.options.out, all.options.json, argc, argv);
         ssw_plan_deinit(&all.plan);
-        return ssw_ab_submit(&all.launch, all.options.out, all.options.json, argc, argv);
+        return code;
+    }
+    if (all.launch.n_models > 1 || all.quant || (all.options.resume && ssw_ab_is_queue(all.options.resume))) {
+        int code = run_queue(&all, argc, argv);
+        ssw_plan_deinit(&all.plan);
+        return code;
     }
     return ssw_ab_run_session(&all.options, &all.plan);
 }

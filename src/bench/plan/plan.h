@@ -27,6 +27,7 @@ enum {
     SSW_PLAN_FIRST_PORT = 11436,
     SSW_PLAN_URL_MAX = 512,
     SSW_PLAN_TOP_LOGPROBS_MAX = 20, /* OpenAI's limit */
+    SSW_PLAN_MODELS_MAX = 256,      /* of a plan file for a queue */
     SSW_PLAN_ALLOWED_MAX = 32       /* differences between arms that are no treatment */
 };
 #define SSW_PLAN_NO_COUNT     INT64_C(-1)
@@ -110,6 +111,9 @@ typedef struct ssw_plan {
     int64_t fit_bytes; /* what the smallest value of the sweep shall fit in; 0: nothing was asked */
     size_t n_allowed;  /* names of options and variables in which arms may differ besides the treatment */
     const char *allowed[SSW_PLAN_ALLOWED_MAX];
+    size_t n_models; /* that a plan file names, for a queue of runs; no part of a run */
+    const char *models[SSW_PLAN_MODELS_MAX];
+    const char *quant; /* and their quantisations: "Q4_K_M,Q8_0"; NULL: as they are */
     ssw_arena arena;
 } ssw_plan;
 

@@ -35,6 +35,9 @@ typedef struct yaml_plan { /* NULL: the file does not say */
     unsigned prompts_count;
     yaml_arm *arms;
     unsigned arms_count;
+    char **models;
+    unsigned models_count;
+    char *quant;
     char **allow_diff;
     unsigned allow_diff_count;
 } yaml_plan;
@@ -61,6 +64,7 @@ static const cyaml_schema_field_t arm_fields[] = {
 static const cyaml_schema_value_t arm_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, yaml_arm, arm_fields)};
 
+static const cyaml_schema_value_t model_schema = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, 4096)};
 static const cyaml_schema_value_t name_schema = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, 128)};
 
 static const cyaml_schema_field_t plan_fields[] = {
@@ -87,6 +91,8 @@ static const cyaml_schema_field_t plan_fields[] = {
     CYAML_FIELD_SEQUENCE("prompts", OPTIONAL_PTR, yaml_plan, prompts, &prompt_schema, 1,
                          SSW_PLAN_PROMPTS_MAX),
     CYAML_FIELD_SEQUENCE("arms", OPTIONAL_PTR, yaml_plan, arms, &arm_schema, 1, SSW_PLAN_ARMS_MAX),
+    CYAML_FIELD_SEQUENCE("models", OPTIONAL_PTR, yaml_plan, models, &model_schema, 1, SSW_PLAN_MODELS_MAX),
+    CYAML_FIELD_STRING_PTR("quant", OPTIONAL_PTR, yaml_plan, quant, 1, 256),
     CYAML_FIELD_SEQUENCE("allow_diff", OPTIONAL_PTR, yaml_plan, allow_diff, &name_schema, 1,
                          SSW_PLAN_ALLOWED_MAX),
     CYAML_FIELD_END,
@@ -239,6 +245,25 @@ static ssw_status take_lists(ssw_plan *plan, const yaml_plan *yaml, ssw_error *e
     return status;
 }
 
+/* Of a queue: kept for who runs it. */
+static ssw_status take_models(ssw_plan *plan, const yaml_plan *yaml, ssw_error *err)
+{
+    for (unsigned i = 0; i < yaml->models_count; i++) {
+        if (plan->n_models == SSW_PLAN_MODELS_MAX)
+            return ssw_error_set(err, SSW_ERR_LIMIT, "more than %d models", SSW_PLAN_MODELS_MAX);
+        const char *copy = ssw_arena_copy_text(&plan->arena, yaml->models[i], strlen(yaml->models[i]));
+        if (!copy)
+            return ssw_error_set(err, SSW_ERR_NOMEM, "out of memory for models");
+        plan->models[plan->n_models++] = copy;
+    }
+    if (yaml->quant) {
+        plan->quant = ssw_arena_copy_text(&plan->arena, yaml->quant, strlen(yaml->quant));
+        if (!plan->quant)
+            return ssw_error_set(err, SSW_ERR_NOMEM, "out of memory for quant");
+    }
+    return SSW_OK;
+}
+
 ssw_status ssw_plan_read_yaml(ssw_plan *plan, const char *name, const char *text, size_t n_bytes,
                               ssw_error *err)
 {
@@ -249,6 +274,8 @@ ssw_status ssw_plan_read_yaml(ssw_plan *plan, const char *name, const char *text
     status = take_settings(plan, data, err);
     if (!status)
         status = take_lists(plan, data, err);
+    if (!status)
+        status = take_models(plan, data, err);
     if (status)
         ssw_error_prefix(err, "%s", name);
     unload(&plan_schema, data, 0);
