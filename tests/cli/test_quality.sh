@@ -59,6 +59,8 @@ case_whole() {
         [ "$value" = "${key#*:}" ] || fail "quality.${key%:*} is $value, not ${key#*:}"
     done
     grep -q '^## Quality' "$run/report/report.md" || fail "the report has no section"
+    grep -q 'Quality of offload against baseline: pass@1 equivalent (N = 4), agreement equivalent (N = 5), KL equivalent' "$work/ab.out" ||
+        fail "the verdict has no sentence on quality"
     "$seesaw" verify "$run" >"$work/verify.out" 2>&1 || fail "verify ended $?"
     grep -q 'quality *ok *30 replies counted again' "$work/verify.out" || fail "verify leaves the quality phase out"
     cp "$quality/executions.jsonl" "$work/kept"

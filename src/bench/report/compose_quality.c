@@ -5,6 +5,8 @@
 
 #include "bench/report/compose.h"
 
+enum { VERDICT_ARMS_MAX = 3 }; /* that have a sentence at the top of the page; the table has all */
+
 static const char *arm_name(const ssw_quality *quality, size_t arm)
 {
     return quality->evidence->manifest.arms[arm].name;
@@ -260,4 +262,36 @@ void ssw_compose_quality(ssw_composer *composer)
         ssw_page_print(composer->page, SSW_PAGE_PLAIN, "No embeddings: %.300s.", quality->no_embeddings);
     }
     add_programs(composer, quality);
+}
+
+/* "offload against baseline, quality: pass@1 equivalent, agreement different, ...; margin 0.050" */
+static void write_arm_verdict(ssw_composer *composer, const ssw_quality *quality, size_t arm)
+{
+    ssw_number_text text;
+    const char *separator = ": ";
+    ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
+    ssw_page_print(composer->page, SSW_PAGE_PLAIN, "Quality of %s against %s", arm_name(quality, arm),
+                   arm_name(quality, 0));
+    for (int m = 0; m < SSW_QUALITY_COUNT; m++) {
+        const ssw_equivalence *test = &quality->arms[arm].results[m].test;
+        if (m == SSW_QUALITY_PASS_N || !is_shown(quality, (ssw_quality_measure)m))
+            continue;
+        ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s%s ", separator,
+                       m == SSW_QUALITY_KL ? "KL" : ssw_quality_describe((ssw_quality_measure)m)->name);
+        ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s (N = %zu)", verdict_of(test->verdict), test->n);
+        separator = ", ";
+    }
+    if (quality->no_programs)
+        ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%spass@k not measured", separator);
+    ssw_page_print(composer->page, SSW_PAGE_PLAIN, "; margin %s, against the null of %s run twice.",
+                   ssw_number_format(text, quality->settings.margin, 3), arm_name(quality, 0));
+}
+
+void ssw_compose_quality_verdict(ssw_composer *composer)
+{
+    const ssw_quality *quality = composer->analysis->quality;
+    for (size_t arm = 1; quality && arm < quality->n_arms && arm <= VERDICT_ARMS_MAX; arm++) {
+        if (arm != quality->null_arm)
+            write_arm_verdict(composer, quality, arm);
+    }
 }
