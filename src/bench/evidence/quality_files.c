@@ -126,14 +126,13 @@ json_t *ssw_embedding_to_json(const ssw_embedding *embedding)
     return object;
 }
 
-static ssw_status parse_execution(ssw_arena *arena, const json_t *object, void *out, ssw_error *err)
+ssw_status ssw_execution_from_json(ssw_arena *arena, const json_t *object, ssw_execution *out, ssw_error *err)
 {
     return ssw_json_get_fields(arena, object, out, SSW_JSON_FIELDS(execution_fields), err);
 }
 
-static ssw_status parse_embedding(ssw_arena *arena, const json_t *object, void *data, ssw_error *err)
+ssw_status ssw_embedding_from_json(ssw_arena *arena, const json_t *object, ssw_embedding *out, ssw_error *err)
 {
-    ssw_embedding *out = data;
     const json_t *values;
     ssw_status status = ssw_json_get_fields(arena, object, out, SSW_JSON_FIELDS(embedding_fields), err);
     if (!status)
@@ -151,6 +150,16 @@ static ssw_status parse_embedding(ssw_arena *arena, const json_t *object, void *
     }
     out->values = numbers;
     return SSW_OK;
+}
+
+static ssw_status parse_execution(ssw_arena *arena, const json_t *object, void *out, ssw_error *err)
+{
+    return ssw_execution_from_json(arena, object, out, err);
+}
+
+static ssw_status parse_embedding(ssw_arena *arena, const json_t *object, void *out, ssw_error *err)
+{
+    return ssw_embedding_from_json(arena, object, out, err);
 }
 
 typedef ssw_status line_parser(ssw_arena *arena, const json_t *object, void *out, ssw_error *err);

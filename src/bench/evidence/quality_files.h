@@ -48,6 +48,11 @@ ssw_status ssw_quality_settings_read(ssw_arena *arena, const char *dir, ssw_qual
 json_t *ssw_execution_to_json(const ssw_execution *execution);
 json_t *ssw_embedding_to_json(const ssw_embedding *embedding);
 
+ssw_status ssw_execution_from_json(ssw_arena *arena, const json_t *object, ssw_execution *out,
+                                   ssw_error *err);
+ssw_status ssw_embedding_from_json(ssw_arena *arena, const json_t *object, ssw_embedding *out,
+                                   ssw_error *err);
+
 /* DIR/executions.jsonl and DIR/embeddings.jsonl; a file that is not there has no lines. */
 ssw_status ssw_executions_read(ssw_arena *arena, const char *dir, size_t *n, ssw_execution **out,
                                ssw_error *err);
