@@ -5,7 +5,7 @@ _seesaw()
     local help words
     COMPREPLY=()
     case $previous in
-    -m | --model | --prompts | --plan | --junit | --into | --api-key-file | --logits-in | --logits-out | --against)
+    -m | --model | --prompts | --plan | --junit | --into | --api-key-file | --logits-in | --logits-out | --against | --index)
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
         ;;

@@ -79,26 +79,35 @@ static const struct {
                  {"--time", true},     {"--no-wait", false},  {"--model", true},
                  {"-m", true},         {"--out", true},       {"--json", false}};
 
-/* What the tasks get: every other word. argp takes an option's unambiguous beginning too; such a word is
- * given on, and the task refuses it, which is said in its output. */
+/* Whether a word is that option, spelled as argp takes it: long names may be shortened (the command line was
+ * accepted, so a beginning is unambiguous) and end at '=', short ones have their value behind them.
+ * *has_value: the value is in the word. */
+static bool is_option(const char *word, const char *name, bool *has_value)
+{
+    size_t n = strcspn(word, "="), length = strlen(name);
+    *has_value = false;
+    if (name[1] != '-') {
+        *has_value = word[0] == '-' && strlen(word) > length;
+        return strncmp(word, name, length) == 0;
+    }
+    *has_value = word[n] == '=';
+    return n > 2 && n <= length && strncmp(word, name, n) == 0;
+}
+
+/* A run that got another -m would take itself for a queue. */
 size_t ssw_ab_pick_arguments(int argc, char **argv, const char **out)
 {
     size_t n = 0;
     for (int i = 1; i < argc && n < SSW_LAUNCH_WORDS_MAX; i++) {
-        bool kept = false;
+        bool kept = false, has_value = false;
+        const char *word = argv[i];
         for (size_t k = 0; k < sizeof kept_back / sizeof *kept_back && !kept; k++) {
-            size_t length = strlen(kept_back[k].name);
-            bool short_form = kept_back[k].name[1] != '-';
-            if (strcmp(argv[i], kept_back[k].name) == 0) {
-                kept = true;
-                i += kept_back[k].has_value;
-            } else if (strncmp(argv[i], kept_back[k].name, length) == 0 &&
-                       (short_form || argv[i][length] == '=')) {
-                kept = true;
-            }
+            kept = is_option(word, kept_back[k].name, &has_value);
+            if (kept && kept_back[k].has_value && !has_value)
+                i++;
         }
         if (!kept)
-            out[n++] = argv[i];
+            out[n++] = word;
     }
     return n;
 }

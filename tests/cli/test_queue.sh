@@ -82,6 +82,12 @@ resume)
     [ "$(grep -c 'complete already' "$work/err")" = 2 ] || fault "complete runs are measured again"
     [ "$(rows "$work/out.json" | cut -d' ' -f1 | tr '\n' ' ')" = "one two three " ] || fault "rows: $(rows "$work/out.json")"
     [ "$before" = "$(cat "$(queue_dir)"/0[13]*/baseline-ab-*/SHA256SUMS | sha256sum)" ] || fault "a complete run was touched"
+    # Options may be shortened or hold their value: a run that got -m twice would be a queue without end.
+    rm -r "$work/runs"
+    timeout 60 "$seesaw" ab --mod "$work/one.gguf" --mode="$work/two.gguf" -m"$work/three.gguf" --ou "$work/runs" --pause 0 --no-report --no-aa \
+        --runs 1 --warmup 0 --max-tokens 4 --port "$port" --arm a= --js >"$work/out.json" 2>"$work/err" || fault "shortened: $(tail -5 "$work/err")"
+    [ "$(rows "$work/out.json" | cut -d' ' -f1 | tr '\n' ' ')" = "one two three " ] || fault "shortened: $(rows "$work/out.json")"
+    [ "$(grep -c 'queue of' "$work/err")" = 1 ] || fault "a queue inside a queue"
     refused "quant" 2 "quant cannot be given" "$seesaw" ab --resume "$(queue_dir)" --quant Q8_0
     for text in '' '{' '{}' '[1]' '{"entries": [{"model": 1, "type": ""}]}' '{"entries": [{"model": "x", "type": "Q9"}], "arguments": []}' \
         '{"entries": [{"model": "x", "type": ""}], "arguments": [7]}'; do

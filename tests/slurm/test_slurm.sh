@@ -69,6 +69,4 @@ grep -q 'exit status none yet' missing.out || fail "a task without an end is not
 grep -q 'sbatch refused the job' refused.out || fail "the refusal is not said"
 "$seesaw" ab --collect "$work" >none.out 2>&1
 [ $? -eq 2 ] || fail "--collect of a folder that is no launch"
-"$seesaw" ab -m a -m b --server "$fake" >two.out 2>&1
-[ $? -eq 2 ] || fail "two models without a launcher"
 echo "slurm: ok"
