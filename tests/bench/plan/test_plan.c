@@ -149,12 +149,15 @@ static void test_plan_files(void **state)
         "design: sequential\nseed: 7\nruns: 2\nwarmup: 0\nmax_tokens: 12\ntemperature: 0\n"
         "pause_s: 0.25\ntimeout_s: 9\nlength: fixed\nprompts:\n  - text: hello\n"
         "    label: hi\n    published_tokens: 4\n  - text: there\narms:\n  - name: a\n"
-        "    args: -t 1\n    port: 5001\n  - name: b\n";
+        "    args: -t 1\n    port: 5001\n  - name: b\nmodels: [one.gguf, two]\nquant: Q4_K_M,as-is\n";
     ssw_plan plan;
     ssw_error err = {0};
     ssw_plan_init(&plan);
     if (ssw_plan_read_yaml(&plan, "plan", text, sizeof text - 1, &err) || ssw_plan_finish(&plan, 6000, &err))
         fail_msg("%s", err.message);
+    assert_int_equal(plan.n_models, 2);
+    assert_string_equal(plan.models[1], "two");
+    assert_string_equal(plan.quant, "Q4_K_M,as-is");
     assert_int_equal(plan.design, SSW_PLAN_SEQUENTIAL);
     assert_true(plan.seed == 7 && plan.runs == 2 && plan.warmup_runs == 0 && plan.max_tokens == 12);
     assert_true(plan.temperature == 0 && plan.pause_ns == SSW_NS_PER_S / 4 && plan.fixed_length == 1);
@@ -174,6 +177,9 @@ static void test_plan_files(void **state)
                                       "arms:\n  - args: x\n",
                                       "runs: [1]\n",
                                       "runs: 99999999999\n",
+                                      "models: one.gguf\n",
+                                      "models: []\n",
+                                      "quant: [Q8_0]\n",
                                       "",
                                       "{{{",
                                       "temperature: x\n",
