@@ -126,6 +126,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case 'e':
         s->engine.n_cpu_moe = (int32_t)atol(text);
         return 0;
+    case 's':
+        s->engine.cpu_moe_share = (int32_t)atol(text);
+        return 0;
     case 't':
         s->engine.n_threads = (int32_t)atol(text);
         return 0;
@@ -156,6 +159,7 @@ int main(int argc, char **argv)
         {"model", 'm', "FILE", 0, "the GGUF", 0},
         {"n-gpu-layers", 'g', "N", 0, "layers on the GPU (default: all)", 0},
         {"n-cpu-moe", 'e', "N", 0, "layers whose experts stay in host memory (default: 0)", 0},
+        {"cpu-moe-share", 's', "N", 0, "per cent of those that the CPU computes", 0},
         {"threads", 't', "N", 0, "worker threads", 0},
         {"batch", 'b', "N", 0, "tokens of a prefill step", 0},
         {"prompt", 'p', "N", 0, "time a prompt of N tokens; may be given several times", 0},

@@ -58,6 +58,9 @@ typedef struct ssw_engine_options {
     uint64_t vram_bytes; /* the most that may be taken on the GPU; 0: what is free */
     int32_t n_cpu_moe;   /* SSW_ENGINE_CPU_MOE_AUTO, or keep the experts of the first N layers in host memory;
                             0: none */
+    /* per cent of each such expert that the CPU computes, the GPU reads the rest over the bus meanwhile; 100:
+     * all; negative, the default: by the number of threads and the kind of bus */
+    int32_t cpu_moe_share;
     bool pin_threads;
     ssw_engine_compat compat;
     const char *chat_format; /* by name (token/chat.h), whatever the file's template says; NULL: as it says */

@@ -5,7 +5,15 @@
 
 #include "cli/option_number.h"
 
-enum { KEY_CPU_MOE = 1000, KEY_N_CPU_MOE, KEY_N_GPU_LAYERS, KEY_VRAM_MIB, KEY_NO_PIN, KEY_COMPAT };
+enum {
+    KEY_CPU_MOE = 1000,
+    KEY_N_CPU_MOE,
+    KEY_CPU_MOE_SHARE,
+    KEY_N_GPU_LAYERS,
+    KEY_VRAM_MIB,
+    KEY_NO_PIN,
+    KEY_COMPAT
+};
 
 static const struct argp_option arguments[] = {
     {"ctx-size", 'c', "N", 0,
@@ -17,6 +25,10 @@ static const struct argp_option arguments[] = {
     {"cpu-moe", KEY_CPU_MOE, 0, 0, "keep all experts in host memory", 0},
     {"n-cpu-moe", KEY_N_CPU_MOE, "N", 0,
      "keep the experts of the first N layers in host memory; auto: of as many as must be for the rest to fit",
+     0},
+    {"cpu-moe-share", KEY_CPU_MOE_SHARE, "PERCENT", 0,
+     "of each expert in host memory the CPU computes so much, the GPU reads the rest over the bus meanwhile "
+     "(default: by the number of threads and the kind of bus)",
      0},
     {"n-gpu-layers", KEY_N_GPU_LAYERS, "N", 0,
      "layers on the GPU, counted from the last, the output head as one more (default: all where there is a "
@@ -50,6 +62,9 @@ static error_t parse_argument(int key, char *text, struct argp_state *state)
         options->n_cpu_moe = strcmp(text, "auto") == 0
                                  ? SSW_ENGINE_CPU_MOE_AUTO
                                  : ssw_option_int(state, "n-cpu-moe", text, 0, SSW_ENGINE_LAYERS_ALL);
+        return 0;
+    case KEY_CPU_MOE_SHARE:
+        options->cpu_moe_share = ssw_option_int(state, "cpu-moe-share", text, 0, 100);
         return 0;
     case KEY_N_GPU_LAYERS:
         options->n_gpu_layers = ssw_option_int(state, "n-gpu-layers", text, 0, SSW_ENGINE_LAYERS_ALL);

@@ -157,9 +157,11 @@ static void fill_row(const ssw_cpu_matrix *m, uint8_t *band, int r, const uint8_
         fill_quantised(&g, m->cols / g.n_columns, band, r, file_row);
 }
 
-void ssw_cpu_matrix_fill(ssw_cpu_matrix *matrix, const void *file_data, int worker, int n_workers)
+void ssw_cpu_matrix_fill_part(ssw_cpu_matrix *matrix, const ssw_cpu_matrix_part *part, int worker,
+                              int n_workers)
 {
-    uint64_t row_bytes = ssw_dtype_row_bytes(matrix->dtype, (uint64_t)matrix->cols);
+    uint64_t row_bytes = ssw_dtype_row_bytes(matrix->dtype, (uint64_t)part->cols);
+    uint64_t skipped_bytes = ssw_dtype_row_bytes(matrix->dtype, (uint64_t)part->first_col);
     int64_t n_bands = ssw_matrix_bands(matrix);
     ssw_span span = ssw_span_of(n_bands * matrix->n_matrices, worker, n_workers);
     for (int64_t i = span.begin; i < span.end; i++) {
@@ -167,10 +169,16 @@ void ssw_cpu_matrix_fill(ssw_cpu_matrix *matrix, const void *file_data, int work
         uint8_t *out =
             matrix->data + (uint64_t)index * matrix->matrix_bytes + (uint64_t)band * matrix->band_bytes;
         for (int r = 0; r < ROWS && band * ROWS + r < matrix->rows; r++) {
-            uint64_t row = (uint64_t)(index * matrix->rows + band * ROWS + r);
-            fill_row(matrix, out, r, (const uint8_t *)file_data + row * row_bytes);
+            uint64_t row = (uint64_t)(index * part->rows + part->first_row + band * ROWS + r);
+            fill_row(matrix, out, r, (const uint8_t *)part->file_data + row * row_bytes + skipped_bytes);
         }
     }
+}
+
+void ssw_cpu_matrix_fill(ssw_cpu_matrix *matrix, const void *file_data, int worker, int n_workers)
+{
+    ssw_cpu_matrix_part whole = {.file_data = file_data, .rows = matrix->rows, .cols = matrix->cols};
+    ssw_cpu_matrix_fill_part(matrix, &whole, worker, n_workers);
 }
 
 void ssw_cpu_matrix_read_row(const ssw_cpu_matrix *m, int64_t index, int64_t row, float *out)

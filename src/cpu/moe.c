@@ -68,8 +68,9 @@ static void group_pairs(job *j)
     int64_t n_experts = j->args->gate->n_matrices;
     memset(counts, 0, (size_t)n_experts * sizeof *counts);
     for (int64_t p = 0; p < j->n_pairs; p++) {
-        assert(j->args->chosen[p] >= 0 && j->args->chosen[p] < n_experts);
-        counts[j->args->chosen[p]]++;
+        assert(j->args->chosen[p] < n_experts);
+        if (j->args->chosen[p] >= 0)
+            counts[j->args->chosen[p]]++;
     }
     int32_t next = 0;
     j->n_groups = 0;
@@ -80,8 +81,10 @@ static void group_pairs(job *j)
         counts[e] = next;
         next += n;
     }
-    for (int64_t p = 0; p < j->n_pairs; p++)
-        j->worker->pairs[counts[j->args->chosen[p]]++] = (int32_t)p;
+    for (int64_t p = 0; p < j->n_pairs; p++) {
+        if (j->args->chosen[p] >= 0)
+            j->worker->pairs[counts[j->args->chosen[p]]++] = (int32_t)p;
+    }
 }
 
 /* One or two bands of rows for the pairs of one tile: n and x set up by the caller, bias added. */
@@ -174,11 +177,12 @@ static void sum_rows(const job *j, int64_t token, const float *rows, int64_t str
                      int64_t n_rows)
 {
     const float *weights = j->args->weights + token * j->args->n_used;
+    const int32_t *chosen = j->args->chosen + token * j->args->n_used;
     float *out = j->args->out + token * j->args->out_stride + first_row;
     for (int64_t r = 0; r < n_rows; r++) {
         float sum = 0;
         for (int s = 0; s < j->args->n_used; s++)
-            sum += weights[s] * rows[s * stride + r];
+            sum += chosen[s] >= 0 ? weights[s] * rows[s * stride + r] : 0;
         out[r] = j->args->accumulate ? out[r] + sum : sum;
     }
 }

@@ -121,6 +121,17 @@ void ssw_cpu_matrix_deinit(ssw_cpu_matrix *matrix);
  * the other. Needs no team, so that loading may use any threads. */
 void ssw_cpu_matrix_fill(ssw_cpu_matrix *matrix, const void *file_data, int worker, int n_workers);
 
+/* The same from a part of the file's matrices, which are n_matrices of rows x cols: that which begins at
+ * first_row and first_col, a multiple of the type's block. */
+typedef struct ssw_cpu_matrix_part {
+    const void *file_data;
+    int64_t rows, cols;
+    int64_t first_row, first_col;
+} ssw_cpu_matrix_part;
+
+void ssw_cpu_matrix_fill_part(ssw_cpu_matrix *matrix, const ssw_cpu_matrix_part *part, int worker,
+                              int n_workers);
+
 /* One row as floats, [cols]. */
 void ssw_cpu_matrix_read_row(const ssw_cpu_matrix *matrix, int64_t index, int64_t row, float *out);
 
@@ -318,7 +329,7 @@ typedef struct ssw_cpu_moe_args {
     ssw_cpu_acts x;
     int64_t n;             /* tokens */
     int32_t n_used;        /* experts per token */
-    const int32_t *chosen; /* [n][n_used] */
+    const int32_t *chosen; /* [n][n_used]; negative: somebody else's, adds nothing */
     const float *weights;  /* [n][n_used] */
     float *out;            /* [n][down->rows] */
     int64_t out_stride;

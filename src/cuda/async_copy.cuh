@@ -11,18 +11,16 @@ __device__ __forceinline__ uint32_t shared_address(const void *at)
     return (uint32_t)__cvta_generic_to_shared(at);
 }
 
-/* Zeros if it is not there; `from` must be a valid address all the same. */
-__device__ __forceinline__ void copy_16_async(void *to, const void *from, bool is_there)
+/* `to` and `at` are shared addresses. Zeros if it is not there: then nothing is read. */
+__device__ __forceinline__ void copy_16_async(uint32_t to, const void *from, bool is_there)
 {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from),
-                 "r"(is_there ? 16 : 0)
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(is_there ? 16 : 0)
                  : "memory");
 }
 
-__device__ __forceinline__ void copy_4_async(void *to, const void *from, bool is_there)
+__device__ __forceinline__ void copy_4_async(uint32_t to, const void *from, bool is_there)
 {
-    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(shared_address(to)), "l"(from),
-                 "r"(is_there ? 4 : 0)
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(from), "r"(is_there ? 4 : 0)
                  : "memory");
 }
 
@@ -38,20 +36,20 @@ template <int N> __device__ __forceinline__ void wait_for_copies()
 }
 
 /* Four matrices of 8 rows of 16 bytes; lane l gives the address of row l % 8 of matrix l / 8. */
-__device__ __forceinline__ void load_matrices(const void *at, uint32_t (&out)[4])
+__device__ __forceinline__ void load_matrices(uint32_t at, uint32_t (&out)[4])
 {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
                  : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
-                 : "r"(shared_address(at))
+                 : "r"(at)
                  : "memory");
 }
 
 /* The same, each transposed as a matrix of 16-bit elements. */
-__device__ __forceinline__ void load_matrices_transposed(const void *at, uint32_t (&out)[4])
+__device__ __forceinline__ void load_matrices_transposed(uint32_t at, uint32_t (&out)[4])
 {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
                  : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
-                 : "r"(shared_address(at))
+                 : "r"(at)
                  : "memory");
 }
 

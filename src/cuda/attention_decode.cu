@@ -14,7 +14,8 @@
 enum {
     HEADS = 16,            /* of a thread block */
     STEP = 16,             /* positions */
-    POSITIONS_MIN = 128,   /* of a split */
+    POSITIONS_MIN = 128,   /* of a split, */
+    POSITIONS_WHOLE = 192, /* unless there are no more than these: merging costs more than two steps */
     SPLITS_MAX = 32,       /* one a lane in the last merge */
     SPLIT_BLOCKS_MAX = 512 /* blocks of a launch that splits; bounds the scratch */
 };
@@ -22,6 +23,7 @@ enum {
 template <int DIM> struct decode_shape {
     static constexpr int WARPS = DIM <= 128 ? 4 : 2;
     static constexpr int THREADS = WARPS * WARP;
+    static constexpr int STEPS = DIM <= 64 ? 2 : 1; /* of a warp that are on their way at once */
 };
 
 /* The launch and its scratch: counters [SPLIT_BLOCKS_MAX], zero between launches; then for each block (unit *
@@ -53,7 +55,7 @@ static __device__ bool find_unit(const decode_job &job, decode_unit &out)
     out.n_heads = min(group - tile * HEADS, (int)HEADS);
     int oldest = args.window > 0 ? max(out.part.position - args.window + 1, 0) : 0;
     int n = out.part.position + 1 - oldest;
-    int n_splits = min((n + POSITIONS_MIN - 1) / POSITIONS_MIN, (int)gridDim.x);
+    int n_splits = n <= POSITIONS_WHOLE ? 1 : min((n + POSITIONS_MIN - 1) / POSITIONS_MIN, (int)gridDim.x);
     int length = ((n + n_splits - 1) / n_splits + STEP - 1) / STEP * STEP;
     out.n_splits = (n + length - 1) / length;
     out.begin = oldest + (int)blockIdx.x * length;
@@ -100,28 +102,39 @@ static __device__ __forceinline__ uint4 load_eight(const uint16_t *head, const s
     return *(const uint4 *)(head + (int64_t)(position % args.kv.n_rows) * args.head_dim + d);
 }
 
-/* The 16 positions from `start`. */
+/* A lane's part of 16 positions. */
+template <int DIM> struct step_data {
+    uint4 keys[2][DIM / 32];   /* positions g and 8 + g: dimensions 32c + 8t .. + 7 */
+    uint4 values[DIM / 64][4]; /* positions 2t, 2t + 1, 8 + 2t, 9 + 2t: dimensions 64e + 8g .. + 7 */
+};
+
 template <int DIM>
-static __device__ __forceinline__ void attend_step(const ssw_cuda_attention_args &args, const uint16_t *k,
-                                                   const uint16_t *v, int start, int end,
-                                                   const uint32_t (&q)[DIM / 16][4], running<DIM> &state)
+static __device__ __forceinline__ void load_step(const ssw_cuda_attention_args &args, const uint16_t *k,
+                                                 const uint16_t *v, int start, int end, step_data<DIM> &out)
 {
     int lane = threadIdx.x % WARP, g = lane / 4, t = lane % 4;
-    uint4 keys[2][DIM / 32], values[DIM / 64][4];
 #pragma unroll
     for (int i = 0; i < 2 * (DIM / 32); i++)
-        keys[i % 2][i / 2] = load_eight(k, args, start + i % 2 * 8 + g, end, i / 2 * 32 + 8 * t);
+        out.keys[i % 2][i / 2] = load_eight(k, args, start + i % 2 * 8 + g, end, i / 2 * 32 + 8 * t);
 #pragma unroll
     for (int i = 0; i < DIM / 64 * 4; i++)
-        values[i / 4][i % 4] =
+        out.values[i / 4][i % 4] =
             load_eight(v, args, start + i % 4 / 2 * 8 + 2 * t + i % 2, end, i / 4 * 64 + 8 * g);
+}
+
+/* The 16 positions from `start`, of which the first is before `end`. */
+template <int DIM>
+static __device__ __forceinline__ void attend_step(const step_data<DIM> &step, int start, int end,
+                                                   const uint32_t (&q)[DIM / 16][4], running<DIM> &state)
+{
+    int t = threadIdx.x % 4;
     float scores[2][4] = {};
 #pragma unroll
     for (int c = 0; c < DIM / 32; c++) {
 #pragma unroll
         for (int tile = 0; tile < 2; tile++) {
-            mma_f16(q[2 * c], keys[tile][c].x, keys[tile][c].y, scores[tile]);
-            mma_f16(q[2 * c + 1], keys[tile][c].z, keys[tile][c].w, scores[tile]);
+            mma_f16(q[2 * c], step.keys[tile][c].x, step.keys[tile][c].y, scores[tile]);
+            mma_f16(q[2 * c + 1], step.keys[tile][c].z, step.keys[tile][c].w, scores[tile]);
         }
     }
 #pragma unroll
@@ -136,7 +149,7 @@ static __device__ __forceinline__ void attend_step(const ssw_cuda_attention_args
         }
         most = fmaxf(most, __shfl_xor_sync(EVERY_LANE, most, 1));
         most = fmaxf(most, __shfl_xor_sync(EVERY_LANE, most, 2));
-        float keep = exp2_fast(state.largest[r] - most); /* the first position is always there */
+        float keep = exp2_fast(state.largest[r] - most);
         state.largest[r] = most;
         state.sums[r] *= keep;
 #pragma unroll
@@ -156,7 +169,8 @@ static __device__ __forceinline__ void attend_step(const ssw_cuda_attention_args
 #pragma unroll
         for (int j = 0; j < 8; j++) {
             const uint32_t pick = j % 2 ? 0x7632 : 0x5410; /* the same half of two words */
-            const uint32_t *w[4] = {&values[e][0].x, &values[e][1].x, &values[e][2].x, &values[e][3].x};
+            const uint32_t *w[4] = {&step.values[e][0].x, &step.values[e][1].x, &step.values[e][2].x,
+                                    &step.values[e][3].x};
             mma_f16(weights, __byte_perm(w[0][j / 2], w[1][j / 2], pick),
                     __byte_perm(w[2][j / 2], w[3][j / 2], pick), state.results[e][j]);
         }
@@ -168,7 +182,8 @@ static __device__ __forceinline__ void attend_step(const ssw_cuda_attention_args
 /* Results of a block's warps. */
 template <int DIM> struct warp_results {
     float largest[decode_shape<DIM>::WARPS][HEADS], sums[decode_shape<DIM>::WARPS][HEADS];
-    float results[decode_shape<DIM>::WARPS][HEADS][DIM];
+    float results[decode_shape<DIM>::WARPS][HEADS]
+                 [DIM + 1]; /* odd rows: lanes of different heads meet fewer banks */
 };
 
 template <int DIM>
@@ -292,8 +307,19 @@ static __global__ void __launch_bounds__(decode_shape<DIM>::THREADS)
     uint32_t q[DIM / 16][4];
     running<DIM> state = {{-INFINITY, -INFINITY}, {0, 0}, {}};
     load_queries<DIM>(args, unit, q);
-    for (int start = unit.begin + (int)threadIdx.x / WARP * STEP; start < unit.end; start += WARPS * STEP)
-        attend_step<DIM>(args, args.kv.k + head_at, args.kv.v + head_at, start, unit.end, q, state);
+    constexpr int STEPS = decode_shape<DIM>::STEPS, STRIDE = WARPS * STEP;
+    for (int start = unit.begin + (int)threadIdx.x / WARP * STEP; start < unit.end; start += STEPS * STRIDE) {
+        step_data<DIM> steps[STEPS];
+#pragma unroll
+        for (int i = 0; i < STEPS; i++)
+            load_step<DIM>(args, args.kv.k + head_at, args.kv.v + head_at, start + i * STRIDE, unit.end,
+                           steps[i]);
+#pragma unroll
+        for (int i = 0; i < STEPS; i++) {
+            if (start + i * STRIDE < unit.end)
+                attend_step<DIM>(steps[i], start + i * STRIDE, unit.end, q, state);
+        }
+    }
     share_results<DIM>(state, unit.n_heads, shared);
     __syncthreads();
     merge_warps<DIM>(args, unit, shared);

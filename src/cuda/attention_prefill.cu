@@ -57,7 +57,7 @@ static __device__ bool find_unit(const ssw_cuda_attention_args &args, prefill_un
 /* Begins to copy positions [start, start + TILE) of keys or values, [n_rows][head_dim] of this head. */
 template <int DIM>
 static __device__ __forceinline__ void copy_tile(const uint16_t *from, const ssw_cuda_attention_args &args,
-                                                 int start, int oldest, int last, uint8_t *to)
+                                                 int start, int oldest, int last, uint32_t to)
 {
     typedef prefill_shape<DIM> shape;
     constexpr int UNITS = DIM / 8;
@@ -66,7 +66,7 @@ static __device__ __forceinline__ void copy_tile(const uint16_t *from, const ssw
         int row = i / UNITS, unit = i % UNITS, position = start + row;
         bool is_there = position >= oldest && position <= last && unit * 8 < args.head_dim;
         int64_t at = is_there ? (int64_t)(position % args.kv.n_rows) * args.head_dim + unit * 8 : 0;
-        copy_16_async(to + row * shape::ROW_BYTES + unit * 16, from + at, is_there);
+        copy_16_async(to + (uint32_t)row * shape::ROW_BYTES + unit * 16, from + at, is_there);
     }
     commit_copies();
 }
@@ -112,12 +112,12 @@ static __device__ __forceinline__ void load_queries(const ssw_cuda_attention_arg
 
 /* scores[16 queries][TILE positions] = q . k */
 template <int DIM>
-static __device__ __forceinline__ void score_tile(const uint32_t (&q)[DIM / 16][4], const uint8_t *keys,
+static __device__ __forceinline__ void score_tile(const uint32_t (&q)[DIM / 16][4], uint32_t keys,
                                                   float (&scores)[prefill_shape<DIM>::TILE / 8][4])
 {
     typedef prefill_shape<DIM> shape;
     int lane = threadIdx.x % WARP;
-    const uint8_t *at = keys + (lane % 8 + lane / 16 * 8) * shape::ROW_BYTES + lane / 8 % 2 * 16;
+    uint32_t at = keys + (lane % 8 + lane / 16 * 8) * shape::ROW_BYTES + lane / 8 % 2 * 16;
 #pragma unroll
     for (int j = 0; j < shape::TILE / 8; j += 2) {
 #pragma unroll
@@ -181,11 +181,11 @@ static __device__ __forceinline__ void weigh_tile(float (&scores)[prefill_shape<
 /* results += weights v */
 template <int DIM>
 static __device__ __forceinline__ void add_values(const float (&weights)[prefill_shape<DIM>::TILE / 8][4],
-                                                  const uint8_t *values, float (&results)[DIM / 8][4])
+                                                  uint32_t values, float (&results)[DIM / 8][4])
 {
     typedef prefill_shape<DIM> shape;
     int lane = threadIdx.x % WARP;
-    const uint8_t *at = values + (lane % 8 + lane / 8 % 2 * 8) * shape::ROW_BYTES + lane / 16 * 16;
+    uint32_t at = values + (lane % 8 + lane / 8 % 2 * 8) * shape::ROW_BYTES + lane / 16 * 16;
 #pragma unroll
     for (int s = 0; s < shape::TILE / 16; s++) {
         uint32_t a[4] = {pack_f16(weights[2 * s][0], weights[2 * s][1]),
@@ -270,7 +270,8 @@ static __global__ void __launch_bounds__(THREADS)
     prefill(const __grid_constant__ ssw_cuda_attention_args args)
 {
     typedef prefill_shape<DIM> shape;
-    __shared__ __align__(128) uint8_t keys[shape::TILE_BYTES], values[shape::TILE_BYTES];
+    __shared__ __align__(128) uint8_t shared[2 * shape::TILE_BYTES];
+    const uint32_t keys = shared_address(shared), values = keys + shape::TILE_BYTES;
     prefill_unit unit;
     if (!find_unit(args, unit))
         return;

@@ -18,6 +18,33 @@
 
 enum { MMA_TOKENS = 8, MMA_BLOCK_BYTES = 32 };
 
+/* Words that one warp reads once, and scales whose neighbours are read next. Nothing is read, and out keeps
+ * what it had, if it is not there. */
+__device__ __forceinline__ void load_two_words(uint2 &out, const uint8_t *at, bool is_there)
+{
+    asm("{ .reg .pred p; setp.ne.b32 p, %3, 0; @p ld.global.nc.L1::no_allocate.v2.u32 {%0, %1}, [%2]; }"
+        : "+r"(out.x), "+r"(out.y)
+        : "l"(at), "r"((int)is_there));
+}
+
+__device__ __forceinline__ void load_word(uint32_t &out, const uint8_t *at, bool is_there)
+{
+    asm("{ .reg .pred p; setp.ne.b32 p, %2, 0; @p ld.global.nc.u32 %0, [%1]; }"
+        : "+r"(out)
+        : "l"(at), "r"((int)is_there));
+}
+
+__device__ __forceinline__ void load_half_word(uint16_t &out, const uint8_t *at, bool is_there)
+{
+    asm("{ .reg .pred p; setp.ne.b32 p, %2, 0; @p ld.global.nc.u16 %0, [%1]; }"
+        : "+h"(out)
+        : "l"(at), "r"((int)is_there));
+}
+
+/* Each type: COLUMNS and BLOCK_BYTES of a band's block; SCALE_BYTES of a block's 16 scales; words_at and
+ * scales_at, where a lane's part of block 0 begins; load, a block from these places moved along; decode, to
+ * the fragment of a product; prepare, 8 tokens' words; multiply. */
+
 /* ---- 8-bit integers ---- */
 
 /* Accumulators start from these bits, the float 1.5 * 2^23: adding an integer below 2^22 to the bits adds it
@@ -34,19 +61,14 @@ struct q8_operand { /* of 8 tokens */
 struct q8_fragment {
     uint32_t w[4];
     float scale[2], minus_magic[2];
-    __device__ __forceinline__ void set_scales(float first, float second)
+    __device__ __forceinline__ void set_scales(float first, float second, float factor)
     {
-        scale[0] = first;
-        scale[1] = second;
-        minus_magic[0] = -MMA_MAGIC * first;
-        minus_magic[1] = -MMA_MAGIC * second;
+        scale[0] = factor * first;
+        scale[1] = factor * second;
+        minus_magic[0] = -MMA_MAGIC * factor * first;
+        minus_magic[1] = -MMA_MAGIC * factor * second;
     }
 };
-
-__device__ __forceinline__ q8_operand prepare_q8(uint32_t first, uint32_t second)
-{
-    return {{first, second}};
-}
 
 /* acc += scale(row) * x_scale(token) * dot. */
 __device__ __forceinline__ void multiply_q8(const q8_fragment &f, const q8_operand &x, float2 x_scales,
@@ -64,44 +86,22 @@ __device__ __forceinline__ void multiply_q8(const q8_fragment &f, const q8_opera
     }
 }
 
-template <typename TABLE, bool IS_MXFP4> struct nibble_mma {
+template <typename TYPE> struct q8_mma { /* what the integer types share */
     static constexpr bool TAKES_Q8 = true;
-    static constexpr int COLUMNS = 32, BLOCK_BYTES = BAND_ROWS * 16;
+    static constexpr int COLUMNS = 32;
     typedef q8_operand operand;
     typedef q8_fragment fragment;
-    struct loaded {
-        uint2 words;
-        uint32_t scales;
-    };
-    static __device__ __forceinline__ loaded load(const uint8_t *band, int n_blocks, int block, int g, int t)
+    static __device__ __forceinline__ int words_at(int g, int t)
     {
-        loaded out;
-        out.words = __ldg((const uint2 *)(band + block * BLOCK_BYTES + (t * BAND_ROWS + 2 * g) * 4));
-        const uint8_t *scales = band + n_blocks * BLOCK_BYTES;
-        if (IS_MXFP4)
-            out.scales = __ldg((const uint16_t *)(scales + block * BAND_ROWS + 2 * g));
-        else
-            out.scales = __ldg((const uint32_t *)(scales + (block * BAND_ROWS + 2 * g) * 2));
-        return out;
+        return (t * BAND_ROWS + 2 * g) * 4;
     }
-    static __device__ __forceinline__ fragment decode(const loaded &in)
+    static __device__ __forceinline__ int scales_at(int g)
     {
-        fragment f;
-        int low[2], high[2];
-        expand_nibbles<TABLE>(in.words.x, low[0], high[0]);
-        expand_nibbles<TABLE>(in.words.y, low[1], high[1]);
-        f.w[0] = low[0], f.w[1] = low[1], f.w[2] = high[0], f.w[3] = high[1];
-        if (IS_MXFP4) {
-            f.set_scales(e8m0_half(in.scales & 0xff), e8m0_half(in.scales >> 8));
-        } else {
-            float2 two = __half22float2(*(const __half2 *)&in.scales);
-            f.set_scales(two.x, two.y);
-        }
-        return f;
+        return TYPE::SCALE_BYTES / BAND_ROWS * 2 * g;
     }
     static __device__ __forceinline__ operand prepare(uint32_t first, uint32_t second)
     {
-        return prepare_q8(first, second);
+        return {{first, second}};
     }
     static __device__ __forceinline__ void multiply(const fragment &f, const operand &x, float2 x_scales,
                                                     float (&acc)[4])
@@ -110,41 +110,79 @@ template <typename TABLE, bool IS_MXFP4> struct nibble_mma {
     }
 };
 
-struct q8_0_mma {
-    static constexpr bool TAKES_Q8 = true;
-    static constexpr int COLUMNS = 32, BLOCK_BYTES = BAND_ROWS * 32;
-    typedef q8_operand operand;
-    typedef q8_fragment fragment;
+struct mxfp4_mma : q8_mma<mxfp4_mma> {
+    static constexpr int BLOCK_BYTES = BAND_ROWS * 16, SCALE_BYTES = BAND_ROWS;
+    struct loaded {
+        uint2 words;
+        uint16_t scales;
+    };
+    static __device__ __forceinline__ void load(loaded &out, const uint8_t *words, const uint8_t *scales,
+                                                bool is_there)
+    {
+        load_two_words(out.words, words, is_there);
+        load_half_word(out.scales, scales, is_there);
+    }
+    /* The scale is half of the float with exponent e; only for e = 0 that is 0 instead of 2^-128. */
+    static __device__ __forceinline__ fragment decode(const loaded &in)
+    {
+        fragment f;
+        int low[2], high[2];
+        expand_nibbles<mxfp4_table>(in.words.x, low[0], high[0]);
+        expand_nibbles<mxfp4_table>(in.words.y, low[1], high[1]);
+        f.w[0] = low[0], f.w[1] = low[1], f.w[2] = high[0], f.w[3] = high[1];
+        f.set_scales(__uint_as_float((uint32_t)in.scales << 23 & 0x7f800000u),
+                     __uint_as_float((uint32_t)in.scales << 15 & 0x7f800000u), 0.5f);
+        return f;
+    }
+};
+
+struct q4_0_mma : q8_mma<q4_0_mma> {
+    static constexpr int BLOCK_BYTES = BAND_ROWS * 16, SCALE_BYTES = BAND_ROWS * 2;
+    struct loaded {
+        uint2 words;
+        uint32_t scales;
+    };
+    static __device__ __forceinline__ void load(loaded &out, const uint8_t *words, const uint8_t *scales,
+                                                bool is_there)
+    {
+        load_two_words(out.words, words, is_there);
+        load_word(out.scales, scales, is_there);
+    }
+    /* A nibble n stands for n - 8. With its upper bit turned it is that number in two's complement, and in
+     * the upper half of a byte it is 16 times that. */
+    static __device__ __forceinline__ fragment decode(const loaded &in)
+    {
+        fragment f;
+        float2 two = __half22float2(*(const __half2 *)&in.scales);
+        f.w[0] = (in.words.x << 4 ^ 0x80808080u) & 0xf0f0f0f0u;
+        f.w[1] = (in.words.y << 4 ^ 0x80808080u) & 0xf0f0f0f0u;
+        f.w[2] = (in.words.x ^ 0x80808080u) & 0xf0f0f0f0u;
+        f.w[3] = (in.words.y ^ 0x80808080u) & 0xf0f0f0f0u;
+        f.set_scales(two.x, two.y, 1.0f / 16);
+        return f;
+    }
+};
+
+struct q8_0_mma : q8_mma<q8_0_mma> {
+    static constexpr int BLOCK_BYTES = BAND_ROWS * 32, SCALE_BYTES = BAND_ROWS * 2;
     struct loaded {
         uint2 words[2];
         uint32_t scales;
     };
-    static __device__ __forceinline__ loaded load(const uint8_t *band, int n_blocks, int block, int g, int t)
+    static __device__ __forceinline__ void load(loaded &out, const uint8_t *words, const uint8_t *scales,
+                                                bool is_there)
     {
-        loaded out;
-        const uint8_t *words = band + block * BLOCK_BYTES + (t * BAND_ROWS + 2 * g) * 4;
-        out.words[0] = __ldg((const uint2 *)words);
-        out.words[1] = __ldg((const uint2 *)(words + BLOCK_BYTES / 2));
-        out.scales =
-            __ldg((const uint32_t *)(band + n_blocks * BLOCK_BYTES + (block * BAND_ROWS + 2 * g) * 2));
-        return out;
+        load_two_words(out.words[0], words, is_there);
+        load_two_words(out.words[1], words + BLOCK_BYTES / 2, is_there);
+        load_word(out.scales, scales, is_there);
     }
     static __device__ __forceinline__ fragment decode(const loaded &in)
     {
         fragment f;
         float2 two = __half22float2(*(const __half2 *)&in.scales);
         f.w[0] = in.words[0].x, f.w[1] = in.words[0].y, f.w[2] = in.words[1].x, f.w[3] = in.words[1].y;
-        f.set_scales(two.x, two.y);
+        f.set_scales(two.x, two.y, 1);
         return f;
-    }
-    static __device__ __forceinline__ operand prepare(uint32_t first, uint32_t second)
-    {
-        return prepare_q8(first, second);
-    }
-    static __device__ __forceinline__ void multiply(const fragment &f, const operand &x, float2 x_scales,
-                                                    float (&acc)[4])
-    {
-        multiply_q8(f, x, x_scales, acc);
     }
 };
 
@@ -161,14 +199,6 @@ struct tf32_operand {
     uint32_t high[2], low[2];
 };
 
-__device__ __forceinline__ tf32_operand prepare_tf32(uint32_t first, uint32_t second)
-{
-    tf32_operand out;
-    split_tf32(first, out.high[0], out.low[0]);
-    split_tf32(second, out.high[1], out.low[1]);
-    return out;
-}
-
 __device__ __forceinline__ void mma_tf32(const uint32_t (&w)[4], const uint32_t (&x)[2], float (&d)[4])
 {
     asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
@@ -177,34 +207,47 @@ __device__ __forceinline__ void mma_tf32(const uint32_t (&w)[4], const uint32_t 
         : "r"(w[0]), "r"(w[1]), "r"(w[2]), "r"(w[3]), "r"(x[0]), "r"(x[1]));
 }
 
-/* F16 and BF16 are tf32 numbers as they are. */
-template <typename PAIR> struct half_mma {
+struct tf32_mma { /* what the float types share */
     static constexpr bool TAKES_Q8 = false;
-    static constexpr int COLUMNS = 8, BLOCK_BYTES = BAND_ROWS * 16;
+    static constexpr int COLUMNS = 8, SCALE_BYTES = 0;
     typedef tf32_operand operand;
+    static __device__ __forceinline__ int scales_at(int)
+    {
+        return 0;
+    }
+    static __device__ __forceinline__ operand prepare(uint32_t first, uint32_t second)
+    {
+        operand out;
+        split_tf32(first, out.high[0], out.low[0]);
+        split_tf32(second, out.high[1], out.low[1]);
+        return out;
+    }
+};
+
+/* F16 and BF16 are tf32 numbers as they are. */
+template <typename PAIR> struct half_mma : tf32_mma {
+    static constexpr int BLOCK_BYTES = BAND_ROWS * 16;
     struct fragment {
         uint32_t w[4];
     };
     struct loaded {
         uint32_t words[2]; /* columns t and t + 4 */
     };
-    static __device__ __forceinline__ loaded load(const uint8_t *band, int n_blocks, int block, int g, int t)
+    static __device__ __forceinline__ int words_at(int g, int t)
     {
-        const uint8_t *words = band + block * BLOCK_BYTES + (t * BAND_ROWS + 2 * g) * 2;
-        loaded out;
-        out.words[0] = __ldg((const uint32_t *)words);
-        out.words[1] = __ldg((const uint32_t *)(words + BLOCK_BYTES / 2));
-        return out;
+        return (t * BAND_ROWS + 2 * g) * 2;
+    }
+    static __device__ __forceinline__ void load(loaded &out, const uint8_t *words, const uint8_t *,
+                                                bool is_there)
+    {
+        load_word(out.words[0], words, is_there);
+        load_word(out.words[1], words + BLOCK_BYTES / 2, is_there);
     }
     static __device__ __forceinline__ fragment decode(const loaded &in)
     {
         float2 first = PAIR::widen(in.words[0]), second = PAIR::widen(in.words[1]);
         return {{__float_as_uint(first.x), __float_as_uint(first.y), __float_as_uint(second.x),
                  __float_as_uint(second.y)}};
-    }
-    static __device__ __forceinline__ operand prepare(uint32_t first, uint32_t second)
-    {
-        return prepare_tf32(first, second);
     }
     static __device__ __forceinline__ void multiply(const fragment &f, const operand &x, float2,
                                                     float (&acc)[4])
@@ -218,23 +261,23 @@ template <typename PAIR> struct half_mma {
     }
 };
 
-struct f32_mma {
-    static constexpr bool TAKES_Q8 = false;
-    static constexpr int COLUMNS = 8, BLOCK_BYTES = BAND_ROWS * 32;
-    typedef tf32_operand operand;
+struct f32_mma : tf32_mma {
+    static constexpr int BLOCK_BYTES = BAND_ROWS * 32;
     struct fragment {
         uint32_t high[4], low[4];
     };
     struct loaded {
         uint2 words[2];
     };
-    static __device__ __forceinline__ loaded load(const uint8_t *band, int n_blocks, int block, int g, int t)
+    static __device__ __forceinline__ int words_at(int g, int t)
     {
-        const uint8_t *words = band + block * BLOCK_BYTES + (t * BAND_ROWS + 2 * g) * 4;
-        loaded out;
-        out.words[0] = __ldg((const uint2 *)words);
-        out.words[1] = __ldg((const uint2 *)(words + BLOCK_BYTES / 2));
-        return out;
+        return (t * BAND_ROWS + 2 * g) * 4;
+    }
+    static __device__ __forceinline__ void load(loaded &out, const uint8_t *words, const uint8_t *,
+                                                bool is_there)
+    {
+        load_two_words(out.words[0], words, is_there);
+        load_two_words(out.words[1], words + BLOCK_BYTES / 2, is_there);
     }
     static __device__ __forceinline__ fragment decode(const loaded &in)
     {
@@ -244,10 +287,6 @@ struct f32_mma {
         split_tf32(in.words[1].x, f.high[2], f.low[2]);
         split_tf32(in.words[1].y, f.high[3], f.low[3]);
         return f;
-    }
-    static __device__ __forceinline__ operand prepare(uint32_t first, uint32_t second)
-    {
-        return prepare_tf32(first, second);
     }
     static __device__ __forceinline__ void multiply(const fragment &f, const operand &x, float2,
                                                     float (&acc)[4])
@@ -262,8 +301,6 @@ struct f32_mma {
     }
 };
 
-typedef nibble_mma<mxfp4_table, true> mxfp4_mma;
-typedef nibble_mma<q4_0_table, false> q4_0_mma;
 typedef half_mma<f16_pair> f16_mma;
 typedef half_mma<bf16_pair> bf16_mma;
 

@@ -1,6 +1,8 @@
 /* The CUDA runtime behind C names. */
 #include "cuda/cuda_device.h"
 
+#include "base/clock.h"
+
 #include <cuda_runtime.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,6 +147,25 @@ ssw_status ssw_cuda_copy_to_host(void *to, const void *from, uint64_t n_bytes, s
 void ssw_cuda_copy_async(ssw_cuda_stream stream, void *to, const void *from, uint64_t n_bytes)
 {
     (void)cudaMemcpyAsync(to, from, n_bytes, cudaMemcpyDefault, stream);
+}
+
+ssw_status ssw_cuda_measure_copies(double *bytes_per_s, ssw_error *err)
+{
+    const uint64_t n_bytes = 32 << 20;
+    void *host = NULL, *device = NULL;
+    *bytes_per_s = 0;
+    ssw_status status = ssw_cuda_alloc_host(&host, n_bytes, err);
+    if (status == SSW_OK)
+        status = ssw_cuda_alloc(&device, n_bytes, err);
+    for (int i = 0; i < 4 && status == SSW_OK; i++) {
+        int64_t begin_ns = ssw_clock_now_ns();
+        status = ssw_cuda_copy_to_device(device, host, n_bytes, err);
+        double rate = (double)n_bytes * 1e9 / (double)(ssw_clock_now_ns() - begin_ns);
+        *bytes_per_s = rate > *bytes_per_s ? rate : *bytes_per_s;
+    }
+    ssw_cuda_free(device);
+    ssw_cuda_free_host(host);
+    return status;
 }
 
 /* ---- order ---- */

@@ -54,6 +54,9 @@ ssw_status ssw_cuda_copy_to_host(void *to, const void *from, uint64_t n_bytes, s
 /* In stream order; host memory must be pinned, or the call waits. Any direction. Faults: the stream's. */
 void ssw_cuda_copy_async(ssw_cuda_stream stream, void *to, const void *from, uint64_t n_bytes);
 
+/* Bytes a second from pinned memory to the device: the best of a few copies. */
+ssw_status ssw_cuda_measure_copies(double *bytes_per_s, ssw_error *err);
+
 /* ---- order ---- */
 
 ssw_status ssw_cuda_stream_open(ssw_cuda_stream *out, ssw_error *err);

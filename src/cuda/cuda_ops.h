@@ -169,8 +169,19 @@ void ssw_cuda_expert_gemm_up(ssw_cuda_stream stream, const ssw_cuda_expert_gemm_
 void ssw_cuda_expert_gemm_down(ssw_cuda_stream stream, const ssw_cuda_expert_gemm_args *args); /* to out */
 
 /* out[t] += sum over slots, in order, of weights[t][s] * rows[t * n_used + s]: [n][n_embd]. */
-void ssw_cuda_sum_pairs(ssw_cuda_stream stream, const float *rows, const float *weights, int32_t n,
-                        int32_t n_used, int64_t n_embd, float *out);
+typedef struct ssw_cuda_sum_args {
+    const float *rows;    /* [n * n_used][n_embd] */
+    const float *weights; /* [n][n_used] */
+    /* Both or neither: only pairs whose expert is marked are added. mask: [n_experts] of 0 or 1, read when
+     * the kernel runs. */
+    const int32_t *chosen;
+    const uint8_t *mask;
+    int32_t n, n_used;
+    int64_t n_embd;
+    float *out;
+} ssw_cuda_sum_args;
+
+void ssw_cuda_sum_pairs(ssw_cuda_stream stream, const ssw_cuda_sum_args *args);
 
 /* out[i] += rows[i]. */
 void ssw_cuda_add(ssw_cuda_stream stream, const float *rows, int64_t n, float *out);

@@ -161,7 +161,7 @@ static __global__ void __launch_bounds__(SHAPE::THREADS, BLOCKS_MIN)
     const uint8_t *bands[2] = {gate + band * job.experts.gate.band_bytes,
                                up + band * job.experts.up.band_bytes};
     for (int i = threadIdx.x; i < PAIRS_PER_TILE; i += SHAPE::THREADS)
-        rows[i] = i < tile.n ? job.pairs.pair[tile.first + i] / job.pairs.n_used : -1;
+        rows[i] = job.pairs.pair[tile.first + min(i, tile.n - 1)] / job.pairs.n_used;
     __syncthreads();
     gemm_source source = make_source<typename SHAPE::TYPE>(job.x, job.experts.gate.cols, rows);
     run_up<SHAPE, PAIRS_PER_TILE>(job, tile, bands, source, first_band, shared);
@@ -230,7 +230,7 @@ static __global__ void __launch_bounds__(SHAPE::THREADS, BLOCKS_MIN)
     const uint8_t *bands[2] = {matrix + min(first_band, n_bands - 1) * down.band_bytes,
                                matrix + min(first_band + 1, n_bands - 1) * down.band_bytes};
     for (int i = threadIdx.x; i < PAIRS_PER_TILE; i += SHAPE::THREADS)
-        rows[i] = i < tile.n ? tile.first + i : -1;
+        rows[i] = tile.first + min(i, tile.n - 1);
     __syncthreads();
     gemm_source source = make_source<typename SHAPE::TYPE>(job.hidden, down.cols, rows);
     run_down<SHAPE, PAIRS_PER_TILE>(job, tile, bands, source, first_band, shared);

@@ -3,14 +3,17 @@
 
 #include "cuda/gemm_tile.cuh"
 
-/* Wide: 128 rows x 64 tokens, four warps of two bands. Narrow: 16 rows x 32 tokens, four warps that share the
- * columns, for products whose tiles would not fill the device. */
+/* Wide: 128 rows x 64 tokens, four warps of two bands. Medium: 64 rows x 64 tokens, four warps of one.
+ * Narrow: 16 rows x 16 tokens, four warps that share the columns. The smaller are for products whose larger
+ * tiles would not fill the device. */
 template <typename TYPE> struct gemm_wide : gemm_shape<TYPE, 2, 4, 1, 64, 4> {
 };
-template <typename TYPE> struct gemm_narrow : gemm_shape<TYPE, 1, 1, 4, 32, 2> {
+template <typename TYPE> struct gemm_medium : gemm_shape<TYPE, 1, 4, 1, 64, 4> {
+};
+template <typename TYPE> struct gemm_narrow : gemm_shape<TYPE, 1, 1, 4, 16, 4> {
 };
 
-enum { WIDE_TILES_MIN = 120 }; /* fewer: narrow */
+enum { WIDE_TILES_MIN = 256, MEDIUM_TILES_MIN = 160 };
 
 static __device__ const uint8_t *product_matrix(const ssw_cuda_product_args &args)
 {
@@ -80,7 +83,7 @@ static __global__ void __launch_bounds__(SHAPE::THREADS, BLOCKS_MIN)
     for (int i = 0; i < SHAPE::BANDS; i++)
         bands[i] = matrix + min(first_band + i, n_bands - 1) * args.w.band_bytes;
     for (int i = threadIdx.x; i < SHAPE::N_MAX; i += SHAPE::THREADS)
-        rows[i] = first_token + i < args.n ? first_token + i : -1;
+        rows[i] = min(first_token + i, args.n - 1);
     __syncthreads();
     gemm_source source = make_source<typename SHAPE::TYPE>(args.x, args.w.cols, rows);
     run_tile<SHAPE, SHAPE::N_MAX>(args, bands, source, first_band, first_token, shared);
@@ -98,9 +101,13 @@ static void launch_shape(ssw_cuda_stream stream, const ssw_cuda_product_args *ar
 template <typename TYPE> static void launch(ssw_cuda_stream stream, const ssw_cuda_product_args *args)
 {
     assert(args->w.cols % TYPE::COLUMNS == 0);
+    assert(args->n * args->w.cols * (TYPE::TAKES_Q8 ? 1 : 4) < INT64_C(1) << 32);
     assert(TYPE::TAKES_Q8 ? args->x.q && args->x.q_scales : args->x.f32 != nullptr);
-    if ((args->w.rows + 127) / 128 * ((args->n + 63) / 64) >= WIDE_TILES_MIN)
+    int64_t n_tiles = (args->n + 63) / 64;
+    if ((args->w.rows + 127) / 128 * n_tiles >= WIDE_TILES_MIN)
         launch_shape<gemm_wide<TYPE>, 3>(stream, args);
+    else if ((args->w.rows + 63) / 64 * n_tiles >= MEDIUM_TILES_MIN)
+        launch_shape<gemm_medium<TYPE>, 4>(stream, args);
     else
         launch_shape<gemm_narrow<TYPE>, 4>(stream, args);
 }

@@ -2,10 +2,13 @@
  *
  * WARPS_M * WARPS_K warps. Each has BANDS bands and all N tokens; the warps of one m share their bands and
  * take every WARPS_K-th group of BLOCKS blocks of the columns, and are added up in order at the end. Weights
- * go from global memory straight into the registers of the one warp that needs them, a chunk ahead of their
- * use. Activations go through shared memory, STAGES chunks of them in flight by cp.async: rows of CHUNK * 32
- * bytes whose 16-byte units are exchanged by the row's number, so that ldmatrix meets no bank twice. Included
- * by kernels only. */
+ * go from global memory straight into the registers of the one warp that needs them, AHEAD blocks before
+ * their use. Activations go through shared memory, STAGES chunks of them in flight by cp.async: rows of CHUNK
+ * * 32 bytes whose 16-byte units are exchanged by the row's number, so that ldmatrix meets no bank twice.
+ *
+ * The loop has no branches and next to no address arithmetic, since its products take all the instructions
+ * that an SM can issue: every thread keeps its places in memory and moves them along by constants. Behind the
+ * last column activations are zeros, and weights whatever was loaded last. Included by kernels only. */
 #ifndef SSW_CUDA_GEMM_TILE_CUH
 #define SSW_CUDA_GEMM_TILE_CUH
 
@@ -17,7 +20,7 @@ template <typename TYPE_, int BANDS_, int WARPS_M_, int WARPS_K_, int N_MAX_, in
     static constexpr int BANDS = BANDS_, WARPS_M = WARPS_M_, WARPS_K = WARPS_K_, N_MAX = N_MAX_,
                          STAGES = STAGES_;
     static constexpr int BLOCKS = 4;                       /* a warp's, of a chunk */
-    static constexpr int AHEAD = 1024 / TYPE::BLOCK_BYTES; /* blocks of a band on their way, at most BLOCKS */
+    static constexpr int AHEAD = 1024 / TYPE::BLOCK_BYTES; /* at most BLOCKS */
     static constexpr int CHUNK = BLOCKS * WARPS_K;
     static constexpr int THREADS = WARP * WARPS_M * WARPS_K;
     static constexpr int UNITS = CHUNK * MMA_BLOCK_BYTES / 16; /* of a token in a chunk */
@@ -25,11 +28,11 @@ template <typename TYPE_, int BANDS_, int WARPS_M_, int WARPS_K_, int N_MAX_, in
     static constexpr int SHARED_BYTES = STAGES * N_MAX * (UNITS * 16 + SCALES * 4);
 };
 
-/* Which activations: row i of the tile is row rows[i] of x, zeros if negative. rows: shared memory, [N]. */
+/* Which activations: row i of the tile is row rows[i] of x. rows: shared memory, [N], each a row that exists;
+ * all of x is less than 4 GiB. */
 struct gemm_source {
     const uint8_t *x; /* x.q or x.f32 */
     const float *scales;
-    int64_t row_bytes;
     int n_blocks;
     const int32_t *rows;
 };
@@ -38,43 +41,72 @@ template <typename TYPE>
 __device__ __forceinline__ gemm_source make_source(const ssw_cuda_acts &x, int64_t cols, const int32_t *rows)
 {
     return {TYPE::TAKES_Q8 ? (const uint8_t *)x.q : (const uint8_t *)x.f32, x.q_scales,
-            cols / TYPE::COLUMNS * MMA_BLOCK_BYTES, (int)(cols / TYPE::COLUMNS), rows};
+            (int)(cols / TYPE::COLUMNS), rows};
 }
 
-/* Begins to copy chunk `chunk` of N tokens: units to x [N][UNITS], scales to x_scales [CHUNK][N]. */
-template <typename SHAPE, int N>
-__device__ __forceinline__ void copy_chunk(const gemm_source &source, int chunk, uint8_t *x, float *x_scales)
-{
-    int first_block = chunk * SHAPE::CHUNK;
-#pragma unroll
-    for (int i = threadIdx.x; i < N * SHAPE::UNITS; i += SHAPE::THREADS) {
-        int n = i / SHAPE::UNITS, unit = i % SHAPE::UNITS, row = source.rows[n];
-        bool is_there = row >= 0 && first_block + unit / 2 < source.n_blocks;
-        const uint8_t *from =
-            source.x + (is_there ? row * source.row_bytes + first_block * MMA_BLOCK_BYTES + unit * 16 : 0);
-        copy_16_async(x + (n * SHAPE::UNITS + (unit ^ (n & 7))) * 16, from, is_there);
-    }
-#pragma unroll
-    for (int i = threadIdx.x; i < N * SHAPE::SCALES; i += SHAPE::THREADS) {
-        int n = i / SHAPE::CHUNK, block = i % SHAPE::CHUNK, row = source.rows[n];
-        bool is_there = row >= 0 && first_block + block < source.n_blocks;
-        int64_t at = is_there ? 2 * ((int64_t)row * source.n_blocks + first_block + block) : 0;
-        copy_4_async(x_scales + block * N + n, source.scales + at, is_there);
-    }
-    commit_copies();
-}
+/* What a thread copies of every chunk: units to [N][UNITS], then scales to [CHUNK][N]. */
+template <typename SHAPE, int N> struct chunk_copier {
+    static constexpr int X_BYTES = N * SHAPE::UNITS * 16, STAGE_BYTES = X_BYTES + N * SHAPE::SCALES * 4;
+    static constexpr int PASSES = N * SHAPE::UNITS / SHAPE::THREADS;
+    static constexpr int PASS_ROWS = SHAPE::THREADS / SHAPE::UNITS;
+    static constexpr int SCALE_PASSES = (N * SHAPE::SCALES + SHAPE::THREADS - 1) / SHAPE::THREADS;
+    static constexpr int SCALE_PASS_ROWS = SHAPE::THREADS / SHAPE::CHUNK;
+    static_assert(PASSES * SHAPE::THREADS == N * SHAPE::UNITS, "every thread copies as much");
 
-/* One block of all N tokens: acc[band][group of 8][4] += . */
+    uint32_t from[PASSES], scales_from[SCALE_PASSES > 0 ? SCALE_PASSES : 1]; /* bytes from x and scales */
+    uint32_t to[2], scales_to; /* shared addresses; to[1] is of the odd passes, less the passes' distance */
+    int unit_block, scale_block;
+
+    __device__ __forceinline__ void init(const gemm_source &source, uint32_t shared)
+    {
+        int unit = threadIdx.x % SHAPE::UNITS, n = threadIdx.x / SHAPE::UNITS;
+        unit_block = unit / 2;
+        scale_block = threadIdx.x % SHAPE::CHUNK;
+#pragma unroll
+        for (int i = 0; i < PASSES; i++)
+            from[i] =
+                (uint32_t)source.rows[n + i * PASS_ROWS] * (uint32_t)(source.n_blocks * MMA_BLOCK_BYTES) +
+                (uint32_t)unit * 16;
+        for (int i = 0; i < 2; i++)
+            to[i] = shared + (uint32_t)(n * SHAPE::UNITS + (unit ^ ((n + i * PASS_ROWS) & 7))) * 16;
+#pragma unroll
+        for (int i = 0; i < SCALE_PASSES; i++) {
+            int row = source.rows[(threadIdx.x / SHAPE::CHUNK + i * SCALE_PASS_ROWS) % N];
+            scales_from[i] = (uint32_t)(row * source.n_blocks + scale_block) * 8;
+        }
+        scales_to = shared + X_BYTES + (uint32_t)(scale_block * N + threadIdx.x / SHAPE::CHUNK) * 4;
+        if (N * SHAPE::SCALES < SHAPE::THREADS && (int)threadIdx.x >= N * SHAPE::SCALES)
+            scales_to = 0; /* nothing */
+    }
+
+    /* Begins to copy a chunk to a stage. */
+    __device__ __forceinline__ void copy(const gemm_source &source, int chunk, int stage) const
+    {
+        int rest = source.n_blocks - chunk * SHAPE::CHUNK;
+        const uint8_t *x = source.x + (int64_t)chunk * SHAPE::CHUNK * MMA_BLOCK_BYTES;
+        const uint8_t *scales = (const uint8_t *)source.scales + (int64_t)chunk * SHAPE::CHUNK * 8;
+#pragma unroll
+        for (int i = 0; i < PASSES; i++)
+            copy_16_async(to[i % 2] + stage * STAGE_BYTES + i * PASS_ROWS * SHAPE::UNITS * 16, x + from[i],
+                          unit_block < rest);
+#pragma unroll
+        for (int i = 0; i < SCALE_PASSES; i++) {
+            if (N * SHAPE::SCALES >= SHAPE::THREADS || scales_to != 0)
+                copy_4_async(scales_to + stage * STAGE_BYTES + i * SCALE_PASS_ROWS * 4,
+                             scales + scales_from[i], scale_block < rest);
+        }
+        commit_copies();
+    }
+};
+
+/* One block of all N tokens: acc[band][group of 8][4] += . at: the lane's shared address for ldmatrix;
+ * x_scales: of the block's token 2t. */
 template <typename SHAPE, int N>
 __device__ __forceinline__ void
-multiply_block(const typename SHAPE::TYPE::fragment (&fragments)[SHAPE::BANDS], const uint8_t *x,
-               const float *x_scales, int block, float (&acc)[SHAPE::BANDS][N / MMA_TOKENS][4])
+multiply_block(const typename SHAPE::TYPE::fragment (&fragments)[SHAPE::BANDS], uint32_t at,
+               const float *x_scales, float (&acc)[SHAPE::BANDS][N / MMA_TOKENS][4])
 {
     typedef typename SHAPE::TYPE TYPE;
-    int lane = threadIdx.x % WARP, t = lane % 4;
-    /* matrix lane / 8 of the four: tokens 0-7 first and second half, tokens 8-15 the same */
-    int row = lane % 8 + lane / 16 * 8, unit = 2 * block + lane / 8 % 2;
-    const uint8_t *at = x + (row * SHAPE::UNITS + (unit ^ (row & 7))) * 16;
 #pragma unroll
     for (int j = 0; j < N / MMA_TOKENS; j += 2) {
         uint32_t words[4];
@@ -84,7 +116,7 @@ multiply_block(const typename SHAPE::TYPE::fragment (&fragments)[SHAPE::BANDS], 
             typename TYPE::operand operand = TYPE::prepare(words[2 * half], words[2 * half + 1]);
             float2 scales = make_float2(0, 0);
             if (TYPE::TAKES_Q8)
-                scales = *(const float2 *)(x_scales + block * N + (j + half) * MMA_TOKENS + 2 * t);
+                scales = *(const float2 *)(x_scales + (j + half) * MMA_TOKENS);
 #pragma unroll
             for (int band = 0; band < SHAPE::BANDS; band++)
                 TYPE::multiply(fragments[band], operand, scales, acc[band][j + half]);
@@ -121,59 +153,72 @@ __device__ __forceinline__ void add_warps(float *shared, int warp_m, int warp_k,
 }
 
 /* acc = bands times the N rows of source. Warp w has m = w % WARPS_M, k = w / WARPS_M; the result is complete
- * in the warps of k 0. shared: SHARED_BYTES, free again afterwards. bands: this warp's. */
+ * in the warps of k 0. shared: SHARED_BYTES, 128-byte aligned, free again afterwards. bands: this warp's. */
 template <typename SHAPE, int N>
 __device__ __forceinline__ void multiply_bands(const uint8_t *const (&bands)[SHAPE::BANDS],
                                                const gemm_source &source, uint8_t *shared,
                                                float (&acc)[SHAPE::BANDS][N / MMA_TOKENS][4])
 {
     typedef typename SHAPE::TYPE TYPE;
-    constexpr int X_BYTES = N * SHAPE::UNITS * 16, STAGE_BYTES = X_BYTES + N * SHAPE::SCALES * 4;
+    typedef chunk_copier<SHAPE, N> copier_type;
+    constexpr int STAGE_BYTES = copier_type::STAGE_BYTES;
+    static_assert(STAGE_BYTES % 128 == 0, "units are exchanged within 128 bytes");
     int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, g = lane / 4, t = lane % 4;
-    int warp_k = warp / SHAPE::WARPS_M, n_blocks = source.n_blocks;
-    int n_chunks = (n_blocks + SHAPE::CHUNK - 1) / SHAPE::CHUNK;
-    typename TYPE::loaded loaded[SHAPE::AHEAD][SHAPE::BANDS];
+    int warp_k = warp / SHAPE::WARPS_M, first_block = warp_k * SHAPE::BLOCKS,
+        rest = source.n_blocks - first_block;
+    int n_chunks = (source.n_blocks + SHAPE::CHUNK - 1) / SHAPE::CHUNK;
+    const uint8_t *words[SHAPE::BANDS], *scales[SHAPE::BANDS];
+    typename TYPE::loaded loaded[SHAPE::AHEAD][SHAPE::BANDS] = {};
+    copier_type copier;
+    copier.init(source, shared_address(shared));
 #pragma unroll
-    for (int i = 0; i < SHAPE::AHEAD; i++) {
-        int block = warp_k * SHAPE::BLOCKS + i;
-#pragma unroll
-        for (int band = 0; band < SHAPE::BANDS; band++)
-            loaded[i][band] = TYPE::load(bands[band], n_blocks, block < n_blocks ? block : 0, g, t);
-    }
+    for (int stage = 0; stage < SHAPE::STAGES - 1; stage++)
+        copier.copy(source, stage, stage);
 #pragma unroll
     for (int band = 0; band < SHAPE::BANDS; band++) {
+        words[band] = bands[band] + first_block * TYPE::BLOCK_BYTES + TYPE::words_at(g, t);
+        scales[band] = bands[band] + source.n_blocks * TYPE::BLOCK_BYTES + first_block * TYPE::SCALE_BYTES +
+                       TYPE::scales_at(g);
+#pragma unroll
+        for (int i = 0; i < SHAPE::AHEAD; i++)
+            TYPE::load(loaded[i][band], words[band] + i * TYPE::BLOCK_BYTES,
+                       scales[band] + i * TYPE::SCALE_BYTES, i < rest);
 #pragma unroll
         for (int i = 0; i < N / MMA_TOKENS * 4; i++)
             acc[band][i / 4][i % 4] = 0;
     }
-#pragma unroll
-    for (int stage = 0; stage < SHAPE::STAGES - 1; stage++) {
-        uint8_t *x = shared + stage * STAGE_BYTES;
-        copy_chunk<SHAPE, N>(source, stage, x, (float *)(x + X_BYTES));
-    }
+    /* matrix lane / 8 of ldmatrix: tokens 0-7, first and second half of the block, and tokens 8-15 the same
+     */
+    int row = lane % 8 + lane / 16 * 8;
+    uint32_t lane_at =
+        row * SHAPE::UNITS * 16 + first_block * MMA_BLOCK_BYTES + ((lane / 8 % 2) ^ (row & 7)) * 16;
     for (int chunk = 0; chunk < n_chunks; chunk++) {
+        int stage = chunk % SHAPE::STAGES;
         wait_for_copies<SHAPE::STAGES - 2>();
         __syncthreads(); /* this chunk is here, and nobody reads the stage that is filled next */
-        uint8_t *next = shared + (chunk + SHAPE::STAGES - 1) % SHAPE::STAGES * STAGE_BYTES;
-        copy_chunk<SHAPE, N>(source, chunk + SHAPE::STAGES - 1, next, (float *)(next + X_BYTES));
-        const uint8_t *x = shared + chunk % SHAPE::STAGES * STAGE_BYTES;
+        copier.copy(source, chunk + SHAPE::STAGES - 1, (chunk + SHAPE::STAGES - 1) % SHAPE::STAGES);
+        const uint8_t *x = shared + stage * STAGE_BYTES;
+        const float *x_scales = (const float *)(x + copier_type::X_BYTES) + first_block * N + 2 * t;
+        uint32_t at = shared_address(x) + lane_at;
 #pragma unroll
         for (int i = 0; i < SHAPE::BLOCKS; i++) {
-            int within = warp_k * SHAPE::BLOCKS + i, block = chunk * SHAPE::CHUNK + within;
-            int next_block = block + SHAPE::AHEAD;
-            if (i + SHAPE::AHEAD >= SHAPE::BLOCKS)
-                next_block += SHAPE::CHUNK - SHAPE::BLOCKS;
-            if (block >= n_blocks)
-                break;
+            constexpr int TO_NEXT_CHUNK = SHAPE::CHUNK - SHAPE::BLOCKS;
+            int next = i + SHAPE::AHEAD + (i + SHAPE::AHEAD >= SHAPE::BLOCKS ? TO_NEXT_CHUNK : 0);
             typename TYPE::fragment fragments[SHAPE::BANDS];
 #pragma unroll
             for (int band = 0; band < SHAPE::BANDS; band++) {
                 typename TYPE::loaded &slot = loaded[i % SHAPE::AHEAD][band];
                 fragments[band] = TYPE::decode(slot);
-                if (next_block < n_blocks)
-                    slot = TYPE::load(bands[band], n_blocks, next_block, g, t);
+                TYPE::load(slot, words[band] + next * TYPE::BLOCK_BYTES,
+                           scales[band] + next * TYPE::SCALE_BYTES, next < rest);
             }
-            multiply_block<SHAPE, N>(fragments, x, (const float *)(x + X_BYTES), within, acc);
+            multiply_block<SHAPE, N>(fragments, at ^ (uint32_t)(i * MMA_BLOCK_BYTES), x_scales + i * N, acc);
+        }
+        rest -= SHAPE::CHUNK;
+#pragma unroll
+        for (int band = 0; band < SHAPE::BANDS; band++) {
+            words[band] += SHAPE::CHUNK * TYPE::BLOCK_BYTES;
+            scales[band] += SHAPE::CHUNK * TYPE::SCALE_BYTES;
         }
     }
     wait_for_copies<0>();

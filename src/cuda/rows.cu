@@ -9,7 +9,8 @@ enum {
     NORM_THREADS = 512,
     QUANTIZE_THREADS = 256,
     SUM_THREADS = 256,
-    CPU_BLOCK_WORDS = 11 /* of ssw_q8_block: scale, two sums, eight words of q */
+    CPU_BLOCK_WORDS = 12, /* of ssw_q8_block: scale, two multiples of the sum, both halves' sums, q */
+    CPU_BLOCK_Q = 4       /* the first word of q */
 };
 
 /* ---- quantising ---- */
@@ -18,14 +19,17 @@ enum {
 __device__ void store_cpu_q8(uint32_t *block, int lane, const q8_lane &value)
 {
     uint32_t word = 0;
+    int low_half = __reduce_add_sync(EVERY_LANE, lane < WARP / 2 ? value.q : 0);
     for (int i = 0; i < 4; i++) {
-        int q = __shfl_sync(EVERY_LANE, value.q, (4 * (lane - 3) + i) & (WARP - 1));
+        int q = __shfl_sync(EVERY_LANE, value.q, (4 * (lane - CPU_BLOCK_Q) + i) & (WARP - 1));
         word |= (uint32_t)(q & 0xff) << (8 * i);
     }
     if (lane == 0)
         word = __float_as_uint(value.scale);
     else if (lane < 3)
         word = (uint32_t)((lane == 1 ? -16 : -128) * value.sum);
+    else if (lane == 3)
+        word = (uint32_t)(low_half & 0xffff) | (uint32_t)(value.sum - low_half) << 16;
     if (lane < CPU_BLOCK_WORDS)
         block[lane] = word;
 }
@@ -154,22 +158,24 @@ void ssw_cuda_rope_store(ssw_cuda_stream stream, const ssw_cuda_rope_args *args)
 
 /* ---- the sum over a token's experts ---- */
 
-__global__ void sum_pairs(const float *rows, const float *weights, int n_used, int64_t n_embd, float *out)
+__global__ void sum_pairs(const __grid_constant__ ssw_cuda_sum_args args)
 {
     int64_t c = (int64_t)blockIdx.y * blockDim.x + threadIdx.x, token = blockIdx.x;
-    if (c >= n_embd)
+    if (c >= args.n_embd)
         return;
     float sum = 0;
-    for (int s = 0; s < n_used; s++)
-        sum += weights[token * n_used + s] * rows[(token * n_used + s) * n_embd + c];
-    out[token * n_embd + c] += sum;
+    for (int s = 0; s < args.n_used; s++) {
+        int64_t pair = token * args.n_used + s;
+        if (!args.mask || args.mask[args.chosen[pair]])
+            sum += args.weights[pair] * args.rows[pair * args.n_embd + c];
+    }
+    args.out[token * args.n_embd + c] += sum;
 }
 
-void ssw_cuda_sum_pairs(ssw_cuda_stream stream, const float *rows, const float *weights, int32_t n,
-                        int32_t n_used, int64_t n_embd, float *out)
+void ssw_cuda_sum_pairs(ssw_cuda_stream stream, const ssw_cuda_sum_args *args)
 {
-    dim3 grid((unsigned)n, (unsigned)((n_embd + SUM_THREADS - 1) / SUM_THREADS));
-    sum_pairs<<<grid, SUM_THREADS, 0, stream>>>(rows, weights, n_used, n_embd, out);
+    dim3 grid((unsigned)args->n, (unsigned)((args->n_embd + SUM_THREADS - 1) / SUM_THREADS));
+    sum_pairs<<<grid, SUM_THREADS, 0, stream>>>(*args);
 }
 
 __global__ void add_rows(const float *rows, int64_t n, float *out)

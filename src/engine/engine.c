@@ -17,6 +17,7 @@ void ssw_engine_options_init(ssw_engine_options *options)
 {
     memset(options, 0, sizeof *options);
     options->pin_threads = true;
+    options->cpu_moe_share = -1;
 }
 
 static ssw_status check_range(const char *name, int64_t value, int64_t min, int64_t max, ssw_error *err)
@@ -54,6 +55,8 @@ static ssw_status settle_sizes(ssw_engine *engine, const ssw_engine_options *o, 
         status = check_range("n_threads", o->n_threads, 0, SSW_POOL_THREADS_MAX, err);
     if (status == SSW_OK)
         status = check_range("n_cpu_moe", o->n_cpu_moe, SSW_ENGINE_CPU_MOE_AUTO, SSW_ENGINE_LAYERS_ALL, err);
+    if (status == SSW_OK)
+        status = check_range("cpu_moe_share", o->cpu_moe_share, -1, 100, err);
     if (status == SSW_OK)
         status = check_range("n_gpu_layers", o->n_gpu_layers, 0, SSW_ENGINE_LAYERS_ALL, err);
     if (status != SSW_OK)

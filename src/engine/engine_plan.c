@@ -18,6 +18,7 @@ typedef struct plan {
     ssw_place_device devices[SSW_PLACE_DEVICES_MAX];
     ssw_place_request request;
     ssw_gpu_device gpu;
+    int32_t cpu_moe_share; /* per cent; negative: by the machine's kind */
     ssw_forward_setup forward;
     ssw_gpu_setup gpu_setup;
 } plan;
@@ -56,6 +57,40 @@ static int32_t count_host_layers(const ssw_engine *engine, const plan *p)
     return engine->info.n_layers;
 }
 
+/* What a core reads of memory, and all together at most: a rule of thumb, since every start must find the
+ * same (gpu_share.c). */
+#define CORE_BYTES_PER_S     6.5e9
+#define HOST_BYTES_PER_S_MAX 200e9
+
+/* Of every expert in host memory below a layer on the GPU, the columns of its last matrix that are the CPU's;
+ * 0: all. */
+static int64_t split_of(const ssw_engine *engine, const plan *p, const ssw_weights_entry *entry)
+{
+    enum { UNIT = 32 };
+    int64_t n_ff = (int64_t)entry->tensor->dims[0];
+    if (n_ff % UNIT != 0)
+        return 0;
+    double share = p->cpu_moe_share / 100.0;
+    if (p->cpu_moe_share < 0) {
+        double host = CORE_BYTES_PER_S * engine->info.n_threads;
+        host = host < HOST_BYTES_PER_S_MAX ? host : HOST_BYTES_PER_S_MAX;
+        share = host / (host + p->gpu.copy_bytes_per_s);
+    }
+    int64_t split = (int64_t)(share * (double)n_ff / UNIT + 0.5) * UNIT;
+    split = split < UNIT ? UNIT : split;
+    return split < n_ff ? split : 0;
+}
+
+static void split_experts(ssw_engine *engine, const plan *p, int32_t first_gpu_layer)
+{
+    for (int32_t layer = 0; layer < engine->info.n_layers; layer++) {
+        ssw_weights_entry *down =
+            &engine->weights.entries[(layer + 1) * SSW_MODEL_SLOT_COUNT + SSW_MODEL_DOWN_EXPS];
+        bool is_shared = down->tensor && !down->on_gpu && layer >= first_gpu_layer;
+        down->split = is_shared ? split_of(engine, p, down) : 0;
+    }
+}
+
 /* Tells the entries where they go, and measures what depends on it. */
 static void settle(ssw_engine *engine, plan *p)
 {
@@ -63,6 +98,9 @@ static void settle(ssw_engine *engine, plan *p)
         engine->weights.entries[i].on_gpu =
             p->items[i].device == SSW_PLACE_GPU && engine->weights.entries[i].form != SSW_WEIGHTS_ABSENT;
     p->forward.n_host_layers = p->gpu_setup.first_layer = count_host_layers(engine, p);
+    split_experts(engine, p, p->gpu_setup.first_layer);
+    for (int32_t i = 0; i < p->n_weights; i++)
+        p->items[i].bytes = ssw_weights_predict_bytes(&engine->weights.entries[i]);
     if (p->forward.n_host_layers > 0)
         p->host_buffers->bytes = ssw_forward_predict_bytes(&p->forward);
     for (int32_t i = p->gpu_setup.first_layer; i < engine->info.n_layers; i++)
@@ -110,6 +148,8 @@ static ssw_status place_all(ssw_engine *engine, const ssw_engine_options *option
 {
     ssw_place_summary summary;
     bool has_gpu = find_gpu(engine, options, p);
+    p->gpu_setup.copy_bytes_per_s = p->gpu.copy_bytes_per_s;
+    p->cpu_moe_share = options->cpu_moe_share;
     p->devices[SSW_PLACE_CPU] = (ssw_place_device){"CPU", ssw_host_memory_available_bytes()};
     p->devices[SSW_PLACE_GPU] = (ssw_place_device){"CUDA0", has_gpu ? usable_bytes(options, &p->gpu) : 0};
     p->request = (ssw_place_request){.devices = p->devices,

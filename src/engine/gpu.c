@@ -10,6 +10,22 @@
 
 enum { SHORTEST_LENGTH = 512 }; /* of the classes that decode graphs are recorded for */
 
+/* The class nearest to what a few copies take, by ratio. */
+static ssw_status classify_copies(ssw_gpu_device *out, ssw_error *err)
+{
+    static const double classes[] = {3e9, 6e9, 12e9, 25e9, 50e9};
+    double measured = 0;
+    ssw_status status = ssw_cuda_measure_copies(&measured, err);
+    if (status != SSW_OK)
+        return status;
+    out->copy_bytes_per_s = classes[0];
+    for (size_t i = 1; i < sizeof classes / sizeof classes[0]; i++) {
+        if (measured * measured > classes[i - 1] * classes[i])
+            out->copy_bytes_per_s = classes[i];
+    }
+    return SSW_OK;
+}
+
 ssw_status ssw_gpu_find(ssw_gpu_device *out, ssw_error *err)
 {
     ssw_cuda_device device;
@@ -22,13 +38,18 @@ ssw_status ssw_gpu_find(ssw_gpu_device *out, ssw_error *err)
     memcpy(out->name, device.name, SSW_GPU_NAME_MAX);
     out->free_bytes = device.free_bytes;
     out->total_bytes = device.total_bytes;
-    return SSW_OK;
+    return classify_copies(out, err);
 }
 
-static bool has_operations(ssw_dtype dtype)
+/* Float rows are read 16 bytes at a time. */
+static bool has_operations(const ssw_gguf_tensor *tensor)
 {
-    return dtype == SSW_DTYPE_F32 || dtype == SSW_DTYPE_F16 || dtype == SSW_DTYPE_BF16 ||
-           dtype == SSW_DTYPE_Q8_0 || dtype == SSW_DTYPE_Q4_0 || dtype == SSW_DTYPE_MXFP4;
+    enum { FLOAT_COLUMNS = 8 };
+    ssw_dtype dtype = tensor->dtype;
+    bool is_matrix = tensor->dims[1] > 1;
+    if (dtype == SSW_DTYPE_F32 || dtype == SSW_DTYPE_F16 || dtype == SSW_DTYPE_BF16)
+        return !is_matrix || tensor->dims[0] % FLOAT_COLUMNS == 0;
+    return dtype == SSW_DTYPE_Q8_0 || dtype == SSW_DTYPE_Q4_0 || dtype == SSW_DTYPE_MXFP4;
 }
 
 ssw_status ssw_gpu_check_model(const ssw_model *model, ssw_error *err)
@@ -44,9 +65,10 @@ ssw_status ssw_gpu_check_model(const ssw_model *model, ssw_error *err)
     for (int32_t i = 0; i < (h->n_layers + 1) * SSW_MODEL_SLOT_COUNT; i++) {
         const ssw_gguf_tensor *tensor = model->tensors[i];
         bool is_embedding = i % SSW_MODEL_SLOT_COUNT == SSW_MODEL_TOKEN_EMBD; /* stays in host memory */
-        if (tensor && !is_embedding && !has_operations(tensor->dtype))
-            return ssw_error_set(err, SSW_ERR_UNSUPPORTED, "no GPU operations for tensor '%s' of %s",
-                                 tensor->name, ssw_dtype_find((uint32_t)tensor->dtype)->name);
+        if (tensor && !is_embedding && !has_operations(tensor))
+            return ssw_error_set(
+                err, SSW_ERR_UNSUPPORTED, "no GPU operations for tensor '%s', rows of %llu %s", tensor->name,
+                (unsigned long long)tensor->dims[0], ssw_dtype_find((uint32_t)tensor->dtype)->name);
     }
     return SSW_OK;
 }
@@ -61,11 +83,15 @@ static ssw_status open_all(ssw_gpu *gpu, ssw_error *err)
     if (status == SSW_OK)
         status = ssw_cuda_stream_open(&gpu->compute, err);
     if (status == SSW_OK)
+        status = ssw_cuda_stream_open(&gpu->copy, err);
+    if (status == SSW_OK)
         status = ssw_gpu_load_weights(gpu, err);
     if (status == SSW_OK)
         status = ssw_gpu_open_buffers(gpu, err);
     if (status == SSW_OK)
         status = ssw_gpu_open_handover(gpu, err);
+    if (status == SSW_OK && gpu->has_host_experts)
+        status = ssw_gpu_open_share(gpu, err);
     return status;
 }
 
@@ -94,8 +120,10 @@ void ssw_gpu_close(ssw_gpu *gpu)
         for (int i = 0; i < SSW_GPU_LENGTHS; i++)
             ssw_cuda_graph_close(gpu->graphs[n][i]);
     }
+    ssw_gpu_close_share(gpu);
     ssw_gpu_close_handover(gpu);
     ssw_gpu_close_memory(gpu);
+    ssw_cuda_stream_close(gpu->copy);
     ssw_cuda_stream_close(gpu->compute);
     free(gpu->weights);
     free(gpu);
@@ -140,6 +168,7 @@ static ssw_gpu_shape describe(ssw_gpu *gpu, const ssw_pass *pass, const float *x
     }
     if (x)
         memcpy(gpu->x_host, x, (size_t)pass->n_rows * embd * sizeof(float));
+    shape.is_streamed = gpu->has_host_experts && pass->n_rows > SSW_CUDA_GEMV_TOKENS_MAX;
     shape.is_decode =
         shape.is_decode && pass->n_rows <= SSW_GPU_GRAPH_ROWS_MAX && pass->n_logits == pass->n_rows;
     return shape;
@@ -231,19 +260,21 @@ ssw_status ssw_gpu_run(ssw_gpu *gpu, const ssw_pass *pass, const float *x, ssw_e
     if (status != SSW_OK)
         return status;
     gpu->pass = pass;
+    gpu->next_layer = gpu->setup.first_layer;
     ssw_gpu_shape shape = describe(gpu, pass, x);
     if (shape.is_decode) {
         status = start_decode(gpu, shape, err);
     } else {
         enqueue_input(gpu, shape.n_rows);
         ssw_gpu_enqueue_layers(gpu, &shape);
-        gather_outputs(gpu, pass);
         status = ssw_cuda_stream_check(gpu->compute, err);
     }
     if (status == SSW_OK && gpu->has_host_experts)
-        status = ssw_gpu_serve_experts(gpu, err);
-    if (status == SSW_OK && !shape.is_decode)
+        status = ssw_gpu_serve_experts(gpu, &shape, err);
+    if (status == SSW_OK && !shape.is_decode) {
+        gather_outputs(gpu, pass);
         status = make_logits(gpu, pass, err);
+    }
     if (status == SSW_OK)
         status = ssw_cuda_stream_sync(gpu->compute, err);
     if (status == SSW_OK && shape.is_decode)

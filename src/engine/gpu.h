@@ -23,6 +23,9 @@ enum { SSW_GPU_NAME_MAX = 128 };
 typedef struct ssw_gpu_device { /* what placement needs to know */
     char name[SSW_GPU_NAME_MAX];
     uint64_t free_bytes, total_bytes;
+    /* From pinned memory, as a class (3, 6, 12, 25 or 50e9), so that every start on a machine finds the same.
+     */
+    double copy_bytes_per_s;
 } ssw_gpu_device;
 
 /* The first device. SSW_ERR_UNAVAILABLE, with the reason, when there is none, or the program was built
@@ -40,6 +43,7 @@ typedef struct ssw_gpu_setup { /* borrowed, all of it */
     ssw_cpu_isa isa;
     ssw_log log;
     int32_t first_layer;
+    double copy_bytes_per_s; /* as ssw_gpu_find has it */
     int32_t ctx_size, n_batch, n_sequences;
 } ssw_gpu_setup;
 

@@ -42,41 +42,6 @@ static void carve_handover(ssw_gpu_handover *hand, const ssw_gpu *gpu, uint8_t *
     hand->n_bytes = c.at;
 }
 
-/* Pins every matrix of experts in host memory, so that copies and kernels may read it. */
-static void pin_experts(ssw_gpu *gpu)
-{
-    static const ssw_model_slot slots[] = {SSW_MODEL_GATE_EXPS, SSW_MODEL_UP_EXPS, SSW_MODEL_DOWN_EXPS};
-    uint64_t refused_bytes = 0;
-    ssw_error why = {0};
-    for (int32_t layer = gpu->setup.first_layer; layer < gpu->h->n_layers; layer++) {
-        for (size_t i = 0; i < sizeof slots / sizeof slots[0]; i++) {
-            const ssw_cpu_matrix *m = ssw_weights_matrix(gpu->setup.weights, layer, slots[i]);
-            if (!m)
-                continue;
-            if (ssw_cuda_pin(m->data, m->n_bytes, &why) == SSW_OK)
-                gpu->bytes.pinned += m->n_bytes;
-            else
-                refused_bytes += m->n_bytes;
-        }
-    }
-    if (refused_bytes > 0)
-        ssw_log_write(&gpu->setup.log, SSW_LOG_WARN,
-                      "%.1f MiB of experts could not be pinned (%s): prompts will be slower; see ulimit -l",
-                      (double)refused_bytes / (1 << 20), why.message);
-}
-
-static void unpin_experts(ssw_gpu *gpu)
-{
-    static const ssw_model_slot slots[] = {SSW_MODEL_GATE_EXPS, SSW_MODEL_UP_EXPS, SSW_MODEL_DOWN_EXPS};
-    for (int32_t layer = gpu->setup.first_layer; layer < gpu->h->n_layers; layer++) {
-        for (size_t i = 0; i < sizeof slots / sizeof slots[0]; i++) {
-            const ssw_cpu_matrix *m = ssw_weights_matrix(gpu->setup.weights, layer, slots[i]);
-            if (m)
-                ssw_cuda_unpin(m->data);
-        }
-    }
-}
-
 static void find_host_experts(ssw_gpu *gpu)
 {
     for (int32_t layer = gpu->setup.first_layer; layer < gpu->h->n_layers; layer++) {
@@ -112,16 +77,11 @@ ssw_status ssw_gpu_open_handover(ssw_gpu *gpu, ssw_error *err)
                                     .isa = gpu->setup.isa,
                                     .max_tokens = gpu->setup.n_batch,
                                     .max_experts_used = gpu->h->n_experts_used};
-    status = ssw_cpu_team_open(&options, &gpu->team, err);
-    if (status == SSW_OK)
-        pin_experts(gpu);
-    return status;
+    return ssw_cpu_team_open(&options, &gpu->team, err);
 }
 
 void ssw_gpu_close_handover(ssw_gpu *gpu)
 {
-    if (gpu->team)
-        unpin_experts(gpu);
     ssw_cpu_team_close(gpu->team);
     ssw_cpu_memory_free(gpu->handover.scratch, gpu->handover.scratch_bytes);
     ssw_cuda_free_host(gpu->handover.memory);
@@ -179,25 +139,43 @@ static bool await_ready(ssw_gpu *gpu, int32_t layer)
     return true;
 }
 
-static void multiply(const ssw_gpu *gpu, ssw_cpu_worker *worker, int32_t layer)
+typedef struct host_job {
+    ssw_gpu *gpu;
+    const ssw_gpu_shape *shape;
+} host_job;
+
+/* The first rows of every matrix. */
+static ssw_cpu_matrix first_rows(const ssw_cpu_matrix *whole, int64_t n)
+{
+    ssw_cpu_matrix view = *whole;
+    view.rows = n;
+    return view;
+}
+
+/* The CPU's rows of the experts that are left to it. */
+static void multiply(const ssw_gpu *gpu, ssw_cpu_worker *worker, int32_t layer, const ssw_gpu_shape *shape)
 {
     const ssw_model_hparams *h = gpu->h;
     const ssw_weights *weights = gpu->setup.weights;
     const ssw_gpu_handover *hand = &gpu->handover;
+    const ssw_gpu_host_layer *own = &gpu->share.layers[layer];
+    ssw_cpu_matrix gate =
+        first_rows(ssw_weights_matrix(weights, layer, SSW_MODEL_GATE_EXPS), gpu->share.split);
+    ssw_cpu_matrix up = first_rows(ssw_weights_matrix(weights, layer, SSW_MODEL_UP_EXPS), gpu->share.split);
     ssw_cpu_moe_args args = {
-        .gate = ssw_weights_matrix(weights, layer, SSW_MODEL_GATE_EXPS),
-        .up = ssw_weights_matrix(weights, layer, SSW_MODEL_UP_EXPS),
+        .gate = &gate,
+        .up = &up,
         .down = ssw_weights_matrix(weights, layer, SSW_MODEL_DOWN_EXPS),
-        .gate_bias = ssw_weights_floats(weights, layer, SSW_MODEL_GATE_EXPS_BIAS),
-        .up_bias = ssw_weights_floats(weights, layer, SSW_MODEL_UP_EXPS_BIAS),
+        .gate_bias = own->gate_bias,
+        .up_bias = own->up_bias,
         .down_bias = ssw_weights_floats(weights, layer, SSW_MODEL_DOWN_EXPS_BIAS),
         .glu = h->activation == SSW_MODEL_ACTIVATION_SWIGLU_OAI ? SSW_CPU_GLU_SILU_CLAMPED : SSW_CPU_GLU_SILU,
         .glu_alpha = h->activation_alpha,
         .glu_limit = h->activation_limit,
         .x = {hand->x, h->n_embd, hand->x_q8},
-        .n = gpu->pass->n_rows,
+        .n = shape->n_rows,
         .n_used = h->n_experts_used,
-        .chosen = hand->chosen,
+        .chosen = shape->is_streamed ? gpu->share.own_chosen : hand->chosen,
         .weights = hand->weights,
         .out = hand->y,
         .out_stride = h->n_embd,
@@ -207,7 +185,8 @@ static void multiply(const ssw_gpu *gpu, ssw_cpu_worker *worker, int32_t layer)
 
 static void serve(void *context, int index, int n_workers)
 {
-    ssw_gpu *gpu = context;
+    const host_job *job = context;
+    ssw_gpu *gpu = job->gpu;
     ssw_cpu_worker *worker = ssw_cpu_team_worker(gpu->team, index);
     (void)n_workers;
     for (int32_t layer = gpu->setup.first_layer; layer < gpu->h->n_layers; layer++) {
@@ -215,7 +194,16 @@ static void serve(void *context, int index, int n_workers)
             continue;
         if (!await_ready(gpu, layer)) /* then so it is for every worker: none waits at the barrier for long */
             return;
-        multiply(gpu, worker, layer);
+        if (job->shape->is_streamed) {
+            if (index == 0)
+                ssw_gpu_plan_stream(gpu, layer, job->shape->n_rows);
+            ssw_cpu_barrier(worker);
+            if (index == 0) { /* the others begin meanwhile */
+                ssw_gpu_finish_layer(gpu, job->shape);
+                ssw_gpu_enqueue_layers(gpu, job->shape);
+            }
+        }
+        multiply(gpu, worker, layer, job->shape);
         ssw_cpu_barrier(worker);
         if (index == 0) {
             atomic_thread_fence(memory_order_release);
@@ -224,9 +212,10 @@ static void serve(void *context, int index, int n_workers)
     }
 }
 
-ssw_status ssw_gpu_serve_experts(ssw_gpu *gpu, ssw_error *err)
+ssw_status ssw_gpu_serve_experts(ssw_gpu *gpu, const ssw_gpu_shape *shape, ssw_error *err)
 {
-    ssw_pool_run(gpu->setup.pool, serve, gpu);
+    host_job job = {gpu, shape};
+    ssw_pool_run(gpu->setup.pool, serve, &job);
     if (atomic_load(&gpu->is_lost))
         return ssw_error_set(err, SSW_ERR_TIMEOUT, "the GPU has not answered for %d s",
                              (int)(PATIENCE_NS / SSW_NS_PER_S));

@@ -157,8 +157,13 @@ static void feed_many(const ssw_gpu *gpu, const ssw_cuda_experts *experts, int32
                             gpu->pairs);
     ssw_cuda_expert_gemm_up(gpu->compute, &args);
     ssw_cuda_expert_gemm_down(gpu->compute, &args);
-    ssw_cuda_sum_pairs(gpu->compute, gpu->pair_rows, is_routed ? gpu->expert_weights : gpu->ones, n, n_used,
-                       gpu->h->n_embd, gpu->x);
+    ssw_cuda_sum_args sum = {.rows = gpu->pair_rows,
+                             .weights = is_routed ? gpu->expert_weights : gpu->ones,
+                             .n = n,
+                             .n_used = n_used,
+                             .n_embd = gpu->h->n_embd,
+                             .out = gpu->x};
+    ssw_cuda_sum_pairs(gpu->compute, &sum);
 }
 
 static void feed(const ssw_gpu *gpu, int32_t layer, const ssw_model_slot slots[3], int32_t n)
@@ -181,36 +186,57 @@ static void feed(const ssw_gpu *gpu, int32_t layer, const ssw_model_slot slots[3
     ssw_cuda_moe(gpu->compute, &args);
 }
 
-static void feed_forward(ssw_gpu *gpu, int32_t layer, int32_t n)
+static void feed_shared(const ssw_gpu *gpu, int32_t layer, int32_t n)
 {
-    static const ssw_model_slot dense[] = {SSW_MODEL_FFN_GATE, SSW_MODEL_FFN_UP, SSW_MODEL_FFN_DOWN};
     static const ssw_model_slot shared[] = {SSW_MODEL_GATE_SHARED, SSW_MODEL_UP_SHARED,
                                             SSW_MODEL_DOWN_SHARED};
+    if (ssw_gpu_matrix(gpu, layer, SSW_MODEL_GATE_SHARED))
+        feed(gpu, layer, shared, n);
+}
+
+/* False when the layer stops at a request, to be finished when the host has seen the choices. */
+static bool feed_forward(ssw_gpu *gpu, int32_t layer, const ssw_gpu_shape *shape)
+{
+    static const ssw_model_slot dense[] = {SSW_MODEL_FFN_GATE, SSW_MODEL_FFN_UP, SSW_MODEL_FFN_DOWN};
     static const ssw_model_slot routed[] = {SSW_MODEL_GATE_EXPS, SSW_MODEL_UP_EXPS, SSW_MODEL_DOWN_EXPS};
+    int32_t n = shape->n_rows;
     bool is_handed_over = ssw_gpu_layer_is_handed_over(gpu, layer);
     norm(gpu, gpu->x, n, layer, SSW_MODEL_FFN_NORM, SSW_MODEL_FFN_NORM_BIAS,
          is_handed_over ? gpu->handover.x_q8 : NULL);
     if (ssw_gpu_matrix(gpu, layer, SSW_MODEL_FFN_GATE)) {
         feed(gpu, layer, dense, n);
-        return;
+        return true;
     }
     route(gpu, layer, n);
-    if (is_handed_over)
-        ssw_gpu_enqueue_request(gpu, layer, n);
-    else
+    if (!is_handed_over) {
         feed(gpu, layer, routed, n);
-    if (ssw_gpu_matrix(gpu, layer, SSW_MODEL_GATE_SHARED))
-        feed(gpu, layer, shared, n);
-    if (is_handed_over)
-        ssw_gpu_enqueue_result(gpu, layer, n);
+        feed_shared(gpu, layer, n);
+        return true;
+    }
+    ssw_gpu_enqueue_request(gpu, layer, n);
+    if (shape->is_streamed)
+        return false;
+    ssw_gpu_enqueue_rest(gpu, layer, n);
+    feed_shared(gpu, layer, n);
+    ssw_gpu_enqueue_result(gpu, layer, n);
+    return true;
 }
 
 void ssw_gpu_enqueue_layers(ssw_gpu *gpu, const ssw_gpu_shape *shape)
 {
-    for (int32_t layer = gpu->setup.first_layer; layer < gpu->h->n_layers; layer++) {
-        attention(gpu, layer, shape);
-        feed_forward(gpu, layer, shape->n_rows);
+    for (; gpu->next_layer < gpu->h->n_layers; gpu->next_layer++) {
+        attention(gpu, gpu->next_layer, shape);
+        if (!feed_forward(gpu, gpu->next_layer, shape))
+            return;
     }
+}
+
+void ssw_gpu_finish_layer(ssw_gpu *gpu, const ssw_gpu_shape *shape)
+{
+    ssw_gpu_enqueue_stream(gpu, gpu->next_layer, shape->n_rows);
+    feed_shared(gpu, gpu->next_layer, shape->n_rows);
+    ssw_gpu_enqueue_result(gpu, gpu->next_layer, shape->n_rows);
+    gpu->next_layer++;
 }
 
 void ssw_gpu_enqueue_head(ssw_gpu *gpu, const float *x, int32_t n)

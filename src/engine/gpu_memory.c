@@ -227,6 +227,7 @@ static uint64_t carve_buffers(ssw_gpu *gpu, uint8_t *base)
     gpu->pair_rows = ssw_carve(&c, pairs * embd, sizeof(float));
     gpu->outputs = ssw_carve(&c, n * embd, sizeof(float));
     gpu->inv_freq = ssw_carve(&c, SSW_CPU_ROPE_PAIRS_MAX, sizeof(float));
+    ssw_gpu_carve_share(gpu, &c);
     gpu->logits_rows = logits_rows(&gpu->setup);
     gpu->logits = ssw_carve(&c, (uint64_t)gpu->logits_rows * (uint64_t)h->n_vocab, sizeof(float));
     return c.at;
@@ -238,7 +239,9 @@ static void find_forms(const ssw_gpu_setup *setup, bool *takes_f32, bool *takes_
     *takes_f32 = *takes_q8 = false;
     for (int32_t i = 0; i < setup->weights->n_entries; i++) {
         const ssw_weights_entry *entry = &setup->weights->entries[i];
-        if (!entry->on_gpu || entry->form != SSW_WEIGHTS_MATRIX)
+        bool is_here =
+            entry->on_gpu || i / SSW_MODEL_SLOT_COUNT > setup->first_layer; /* or may be copied here */
+        if (!is_here || entry->form != SSW_WEIGHTS_MATRIX)
             continue;
         bool is_router = i % SSW_MODEL_SLOT_COUNT == SSW_MODEL_ROUTER;
         if (ssw_dtype_find((uint32_t)entry->tensor->dtype)->block_elements > 1)

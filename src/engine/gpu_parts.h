@@ -1,5 +1,6 @@
 /* What a GPU's half of an engine consists of; shared by gpu.c (open, close), gpu_memory.c (loading),
- * gpu_layers.c (what is enqueued) and gpu_experts.c (the host's experts). */
+ * gpu_layers.c (what is enqueued), gpu_experts.c (the hand-over to the
+ * host), gpu_share.c and gpu_stream.c (what the device does of the host's experts). */
 #ifndef SSW_ENGINE_GPU_PARTS_H
 #define SSW_ENGINE_GPU_PARTS_H
 
@@ -7,6 +8,7 @@
 
 #include "cuda/cuda_device.h"
 #include "cuda/cuda_ops.h"
+#include "engine/carver.h"
 #include "engine/gpu.h"
 
 enum {
@@ -45,11 +47,43 @@ typedef struct ssw_gpu_handover {
     uint64_t n_bytes;
 } ssw_gpu_handover;
 
+/* A layer whose experts are in host memory. The hidden layer's first `split` rows are the CPU's, the others
+ * the device's: an expert is the sum of two narrower ones. */
+typedef struct ssw_gpu_host_layer {
+    bool is_host, is_pinned;
+    ssw_cuda_experts own, rest;       /* as the device sees the two parts; `own` lies in a slot's tables */
+    const float *gate_bias, *up_bias; /* the CPU's: [n_experts][split], or NULL */
+} ssw_gpu_host_layer;
+
+enum { SSW_GPU_SLOTS = 4, SSW_GPU_SLOT_TABLES = 6 };
+
+/* Room on the device for one expert, which copies fill in turn. */
+typedef struct ssw_gpu_slot {
+    uint8_t *gate, *up, *down, *down_rest;
+    const uint8_t **tables; /* [SSW_GPU_SLOT_TABLES][n_experts]: whichever expert is asked for, it is here */
+    ssw_cuda_event filled, free;
+} ssw_gpu_slot;
+
+typedef struct ssw_gpu_share {
+    int32_t split; /* hidden rows of the CPU; n_ff_expert when the device has none */
+    bool has_rest;
+    ssw_gpu_host_layer *layers; /* [n_layers] */
+    ssw_gpu_slot slots[SSW_GPU_SLOTS];
+    uint64_t next_slot;
+    uint64_t slot_bytes;
+    float *bias_memory; /* device, all host layers' */
+    float *host_biases; /* the CPU's slices */
+    float *rest_rows;   /* [P][n_embd] */
+    uint8_t *mask;      /* mapped, [n_layers][n_experts]: experts that a prompt's step leaves to the device */
+    int32_t *own_chosen; /* [P] host: the choice with those left out */
+    double copy_bytes_per_s;
+} ssw_gpu_share;
+
 struct ssw_gpu {
     ssw_gpu_setup setup;
     const ssw_model_hparams *h;
     ssw_cuda_device device;
-    ssw_cuda_stream compute;
+    ssw_cuda_stream compute, copy;
     ssw_cpu_team *team;      /* NULL when no expert is in host memory */
     ssw_gpu_weight *weights; /* [n_layers + 1][SSW_MODEL_SLOT_COUNT] */
     ssw_gpu_bytes bytes;
@@ -85,6 +119,8 @@ struct ssw_gpu {
     int32_t logits_rows;
 
     ssw_gpu_handover handover;
+    ssw_gpu_share share;
+    int32_t next_layer; /* the first that is not enqueued yet */
     bool has_host_experts;
     ssw_cuda_graph *graphs[SSW_GPU_GRAPH_ROWS_MAX + 1][SSW_GPU_LENGTHS];
     const ssw_pass *pass; /* of the current run */
@@ -107,9 +143,13 @@ const float *ssw_gpu_floats(const ssw_gpu *gpu, int32_t layer, ssw_model_slot sl
 typedef struct ssw_gpu_shape {
     int32_t n_rows, n_parts, max_length;
     bool is_decode;
+    bool is_streamed; /* so many rows that experts are copied to the device */
 } ssw_gpu_shape;
 
+/* All layers; or, when experts are streamed, those up to the next request to the host, whose answer
+ * ssw_gpu_finish_layer enqueues. */
 void ssw_gpu_enqueue_layers(ssw_gpu *gpu, const ssw_gpu_shape *shape);
+void ssw_gpu_finish_layer(ssw_gpu *gpu, const ssw_gpu_shape *shape);
 /* Final norm and logits of n rows of x, to gpu->logits. */
 void ssw_gpu_enqueue_head(ssw_gpu *gpu, const float *x, int32_t n);
 
@@ -122,7 +162,24 @@ bool ssw_gpu_layer_is_handed_over(const ssw_gpu *gpu, int32_t layer);
 /* In stream order: what the host needs, then the signal; the host's result added to x. */
 void ssw_gpu_enqueue_request(ssw_gpu *gpu, int32_t layer, int32_t n_rows);
 void ssw_gpu_enqueue_result(ssw_gpu *gpu, int32_t layer, int32_t n_rows);
-/* The host's part of a pass whose layers are enqueued: returns when the last layer's result is written. */
-ssw_status ssw_gpu_serve_experts(ssw_gpu *gpu, ssw_error *err);
+/* The host's part of a pass: returns when the last layer's result is written, and all layers are enqueued. */
+ssw_status ssw_gpu_serve_experts(ssw_gpu *gpu, const ssw_gpu_shape *shape, ssw_error *err);
+
+/* ---- gpu_share.c ---- */
+
+/* Device memory; before the weights are loaded it only counts. */
+void ssw_gpu_carve_share(ssw_gpu *gpu, ssw_carver *c);
+ssw_status ssw_gpu_open_share(ssw_gpu *gpu, ssw_error *err);
+void ssw_gpu_close_share(ssw_gpu *gpu);
+/* The device's rows of the chosen experts, few tokens: read where they lie in host memory. */
+void ssw_gpu_enqueue_rest(ssw_gpu *gpu, int32_t layer, int32_t n_rows);
+
+/* ---- gpu_stream.c ---- */
+
+/* Which experts' CPU rows the device shall take too, from the choices in the handover: fills in the layer's
+ * mask and own_chosen. */
+void ssw_gpu_plan_stream(ssw_gpu *gpu, int32_t layer, int32_t n_rows);
+/* Copies of those and of every chosen expert's other rows, their products, and the sums added to x. */
+void ssw_gpu_enqueue_stream(ssw_gpu *gpu, int32_t layer, int32_t n_rows);
 
 #endif

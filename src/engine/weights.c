@@ -48,6 +48,11 @@ ssw_status ssw_weights_plan(ssw_weights *weights, const ssw_model *model, ssw_er
     return SSW_OK;
 }
 
+static uint64_t predict_columns(const ssw_gguf_tensor *t, int64_t n)
+{
+    return ssw_cpu_matrix_predict_bytes(t->dtype, (int64_t)t->dims[1], n, (int64_t)t->dims[2]);
+}
+
 uint64_t ssw_weights_predict_bytes(const ssw_weights_entry *entry)
 {
     const ssw_gguf_tensor *t = entry->tensor;
@@ -61,8 +66,8 @@ uint64_t ssw_weights_predict_bytes(const ssw_weights_entry *entry)
             return ssw_cpu_matrix_predict_bytes(ssw_latent_part_dtype(t), ssw_latent_part_rows(&entry->part),
                                                 ssw_latent_part_cols(&entry->part),
                                                 entry->part.hparams->n_heads);
-        return ssw_cpu_matrix_predict_bytes(t->dtype, (int64_t)t->dims[1], (int64_t)t->dims[0],
-                                            (int64_t)t->dims[2]);
+        return predict_columns(t, entry->split > 0 ? entry->split : (int64_t)t->dims[0]) +
+               (entry->split > 0 ? predict_columns(t, (int64_t)t->dims[0] - entry->split) : 0);
     case SSW_WEIGHTS_FLOATS:
         return (t->n_bytes + FLOATS_ALIGNMENT - 1) / FLOATS_ALIGNMENT * FLOATS_ALIGNMENT;
     }
@@ -72,7 +77,7 @@ uint64_t ssw_weights_predict_bytes(const ssw_weights_entry *entry)
 uint64_t ssw_weights_actual_bytes(const ssw_weights_entry *entry)
 {
     bool is_own = entry->form == SSW_WEIGHTS_MATRIX && !entry->on_gpu;
-    return is_own ? entry->matrix.n_bytes : ssw_weights_predict_bytes(entry);
+    return is_own ? entry->matrix.n_bytes + entry->rest.n_bytes : ssw_weights_predict_bytes(entry);
 }
 
 const char *ssw_weights_form_name(ssw_weights_form form)
@@ -92,26 +97,37 @@ void ssw_weights_drop_pages(const ssw_gguf_tensor *tensor)
 
 typedef struct fill_job {
     ssw_cpu_matrix *matrix;
-    const void *data;
+    ssw_cpu_matrix_part part;
 } fill_job;
 
 static void fill(void *context, int worker, int n_workers)
 {
     fill_job *job = context;
-    ssw_cpu_matrix_fill(job->matrix, job->data, worker, n_workers);
+    ssw_cpu_matrix_fill_part(job->matrix, &job->part, worker, n_workers);
+}
+
+/* Columns [first, first + n) of a tensor's matrices. */
+static ssw_status load_columns(const ssw_gguf_tensor *t, int64_t first, int64_t n, ssw_cpu_matrix *matrix,
+                               ssw_pool *pool, ssw_error *err)
+{
+    ssw_status status =
+        ssw_cpu_matrix_init(matrix, t->dtype, (int64_t)t->dims[1], n, (int64_t)t->dims[2], err);
+    if (status != SSW_OK)
+        return ssw_error_prefix(err, "tensor '%s'", t->name);
+    fill_job job = {matrix, {t->data, (int64_t)t->dims[1], (int64_t)t->dims[0], 0, first}};
+    ssw_pool_run(pool, fill, &job);
+    return SSW_OK;
 }
 
 static ssw_status load_matrix(ssw_weights_entry *entry, ssw_pool *pool, ssw_error *err)
 {
     const ssw_gguf_tensor *t = entry->tensor;
-    ssw_status status = ssw_cpu_matrix_init(&entry->matrix, t->dtype, (int64_t)t->dims[1],
-                                            (int64_t)t->dims[0], (int64_t)t->dims[2], err);
-    if (status != SSW_OK)
-        return ssw_error_prefix(err, "tensor '%s'", t->name);
-    fill_job job = {&entry->matrix, t->data};
-    ssw_pool_run(pool, fill, &job);
+    int64_t cols = (int64_t)t->dims[0], n = entry->split > 0 ? entry->split : cols;
+    ssw_status status = load_columns(t, 0, n, &entry->matrix, pool, err);
+    if (status == SSW_OK && n < cols)
+        status = load_columns(t, n, cols - n, &entry->rest, pool, err);
     ssw_weights_drop_pages(t);
-    return SSW_OK;
+    return status;
 }
 
 static ssw_status load_part(ssw_weights_entry *entry, ssw_pool *pool, ssw_error *err)
@@ -129,7 +145,7 @@ static ssw_status load_part(ssw_weights_entry *entry, ssw_pool *pool, ssw_error 
         free(made);
         return ssw_error_prefix(err, "tensor '%s'", t->name);
     }
-    fill_job job = {&entry->matrix, made};
+    fill_job job = {&entry->matrix, {made, entry->matrix.rows, entry->matrix.cols, 0, 0}};
     ssw_pool_run(pool, fill, &job);
     free(made);
     if (part->is_value) /* the last to read it */
@@ -183,8 +199,10 @@ ssw_status ssw_weights_load(ssw_weights *weights, ssw_pool *pool, const ssw_log 
 
 void ssw_weights_deinit(ssw_weights *weights)
 {
-    for (int32_t i = 0; i < weights->n_entries; i++)
+    for (int32_t i = 0; i < weights->n_entries; i++) {
         ssw_cpu_matrix_deinit(&weights->entries[i].matrix);
+        ssw_cpu_matrix_deinit(&weights->entries[i].rest);
+    }
     ssw_cpu_memory_free(weights->floats, weights->floats_bytes);
     free(weights->entries);
     memset(weights, 0, sizeof *weights);
@@ -199,6 +217,12 @@ const ssw_cpu_matrix *ssw_weights_matrix(const ssw_weights *weights, int32_t lay
 {
     const ssw_weights_entry *entry = entry_of(weights, layer, slot);
     return entry->form == SSW_WEIGHTS_MATRIX && !entry->on_gpu ? &entry->matrix : NULL;
+}
+
+const ssw_cpu_matrix *ssw_weights_rest(const ssw_weights *weights, int32_t layer, ssw_model_slot slot)
+{
+    const ssw_weights_entry *entry = entry_of(weights, layer, slot);
+    return entry->rest.data ? &entry->rest : NULL;
 }
 
 const float *ssw_weights_floats(const ssw_weights *weights, int32_t layer, ssw_model_slot slot)

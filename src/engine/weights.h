@@ -24,7 +24,8 @@ typedef struct ssw_weights_entry {
     ssw_weights_form form;
     bool on_gpu;          /* set between plan and load: the GPU's half of the engine loads it, not this */
     ssw_latent_part part; /* of the tensor, if it is not the whole */
-    ssw_cpu_matrix matrix;
+    int64_t split;        /* set as on_gpu: the columns of `matrix`, the others are `rest`; 0: not split */
+    ssw_cpu_matrix matrix, rest;
     float *floats;
 } ssw_weights_entry;
 
@@ -49,6 +50,8 @@ void ssw_weights_deinit(ssw_weights *weights);
 
 /* NULL when absent or on the GPU. layer -1 for global slots. */
 const ssw_cpu_matrix *ssw_weights_matrix(const ssw_weights *weights, int32_t layer, ssw_model_slot slot);
+/* The columns from the split on; NULL when it is not split. */
+const ssw_cpu_matrix *ssw_weights_rest(const ssw_weights *weights, int32_t layer, ssw_model_slot slot);
 const float *ssw_weights_floats(const ssw_weights *weights, int32_t layer, ssw_model_slot slot);
 const ssw_gguf_tensor *ssw_weights_mapped(const ssw_weights *weights, int32_t layer, ssw_model_slot slot);
 

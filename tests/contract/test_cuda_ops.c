@@ -393,7 +393,8 @@ static void norms_are_the_cpus(void **state)
         for (size_t b = 0; b < n_values / SSW_CUDA_BLOCK; b++) {
             const uint8_t *here = blocks + b * (size_t)block_bytes, *there = q8 + b * (size_t)block_bytes;
             float scale, expected;
-            int32_t sums[2], sum = 0;
+            int32_t sums[2], sum = 0, half_sums[2] = {0};
+            int16_t halves[2];
             memcpy(&scale, here, sizeof scale);
             memcpy(sums, here + sizeof scale, sizeof sums);
             memcpy(&expected, there, sizeof expected);
@@ -404,7 +405,11 @@ static void norms_are_the_cpus(void **state)
                 assert_true(abs(value - (int8_t)there[block_bytes - SSW_CUDA_BLOCK + i]) <= 1);
                 assert_int_equal(value, q[b * SSW_CUDA_BLOCK + (size_t)i]);
                 sum += value;
+                half_sums[i / (SSW_CUDA_BLOCK / 2)] += value;
             }
+            memcpy(halves, here + sizeof scale + sizeof sums, sizeof halves);
+            assert_int_equal(halves[0], half_sums[0]);
+            assert_int_equal(halves[1], half_sums[1]);
             assert_int_equal(sums[0], -16 * sum);
             assert_int_equal(sums[1], -128 * sum);
             assert_true(fabsf(scales[2 * b + 1] - scale * (float)sum) <= 1e-5f);
@@ -584,18 +589,29 @@ static void rotation_is_the_cpus(void **state)
 static void sums_add_up(void **state)
 {
     enum { N = 3, USED = 4, EMBD = 300 };
+    static const int32_t chosen[N * USED] = {0, 1, 2, 3, 4, 3, 2, 1, 1, 0, 4, 2};
+    static const uint8_t mask[] = {1, 0, 1, 0, 1};
     (void)state;
     float *rows = random_floats(N * USED * EMBD, -1, 1), *mix = random_floats(N * USED, 0, 1);
     float *out = random_floats(N * EMBD, -1, 1);
     float *device_out = on_device(out, N * EMBD * sizeof *out);
     float *device_rows = on_device(rows, N * USED * EMBD * sizeof *rows);
-    ssw_cuda_sum_pairs(stream, device_rows, on_device(mix, N * USED * sizeof *mix), N, USED, EMBD,
-                       device_out);
+    ssw_cuda_sum_args args = {.rows = device_rows,
+                              .weights = on_device(mix, N * USED * sizeof *mix),
+                              .n = N,
+                              .n_used = USED,
+                              .n_embd = EMBD,
+                              .out = device_out};
+    ssw_cuda_sum_pairs(stream, &args);
+    args.chosen = on_device(chosen, sizeof chosen);
+    args.mask = on_device(mask, sizeof mask);
+    ssw_cuda_sum_pairs(stream, &args);
     ssw_cuda_add(stream, device_rows, N * EMBD, device_out);
     for (int t = 0; t < N; t++) {
         for (int c = 0; c < EMBD; c++) {
             for (int s = 0; s < USED; s++)
-                out[t * EMBD + c] += mix[t * USED + s] * rows[(t * USED + s) * EMBD + c];
+                out[t * EMBD + c] += (float)(1 + mask[chosen[t * USED + s]]) * mix[t * USED + s] *
+                                     rows[(t * USED + s) * EMBD + c];
             out[t * EMBD + c] += rows[t * EMBD + c];
         }
     }

@@ -1,0 +1,317 @@
+/* The device's share of experts in host memory.
+ *
+ * Reading weights over the bus adds to what the processor's cores can read, so both read at once: of every
+ * expert's hidden layer the CPU computes the first `split` rows, the device the others, straight out of
+ * pinned host memory. Nothing is exchanged in between, since the two halves of the hidden layer meet only in
+ * the output's sum. Where the split lies follows from the machine's kind, not from a measurement of this
+ * start: two runs must add in the same order. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/gpu_parts.h"
+
+enum { N_EXPERT_SLOTS = 3, SLOT_ALIGNMENT = 256 };
+
+static const ssw_model_slot expert_slots[N_EXPERT_SLOTS] = {SSW_MODEL_GATE_EXPS, SSW_MODEL_UP_EXPS,
+                                                            SSW_MODEL_DOWN_EXPS};
+
+static const ssw_weights_entry *entry_at(const ssw_gpu *gpu, int32_t layer, ssw_model_slot slot)
+{
+    return &gpu->setup.weights->entries[(layer + 1) * SSW_MODEL_SLOT_COUNT + (int32_t)slot];
+}
+
+static bool is_host_layer(const ssw_gpu *gpu, int32_t layer)
+{
+    const ssw_weights_entry *gate = entry_at(gpu, layer, SSW_MODEL_GATE_EXPS);
+    return gate->form == SSW_WEIGHTS_MATRIX && !gate->on_gpu;
+}
+
+/* ---- device memory ---- */
+
+/* One expert's columns of a tensor. */
+static uint64_t matrix_bytes(const ssw_weights_entry *entry, int64_t cols)
+{
+    return ssw_cpu_matrix_predict_bytes(entry->tensor->dtype, (int64_t)entry->tensor->dims[1], cols, 1);
+}
+
+static void carve_slot(ssw_gpu_slot *slot, const ssw_gpu *gpu, int32_t layer, ssw_carver *c)
+{
+    const ssw_weights_entry *down = entry_at(gpu, layer, SSW_MODEL_DOWN_EXPS);
+    int64_t n_ff = gpu->h->n_ff_expert, split = down->split > 0 ? down->split : n_ff;
+    int64_t n_embd = gpu->h->n_embd;
+    slot->gate = ssw_carve(c, 1, matrix_bytes(entry_at(gpu, layer, SSW_MODEL_GATE_EXPS), n_embd));
+    slot->up = ssw_carve(c, 1, matrix_bytes(entry_at(gpu, layer, SSW_MODEL_UP_EXPS), n_embd));
+    slot->down = ssw_carve(c, 1, matrix_bytes(down, split));
+    if (split < n_ff)
+        slot->down_rest = ssw_carve(c, 1, matrix_bytes(down, n_ff - split));
+    slot->tables =
+        ssw_carve(c, (uint64_t)SSW_GPU_SLOT_TABLES * (uint64_t)gpu->h->n_experts, sizeof *slot->tables);
+}
+
+/* Floats of one layer's biases: two parts of gate and up, and down's. */
+static uint64_t bias_floats(const ssw_gpu *gpu)
+{
+    return (uint64_t)gpu->h->n_experts * (2 * (uint64_t)gpu->h->n_ff_expert + (uint64_t)gpu->h->n_embd);
+}
+
+/* The layer with the largest experts is the measure of a slot; as a rule all are alike. */
+void ssw_gpu_carve_share(ssw_gpu *gpu, ssw_carver *c)
+{
+    int32_t largest = -1;
+    uint64_t n_host = 0, bytes = 0;
+    for (int32_t layer = gpu->setup.first_layer; layer < gpu->h->n_layers; layer++) {
+        if (!is_host_layer(gpu, layer))
+            continue;
+        uint64_t layer_bytes = 0;
+        n_host++;
+        for (int i = 0; i < N_EXPERT_SLOTS; i++)
+            layer_bytes += entry_at(gpu, layer, expert_slots[i])->tensor->n_bytes;
+        if (layer_bytes > bytes) {
+            bytes = layer_bytes;
+            largest = layer;
+        }
+    }
+    if (largest < 0)
+        return;
+    for (int i = 0; i < SSW_GPU_SLOTS; i++)
+        carve_slot(&gpu->share.slots[i], gpu, largest, c);
+    uint64_t pairs = (uint64_t)gpu->setup.n_batch * (uint64_t)gpu->h->n_experts_used;
+    gpu->share.rest_rows = ssw_carve(c, pairs * (uint64_t)gpu->h->n_embd, sizeof(float));
+    if (ssw_model_tensor(gpu->setup.model, largest, SSW_MODEL_GATE_EXPS_BIAS))
+        gpu->share.bias_memory = ssw_carve(c, n_host * bias_floats(gpu), sizeof(float));
+}
+
+/* ---- views ---- */
+
+static ssw_cuda_matrix view_of(const ssw_cpu_matrix *m)
+{
+    return (ssw_cuda_matrix){.dtype = m->dtype,
+                             .rows = m->rows,
+                             .cols = m->cols,
+                             .n_matrices = (int32_t)m->n_matrices,
+                             .band_bytes = m->band_bytes,
+                             .matrix_bytes = m->matrix_bytes,
+                             .data = m->data};
+}
+
+/* Rows [first, first + n) of every matrix; first is a whole number of bands. */
+static ssw_cuda_matrix rows_of(const ssw_cpu_matrix *m, int64_t first, int64_t n)
+{
+    ssw_cuda_matrix view = view_of(m);
+    view.data += (uint64_t)(first / SSW_CUDA_BAND_ROWS) * m->band_bytes;
+    view.rows = n;
+    return view;
+}
+
+/* ---- biases ---- */
+
+/* Columns [first, first + n) of [n_experts][width], next to each other. */
+static void slice(const float *from, int32_t n_experts, int64_t width, int64_t first, int64_t n, float *to)
+{
+    for (int32_t e = 0; e < n_experts; e++)
+        memcpy(to + e * n, from + e * width + first, (size_t)n * sizeof *to);
+}
+
+/* A layer's biases cut in two, to the device and, the CPU's part, to host memory. at: offset in both. */
+static ssw_status cut_biases(ssw_gpu *gpu, int32_t layer, uint64_t at, ssw_error *err)
+{
+    const ssw_weights *weights = gpu->setup.weights;
+    const float *gate = ssw_weights_floats(weights, layer, SSW_MODEL_GATE_EXPS_BIAS);
+    const float *up = ssw_weights_floats(weights, layer, SSW_MODEL_UP_EXPS_BIAS);
+    const float *down = ssw_weights_floats(weights, layer, SSW_MODEL_DOWN_EXPS_BIAS);
+    if (!gate || !up || !down)
+        return SSW_OK;
+    ssw_gpu_host_layer *own = &gpu->share.layers[layer];
+    int32_t n_experts = gpu->h->n_experts;
+    int64_t n_ff = gpu->h->n_ff_expert, split = gpu->share.split, n_rest = n_ff - split;
+    float *host = gpu->share.host_biases + at, *device = gpu->share.bias_memory + at;
+    int64_t up_at = n_experts * split, rest_at = 2 * n_experts * split, down_at = 2 * n_experts * n_ff;
+    slice(gate, n_experts, n_ff, 0, split, host);
+    slice(up, n_experts, n_ff, 0, split, host + up_at);
+    slice(gate, n_experts, n_ff, split, n_rest, host + rest_at);
+    slice(up, n_experts, n_ff, split, n_rest, host + rest_at + n_experts * n_rest);
+    memcpy(host + down_at, down, (size_t)n_experts * (size_t)gpu->h->n_embd * sizeof *host);
+    own->gate_bias = host;
+    own->up_bias = host + up_at;
+    own->own.gate_bias = device;
+    own->own.up_bias = device + up_at;
+    own->own.down_bias = device + down_at;
+    own->rest.gate_bias = device + rest_at;
+    own->rest.up_bias = device + rest_at + n_experts * n_rest;
+    return ssw_cuda_copy_to_device(device, host, bias_floats(gpu) * sizeof *host, err);
+}
+
+/* ---- opening ---- */
+
+static bool pin_layer(ssw_gpu *gpu, int32_t layer, ssw_error *why)
+{
+    const ssw_weights *weights = gpu->setup.weights;
+    bool is_pinned = gpu->device.maps_registered_memory;
+    for (int i = 0; i < N_EXPERT_SLOTS && is_pinned; i++) {
+        const ssw_cpu_matrix *m = ssw_weights_matrix(weights, layer, expert_slots[i]);
+        is_pinned = ssw_cuda_pin(m->data, m->n_bytes, why) == SSW_OK;
+        gpu->bytes.pinned += is_pinned ? m->n_bytes : 0;
+    }
+    const ssw_cpu_matrix *rest = ssw_weights_rest(weights, layer, SSW_MODEL_DOWN_EXPS);
+    if (is_pinned && rest) {
+        is_pinned = ssw_cuda_pin(rest->data, rest->n_bytes, why) == SSW_OK;
+        gpu->bytes.pinned += is_pinned ? rest->n_bytes : 0;
+    }
+    return is_pinned;
+}
+
+static void view_layer(ssw_gpu *gpu, int32_t layer)
+{
+    const ssw_weights *weights = gpu->setup.weights;
+    const ssw_model_hparams *h = gpu->h;
+    const ssw_cpu_matrix *gate = ssw_weights_matrix(weights, layer, SSW_MODEL_GATE_EXPS);
+    const ssw_cpu_matrix *up = ssw_weights_matrix(weights, layer, SSW_MODEL_UP_EXPS);
+    const ssw_cpu_matrix *rest = ssw_weights_rest(weights, layer, SSW_MODEL_DOWN_EXPS);
+    ssw_gpu_host_layer *own = &gpu->share.layers[layer];
+    int64_t split = gpu->share.split;
+    own->own =
+        (ssw_cuda_experts){.gate = rows_of(gate, 0, split),
+                           .up = rows_of(up, 0, split),
+                           .down = view_of(ssw_weights_matrix(weights, layer, SSW_MODEL_DOWN_EXPS)),
+                           .glu = h->activation == SSW_MODEL_ACTIVATION_SWIGLU_OAI ? SSW_CUDA_GLU_SILU_CLAMPED
+                                                                                   : SSW_CUDA_GLU_SILU,
+                           .glu_alpha = h->activation_alpha,
+                           .glu_limit = h->activation_limit};
+    own->rest = own->own;
+    if (!rest)
+        return;
+    own->rest.gate = rows_of(gate, split, h->n_ff_expert - split);
+    own->rest.up = rows_of(up, split, h->n_ff_expert - split);
+    own->rest.down = view_of(rest);
+}
+
+/* Six tables a slot: gate, up and down of the CPU's rows, then of the others. */
+static ssw_status fill_tables(ssw_gpu *gpu, const ssw_gpu_slot *slot, const ssw_gpu_host_layer *layer,
+                              ssw_error *err)
+{
+    uint64_t rest_at = (uint64_t)(gpu->share.split / SSW_CUDA_BAND_ROWS);
+    const uint8_t *const places[SSW_GPU_SLOT_TABLES] = {slot->gate,
+                                                        slot->up,
+                                                        slot->down,
+                                                        slot->gate + rest_at * layer->own.gate.band_bytes,
+                                                        slot->up + rest_at * layer->own.up.band_bytes,
+                                                        slot->down_rest};
+    size_t n = (size_t)gpu->h->n_experts;
+    const uint8_t **numbers = calloc(SSW_GPU_SLOT_TABLES * n, sizeof *numbers);
+    if (!numbers)
+        return ssw_error_set(err, SSW_ERR_NOMEM, "no memory for the tables of a slot");
+    for (size_t i = 0; i < SSW_GPU_SLOT_TABLES * n; i++)
+        numbers[i] = places[i / n];
+    ssw_status status = ssw_cuda_copy_to_device((void *)slot->tables, numbers,
+                                                SSW_GPU_SLOT_TABLES * n * sizeof *numbers, err);
+    free(numbers);
+    return status;
+}
+
+static ssw_status open_slots(ssw_gpu *gpu, const ssw_gpu_host_layer *layer, ssw_error *err)
+{
+    ssw_status status = SSW_OK;
+    for (int i = 0; i < SSW_GPU_SLOTS && status == SSW_OK; i++) {
+        ssw_gpu_slot *slot = &gpu->share.slots[i];
+        status = ssw_cuda_event_open(&slot->filled, err);
+        if (status == SSW_OK)
+            status = ssw_cuda_event_open(&slot->free, err);
+        if (status == SSW_OK)
+            status = fill_tables(gpu, slot, layer, err);
+    }
+    return status;
+}
+
+static ssw_status open_layers(ssw_gpu *gpu, ssw_error *err)
+{
+    uint64_t at = 0, n_pinned = 0, n_host = 0;
+    ssw_error why = {0};
+    for (int32_t layer = gpu->setup.first_layer; layer < gpu->h->n_layers; layer++) {
+        ssw_gpu_host_layer *own = &gpu->share.layers[layer];
+        own->is_host = is_host_layer(gpu, layer);
+        if (!own->is_host)
+            continue;
+        const ssw_weights_entry *down = entry_at(gpu, layer, SSW_MODEL_DOWN_EXPS);
+        gpu->share.has_rest = down->split > 0;
+        gpu->share.split = down->split > 0 ? (int32_t)down->split : gpu->h->n_ff_expert;
+        view_layer(gpu, layer);
+        own->is_pinned = pin_layer(gpu, layer, &why);
+        n_host++;
+        n_pinned += own->is_pinned;
+        ssw_status status = cut_biases(gpu, layer, at, err);
+        if (status == SSW_OK && n_host == 1)
+            status = open_slots(gpu, own, err);
+        if (status != SSW_OK)
+            return status;
+        at += bias_floats(gpu);
+    }
+    if (n_pinned == n_host)
+        return SSW_OK;
+    unsigned long long n_refused = n_host - n_pinned, n_all = n_host;
+    if (gpu->share.has_rest)
+        return ssw_error_set(
+            err, SSW_ERR_LIMIT,
+            "experts of %llu of %llu layers could not be pinned (%s), so that the GPU cannot read "
+            "its share: raise `ulimit -l', or use --cpu-moe-share 100",
+            n_refused, n_all, why.message);
+    ssw_log_write(&gpu->setup.log, SSW_LOG_WARN,
+                  "experts of %llu of %llu layers could not be pinned (%s): prompts will be slower",
+                  n_refused, n_all, why.message);
+    return SSW_OK;
+}
+
+ssw_status ssw_gpu_open_share(ssw_gpu *gpu, ssw_error *err)
+{
+    size_t n_layers = (size_t)gpu->h->n_layers, n_experts = (size_t)gpu->h->n_experts;
+    size_t n_pairs = (size_t)gpu->setup.n_batch * (size_t)gpu->h->n_experts_used;
+    void *mask = NULL;
+    gpu->share.layers = calloc(n_layers, sizeof *gpu->share.layers);
+    gpu->share.own_chosen = calloc(n_pairs, sizeof *gpu->share.own_chosen);
+    gpu->share.host_biases = calloc(gpu->share.bias_memory ? n_layers * bias_floats(gpu) : 1, sizeof(float));
+    if (!gpu->share.layers || !gpu->share.own_chosen || !gpu->share.host_biases)
+        return ssw_error_set(err, SSW_ERR_NOMEM, "no memory for the experts' tables");
+    ssw_status status = ssw_cuda_alloc_host(&mask, n_layers * n_experts, err);
+    if (status != SSW_OK)
+        return status;
+    gpu->share.mask = mask;
+    gpu->share.copy_bytes_per_s = gpu->setup.copy_bytes_per_s;
+    return open_layers(gpu, err);
+}
+
+void ssw_gpu_close_share(ssw_gpu *gpu)
+{
+    for (int32_t layer = 0; gpu->share.layers && layer < gpu->h->n_layers; layer++) {
+        if (!gpu->share.layers[layer].is_pinned)
+            continue;
+        for (int i = 0; i < N_EXPERT_SLOTS; i++)
+            ssw_cuda_unpin(ssw_weights_matrix(gpu->setup.weights, layer, expert_slots[i])->data);
+        const ssw_cpu_matrix *rest = ssw_weights_rest(gpu->setup.weights, layer, SSW_MODEL_DOWN_EXPS);
+        if (rest)
+            ssw_cuda_unpin(rest->data);
+    }
+    for (int i = 0; i < SSW_GPU_SLOTS; i++) {
+        ssw_cuda_event_close(gpu->share.slots[i].filled);
+        ssw_cuda_event_close(gpu->share.slots[i].free);
+    }
+    ssw_cuda_free_host(gpu->share.mask);
+    free(gpu->share.layers);
+    free(gpu->share.own_chosen);
+    free(gpu->share.host_biases);
+}
+
+/* ---- decoding ---- */
+
+void ssw_gpu_enqueue_rest(ssw_gpu *gpu, int32_t layer, int32_t n_rows)
+{
+    if (!gpu->share.has_rest)
+        return;
+    ssw_cuda_moe_args args = {.experts = &gpu->share.layers[layer].rest,
+                              .x = gpu->normed,
+                              .n = n_rows,
+                              .n_used = gpu->h->n_experts_used,
+                              .chosen = gpu->chosen,
+                              .weights = gpu->expert_weights,
+                              .hidden = gpu->hidden,
+                              .out = gpu->x};
+    ssw_cuda_moe(gpu->compute, &args);
+}

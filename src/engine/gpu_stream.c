@@ -1,0 +1,186 @@
+/* Prompts with experts in host memory: popular experts are copied to the device, the others stay the CPU's.
+ *
+ * A copied expert costs its bytes over the bus, however many tokens chose it; on the CPU it costs the larger
+ * of its bytes and its arithmetic. So the device takes experts in falling order of popularity, as many as
+ * make both sides end together. The rates behind that are those of the machine's kind, not measured: which
+ * side computes a row decides how its sum rounds, and two runs must not differ. */
+#include <string.h>
+
+#include "engine/gpu_parts.h"
+
+/* Seen on Sapphire and Emerald Rapids with AVX-512 VNNI (docs/GPU.md); what is wrong by a third shifts a few
+ * experts from the one side to the other. */
+#define CPU_OPS_PER_S_OF_A_THREAD   1.8e11
+#define CPU_BYTES_PER_S_OF_A_THREAD 5e9
+
+typedef struct stream_plan {
+    int32_t counts[SSW_CUDA_EXPERTS_MAX]; /* pairs of each expert */
+    int32_t order[SSW_CUDA_EXPERTS_MAX];  /* chosen ones, by falling count, of equals the lower number */
+    int32_t n_active;
+} stream_plan;
+
+static void count_pairs(const ssw_gpu *gpu, int32_t n_rows, stream_plan *plan)
+{
+    const int32_t *chosen = gpu->handover.chosen;
+    memset(plan, 0, sizeof *plan);
+    for (int32_t p = 0; p < n_rows * gpu->h->n_experts_used; p++)
+        plan->counts[chosen[p]]++;
+    for (int32_t e = 0; e < gpu->h->n_experts; e++) {
+        if (plan->counts[e] == 0)
+            continue;
+        int32_t at = plan->n_active++;
+        for (; at > 0 && plan->counts[plan->order[at - 1]] < plan->counts[e]; at--)
+            plan->order[at] = plan->order[at - 1];
+        plan->order[at] = e;
+    }
+}
+
+/* Bytes of one expert's two parts. */
+static void part_bytes(const ssw_gpu_host_layer *layer, bool has_rest, double *own, double *rest)
+{
+    const ssw_cuda_experts *a = &layer->own, *b = &layer->rest;
+    double bands = (double)((a->gate.rows + SSW_CUDA_BAND_ROWS - 1) / SSW_CUDA_BAND_ROWS);
+    *own = bands * (double)(a->gate.band_bytes + a->up.band_bytes) + (double)a->down.matrix_bytes;
+    bands = (double)((b->gate.rows + SSW_CUDA_BAND_ROWS - 1) / SSW_CUDA_BAND_ROWS);
+    *rest =
+        has_rest ? bands * (double)(b->gate.band_bytes + b->up.band_bytes) + (double)b->down.matrix_bytes : 0;
+}
+
+/* How many of the most popular experts the device takes whole. */
+static int32_t choose_count(const ssw_gpu *gpu, int32_t layer, const stream_plan *plan)
+{
+    const ssw_model_hparams *h = gpu->h;
+    double own_bytes, rest_bytes, threads = (double)ssw_pool_threads(gpu->setup.pool);
+    part_bytes(&gpu->share.layers[layer], gpu->share.has_rest, &own_bytes, &rest_bytes);
+    double ops = 2.0 * 3 * (double)h->n_embd * (double)gpu->share.split; /* of a pair */
+    double host_s = 0, best_s = 0;
+    for (int32_t i = 0; i < plan->n_active; i++) {
+        double by_ops = ops * plan->counts[plan->order[i]] / (CPU_OPS_PER_S_OF_A_THREAD * threads);
+        double by_bytes = own_bytes / (CPU_BYTES_PER_S_OF_A_THREAD * threads);
+        host_s += by_ops > by_bytes ? by_ops : by_bytes;
+    }
+    double device_s = plan->n_active * rest_bytes / gpu->share.copy_bytes_per_s;
+    int32_t best = 0;
+    best_s = host_s > device_s ? host_s : device_s;
+    for (int32_t i = 0; i < plan->n_active; i++) {
+        double by_ops = ops * plan->counts[plan->order[i]] / (CPU_OPS_PER_S_OF_A_THREAD * threads);
+        double by_bytes = own_bytes / (CPU_BYTES_PER_S_OF_A_THREAD * threads);
+        host_s -= by_ops > by_bytes ? by_ops : by_bytes;
+        device_s += own_bytes / gpu->share.copy_bytes_per_s;
+        double both_s = host_s > device_s ? host_s : device_s;
+        if (both_s < best_s) {
+            best_s = both_s;
+            best = i + 1;
+        }
+    }
+    return best;
+}
+
+void ssw_gpu_plan_stream(ssw_gpu *gpu, int32_t layer, int32_t n_rows)
+{
+    stream_plan plan;
+    int32_t n_experts = gpu->h->n_experts, n_pairs = n_rows * gpu->h->n_experts_used;
+    uint8_t *mask = gpu->share.mask + (size_t)layer * (size_t)n_experts;
+    count_pairs(gpu, n_rows, &plan);
+    int32_t n_device = choose_count(gpu, layer, &plan);
+    memset(mask, 0, (size_t)n_experts);
+    for (int32_t i = 0; i < n_device; i++)
+        mask[plan.order[i]] = 1;
+    for (int32_t p = 0; p < n_pairs; p++) {
+        int32_t expert = gpu->handover.chosen[p];
+        gpu->share.own_chosen[p] = mask[expert] ? -1 : expert;
+    }
+}
+
+/* ---- copies and products ---- */
+
+static const uint8_t *const *table_of(const ssw_gpu *gpu, const ssw_gpu_slot *slot, int which)
+{
+    return slot->tables + (size_t)which * (size_t)gpu->h->n_experts;
+}
+
+/* The expert's matrices in host memory to the slot: whole, or the device's rows only. */
+static void fill_slot(const ssw_gpu *gpu, const ssw_gpu_slot *slot, int32_t layer, int32_t expert,
+                      bool is_whole)
+{
+    const ssw_cuda_experts *own = &gpu->share.layers[layer].own, *rest = &gpu->share.layers[layer].rest;
+    uint64_t e = (uint64_t)expert, n_own = (uint64_t)(gpu->share.split / SSW_CUDA_BAND_ROWS);
+    uint64_t first = is_whole ? 0 : n_own * own->gate.band_bytes,
+             up_first = is_whole ? 0 : n_own * own->up.band_bytes;
+    ssw_cuda_copy_async(gpu->copy, slot->gate + first, own->gate.data + e * own->gate.matrix_bytes + first,
+                        own->gate.matrix_bytes - first);
+    ssw_cuda_copy_async(gpu->copy, slot->up + up_first, own->up.data + e * own->up.matrix_bytes + up_first,
+                        own->up.matrix_bytes - up_first);
+    if (is_whole)
+        ssw_cuda_copy_async(gpu->copy, slot->down, own->down.data + e * own->down.matrix_bytes,
+                            own->down.matrix_bytes);
+    if (gpu->share.has_rest)
+        ssw_cuda_copy_async(gpu->copy, slot->down_rest, rest->down.data + e * rest->down.matrix_bytes,
+                            rest->down.matrix_bytes);
+}
+
+/* One part of one expert, for all its pairs. tables: the slot's first for this part. */
+static void multiply(const ssw_gpu *gpu, const ssw_gpu_slot *slot, const ssw_cuda_experts *part, int tables,
+                     int32_t expert, int32_t n_rows, float *out)
+{
+    ssw_cuda_experts experts = *part;
+    experts.gate.table = table_of(gpu, slot, tables);
+    experts.up.table = table_of(gpu, slot, tables + 1);
+    experts.down.table = table_of(gpu, slot, tables + 2);
+    ssw_cuda_expert_gemm_args args = {.experts = &experts,
+                                      .pairs = {.first = gpu->first,
+                                                .pair = gpu->pairs,
+                                                .n_pairs = n_rows * gpu->h->n_experts_used,
+                                                .n_used = gpu->h->n_experts_used,
+                                                .n_experts = gpu->h->n_experts},
+                                      .expert_begin = expert,
+                                      .expert_end = expert + 1,
+                                      .max_pairs_per_expert = n_rows,
+                                      .x = gpu->normed,
+                                      .hidden = gpu->hidden,
+                                      .out = out};
+    ssw_cuda_expert_gemm_up(gpu->compute, &args);
+    ssw_cuda_expert_gemm_down(gpu->compute, &args);
+}
+
+static void stream_expert(ssw_gpu *gpu, int32_t layer, int32_t expert, bool is_whole, int32_t n_rows)
+{
+    ssw_gpu_slot *slot = &gpu->share.slots[gpu->share.next_slot++ % SSW_GPU_SLOTS];
+    ssw_cuda_stream_wait(gpu->copy, slot->free);
+    fill_slot(gpu, slot, layer, expert, is_whole);
+    ssw_cuda_event_record(slot->filled, gpu->copy);
+    ssw_cuda_stream_wait(gpu->compute, slot->filled);
+    if (is_whole)
+        multiply(gpu, slot, &gpu->share.layers[layer].own, 0, expert, n_rows, gpu->pair_rows);
+    if (gpu->share.has_rest)
+        multiply(gpu, slot, &gpu->share.layers[layer].rest, SSW_GPU_SLOT_TABLES / 2, expert, n_rows,
+                 gpu->share.rest_rows);
+    ssw_cuda_event_record(slot->free, gpu->compute);
+}
+
+void ssw_gpu_enqueue_stream(ssw_gpu *gpu, int32_t layer, int32_t n_rows)
+{
+    const ssw_model_hparams *h = gpu->h;
+    const uint8_t *mask = gpu->share.mask + (size_t)layer * (size_t)h->n_experts;
+    stream_plan plan;
+    count_pairs(gpu, n_rows, &plan);
+    ssw_cuda_sort_pairs(gpu->compute, gpu->chosen, n_rows * h->n_experts_used, h->n_experts, gpu->first,
+                        gpu->pairs);
+    for (int32_t i = 0; i < plan.n_active; i++) {
+        int32_t expert = plan.order[i];
+        if (mask[expert] || gpu->share.has_rest)
+            stream_expert(gpu, layer, expert, mask[expert], n_rows);
+    }
+    ssw_cuda_sum_args sum = {.rows = gpu->share.rest_rows,
+                             .weights = gpu->expert_weights,
+                             .n = n_rows,
+                             .n_used = h->n_experts_used,
+                             .n_embd = h->n_embd,
+                             .out = gpu->x};
+    if (gpu->share.has_rest)
+        ssw_cuda_sum_pairs(gpu->compute, &sum);
+    sum.rows = gpu->pair_rows;
+    sum.chosen = gpu->chosen;
+    sum.mask = mask;
+    ssw_cuda_sum_pairs(gpu->compute, &sum);
+}
