@@ -51,7 +51,7 @@ typedef struct ssw_engine_options {
                            RoPE factors */
     int32_t n_parallel; /* sequences at once; 0: 1 */
     int32_t n_batch;    /* tokens per prefill step; 0: 512 */
-    int32_t n_threads;  /* 0: one per physical core */
+    int32_t n_threads;  /* 0: one per physical core; of four and more one is left free */
     /* layers on the GPU, counted from the last, the output head as one more; 0 by default.
      * SSW_ENGINE_LAYERS_ALL: all where there is a GPU, none where there is not */
     int32_t n_gpu_layers;

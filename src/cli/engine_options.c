@@ -21,7 +21,7 @@ static const struct argp_option arguments[] = {
      "of a window (default: 512)",
      0},
     {"batch-size", 'b', "N", 0, "tokens evaluated in one step (default: 512)", 0},
-    {"threads", 't', "N", 0, "worker threads (default: one per physical core)", 0},
+    {"threads", 't', "N", 0, "worker threads (default: one per physical core; of four and more one is left free)", 0},
     {"cpu-moe", KEY_CPU_MOE, 0, 0, "keep all experts in host memory", 0},
     {"n-cpu-moe", KEY_N_CPU_MOE, "N", 0,
      "keep the experts of the first N layers in host memory; auto: of as many as must be for the rest to fit",

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/cores.h"
 #include "engine/engine_parts.h"
 #include "engine/engine_plan.h"
 
@@ -117,9 +118,23 @@ static ssw_status open_file(ssw_engine *engine, const ssw_engine_options *option
     return SSW_OK;
 }
 
+/* One core of many is left to whoever sends the tokens: workers spin, and one that loses its core to another
+ * thread makes all of them wait (docs/GPU.md has the measurement). */
+static int default_threads(void)
+{
+    enum { MANY_CORES = 4 };
+    int cpus[SSW_POOL_THREADS_MAX];
+    int n = ssw_cores_list(cpus, SSW_POOL_THREADS_MAX), limit = ssw_cores_read_cgroup_limit();
+    if (limit > 0 && limit < n)
+        n = limit;
+    return n >= MANY_CORES ? n - 1 : 0;
+}
+
 static ssw_status open_pool(ssw_engine *engine, const ssw_engine_options *options, ssw_error *err)
 {
     ssw_pool_options pool_options = {.n_threads = options->n_threads, .pin = options->pin_threads};
+    if (options->n_threads == 0)
+        pool_options.n_threads = default_threads();
     ssw_status status = ssw_pool_open(&pool_options, &engine->pool, err);
     if (status != SSW_OK)
         return status;
