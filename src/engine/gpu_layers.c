@@ -120,21 +120,26 @@ static void route(const ssw_gpu *gpu, int32_t layer, int32_t n)
     ssw_cuda_route(gpu->compute, &args);
 }
 
+ssw_cuda_experts ssw_gpu_experts_init(const ssw_gpu *gpu)
+{
+    bool is_clamped = gpu->h->activation == SSW_MODEL_ACTIVATION_SWIGLU_OAI;
+    return (ssw_cuda_experts){.glu = is_clamped ? SSW_CUDA_GLU_SILU_CLAMPED : SSW_CUDA_GLU_SILU,
+                              .glu_alpha = gpu->h->activation_alpha,
+                              .glu_limit = gpu->h->activation_limit};
+}
+
 static ssw_cuda_experts experts_of(const ssw_gpu *gpu, int32_t layer, const ssw_model_slot slots[3])
 {
-    const ssw_model_hparams *h = gpu->h;
-    bool is_routed = slots[0] == SSW_MODEL_GATE_EXPS;
-    return (ssw_cuda_experts){
-        .gate = *ssw_gpu_matrix(gpu, layer, slots[0]),
-        .up = *ssw_gpu_matrix(gpu, layer, slots[1]),
-        .down = *ssw_gpu_matrix(gpu, layer, slots[2]),
-        .gate_bias = is_routed ? ssw_gpu_floats(gpu, layer, SSW_MODEL_GATE_EXPS_BIAS) : NULL,
-        .up_bias = is_routed ? ssw_gpu_floats(gpu, layer, SSW_MODEL_UP_EXPS_BIAS) : NULL,
-        .down_bias = is_routed ? ssw_gpu_floats(gpu, layer, SSW_MODEL_DOWN_EXPS_BIAS) : NULL,
-        .glu =
-            h->activation == SSW_MODEL_ACTIVATION_SWIGLU_OAI ? SSW_CUDA_GLU_SILU_CLAMPED : SSW_CUDA_GLU_SILU,
-        .glu_alpha = h->activation_alpha,
-        .glu_limit = h->activation_limit};
+    ssw_cuda_experts experts = ssw_gpu_experts_init(gpu);
+    experts.gate = *ssw_gpu_matrix(gpu, layer, slots[0]);
+    experts.up = *ssw_gpu_matrix(gpu, layer, slots[1]);
+    experts.down = *ssw_gpu_matrix(gpu, layer, slots[2]);
+    if (slots[0] == SSW_MODEL_GATE_EXPS) {
+        experts.gate_bias = ssw_gpu_floats(gpu, layer, SSW_MODEL_GATE_EXPS_BIAS);
+        experts.up_bias = ssw_gpu_floats(gpu, layer, SSW_MODEL_UP_EXPS_BIAS);
+        experts.down_bias = ssw_gpu_floats(gpu, layer, SSW_MODEL_DOWN_EXPS_BIAS);
+    }
+    return experts;
 }
 
 /* The experts that every row uses, or the chosen ones, of many rows: products on tensor cores by expert. */

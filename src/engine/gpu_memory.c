@@ -44,17 +44,6 @@ static uint64_t carve_weights(ssw_gpu *gpu, uint8_t *base)
     return c.at;
 }
 
-typedef struct fill_job {
-    ssw_cpu_matrix *matrix;
-    const void *data;
-} fill_job;
-
-static void fill(void *context, int worker, int n_workers)
-{
-    fill_job *job = context;
-    ssw_cpu_matrix_fill(job->matrix, job->data, worker, n_workers);
-}
-
 static ssw_status load_matrix(ssw_gpu *gpu, const ssw_gguf_tensor *t, ssw_gpu_weight *weight,
                               uint8_t *staging, ssw_error *err)
 {
@@ -65,7 +54,7 @@ static ssw_status load_matrix(ssw_gpu *gpu, const ssw_gguf_tensor *t, ssw_gpu_we
         return ssw_error_prefix(err, "tensor '%s'", t->name);
     m.data = staging;
     memset(staging + m.n_bytes - m.band_bytes, 0, m.band_bytes); /* the last band's missing rows */
-    ssw_pool_run(gpu->setup.pool, fill, &(fill_job){&m, t->data});
+    ssw_weights_fill(gpu->setup.pool, &m, &(ssw_cpu_matrix_part){t->data, m.rows, m.cols, 0, 0});
     weight->matrix.dtype = m.dtype;
     weight->matrix.rows = m.rows;
     weight->matrix.cols = m.cols;

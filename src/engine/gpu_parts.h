@@ -50,7 +50,7 @@ typedef struct ssw_gpu_handover {
 /* A layer whose experts are in host memory. The hidden layer's first `split` rows are the CPU's, the others
  * the device's: an expert is the sum of two narrower ones. */
 typedef struct ssw_gpu_host_layer {
-    bool is_host, is_pinned;
+    bool is_pinned;
     ssw_cuda_experts own, rest;       /* as the device sees the two parts; `own` lies in a slot's tables */
     const float *gate_bias, *up_bias; /* the CPU's: [n_experts][split], or NULL */
 } ssw_gpu_host_layer;
@@ -70,7 +70,6 @@ typedef struct ssw_gpu_share {
     ssw_gpu_host_layer *layers; /* [n_layers] */
     ssw_gpu_slot slots[SSW_GPU_SLOTS];
     uint64_t next_slot;
-    uint64_t slot_bytes;
     float *bias_memory; /* device, all host layers' */
     float *host_biases; /* the CPU's slices */
     float *rest_rows;   /* [P][n_embd] */
@@ -153,11 +152,13 @@ void ssw_gpu_finish_layer(ssw_gpu *gpu, const ssw_gpu_shape *shape);
 /* Final norm and logits of n rows of x, to gpu->logits. */
 void ssw_gpu_enqueue_head(ssw_gpu *gpu, const float *x, int32_t n);
 
+/* No matrices yet: the model's activation and its numbers. */
+ssw_cuda_experts ssw_gpu_experts_init(const ssw_gpu *gpu);
+
 /* ---- gpu_experts.c ---- */
 
 ssw_status ssw_gpu_open_handover(ssw_gpu *gpu, ssw_error *err);
 void ssw_gpu_close_handover(ssw_gpu *gpu);
-uint64_t ssw_gpu_predict_handover_bytes(const ssw_gpu_setup *setup);
 bool ssw_gpu_layer_is_handed_over(const ssw_gpu *gpu, int32_t layer);
 /* In stream order: what the host needs, then the signal; the host's result added to x. */
 void ssw_gpu_enqueue_request(ssw_gpu *gpu, int32_t layer, int32_t n_rows);

@@ -169,14 +169,10 @@ static void view_layer(ssw_gpu *gpu, int32_t layer)
     const ssw_cpu_matrix *rest = ssw_weights_rest(weights, layer, SSW_MODEL_DOWN_EXPS);
     ssw_gpu_host_layer *own = &gpu->share.layers[layer];
     int64_t split = gpu->share.split;
-    own->own =
-        (ssw_cuda_experts){.gate = rows_of(gate, 0, split),
-                           .up = rows_of(up, 0, split),
-                           .down = view_of(ssw_weights_matrix(weights, layer, SSW_MODEL_DOWN_EXPS)),
-                           .glu = h->activation == SSW_MODEL_ACTIVATION_SWIGLU_OAI ? SSW_CUDA_GLU_SILU_CLAMPED
-                                                                                   : SSW_CUDA_GLU_SILU,
-                           .glu_alpha = h->activation_alpha,
-                           .glu_limit = h->activation_limit};
+    own->own = ssw_gpu_experts_init(gpu);
+    own->own.gate = rows_of(gate, 0, split);
+    own->own.up = rows_of(up, 0, split);
+    own->own.down = view_of(ssw_weights_matrix(weights, layer, SSW_MODEL_DOWN_EXPS));
     own->rest = own->own;
     if (!rest)
         return;
@@ -228,8 +224,7 @@ static ssw_status open_layers(ssw_gpu *gpu, ssw_error *err)
     ssw_error why = {0};
     for (int32_t layer = gpu->setup.first_layer; layer < gpu->h->n_layers; layer++) {
         ssw_gpu_host_layer *own = &gpu->share.layers[layer];
-        own->is_host = is_host_layer(gpu, layer);
-        if (!own->is_host)
+        if (!is_host_layer(gpu, layer))
             continue;
         const ssw_weights_entry *down = entry_at(gpu, layer, SSW_MODEL_DOWN_EXPS);
         gpu->share.has_rest = down->split > 0;

@@ -106,6 +106,11 @@ static void fill(void *context, int worker, int n_workers)
     ssw_cpu_matrix_fill_part(job->matrix, &job->part, worker, n_workers);
 }
 
+void ssw_weights_fill(ssw_pool *pool, ssw_cpu_matrix *matrix, const ssw_cpu_matrix_part *part)
+{
+    ssw_pool_run(pool, fill, &(fill_job){matrix, *part});
+}
+
 /* Columns [first, first + n) of a tensor's matrices. */
 static ssw_status load_columns(const ssw_gguf_tensor *t, int64_t first, int64_t n, ssw_cpu_matrix *matrix,
                                ssw_pool *pool, ssw_error *err)
@@ -114,8 +119,8 @@ static ssw_status load_columns(const ssw_gguf_tensor *t, int64_t first, int64_t 
         ssw_cpu_matrix_init(matrix, t->dtype, (int64_t)t->dims[1], n, (int64_t)t->dims[2], err);
     if (status != SSW_OK)
         return ssw_error_prefix(err, "tensor '%s'", t->name);
-    fill_job job = {matrix, {t->data, (int64_t)t->dims[1], (int64_t)t->dims[0], 0, first}};
-    ssw_pool_run(pool, fill, &job);
+    ssw_weights_fill(pool, matrix,
+                     &(ssw_cpu_matrix_part){t->data, (int64_t)t->dims[1], (int64_t)t->dims[0], 0, first});
     return SSW_OK;
 }
 
@@ -145,8 +150,8 @@ static ssw_status load_part(ssw_weights_entry *entry, ssw_pool *pool, ssw_error 
         free(made);
         return ssw_error_prefix(err, "tensor '%s'", t->name);
     }
-    fill_job job = {&entry->matrix, {made, entry->matrix.rows, entry->matrix.cols, 0, 0}};
-    ssw_pool_run(pool, fill, &job);
+    ssw_weights_fill(pool, &entry->matrix,
+                     &(ssw_cpu_matrix_part){made, entry->matrix.rows, entry->matrix.cols, 0, 0});
     free(made);
     if (part->is_value) /* the last to read it */
         ssw_weights_drop_pages(t);

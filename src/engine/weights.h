@@ -44,6 +44,8 @@ const char *ssw_weights_form_name(ssw_weights_form form);          /* "mapped fi
 
 /* Copies everything, on all the pool's threads, with a line of progress now and then. */
 ssw_status ssw_weights_load(ssw_weights *weights, ssw_pool *pool, const ssw_log *log, ssw_error *err);
+/* Lays out a part of a file's matrices, on all the pool's threads. */
+void ssw_weights_fill(ssw_pool *pool, ssw_cpu_matrix *matrix, const ssw_cpu_matrix_part *part);
 /* Gives back the file's pages that lie wholly inside the tensor: its copy is what is read from now on. */
 void ssw_weights_drop_pages(const ssw_gguf_tensor *tensor);
 void ssw_weights_deinit(ssw_weights *weights);
