@@ -34,7 +34,7 @@ static const struct argp_option options[] = {
      "runs that were recorded, instead of folders (default: runs.sqlite in the cache folder)", 2},
     {"model", KEY_MODEL, "TEXT", 0, "only models whose name contains TEXT", 2},
     {"since", KEY_SINCE, "DATE", 0, "only runs from that UTC date on: YYYY-MM-DD, or with a time", 2},
-    {"machine", KEY_MACHINE, "HASH", 0, "only the machine whose hash begins so", 2},
+    {"machine", KEY_MACHINE, "ID", 0, "only the machine whose id, as the table has it, begins so", 2},
     {0, 0, 0, 0, "Help:", -1},
     {0},
 };

@@ -8,6 +8,7 @@
 
 #include "base/sha256.h"
 #include "base/strbuf.h"
+#include "bench/evidence/machine_id.h"
 #include "bench/evidence/text_file.h"
 #include "bench/report/compose.h"
 
@@ -141,7 +142,6 @@ static void fill_texts(ssw_compare_row *row, const ssw_analysis *analysis, size_
     put(row, SSW_COMPARE_CREATED, manifest->created_utc);
     put(row, SSW_COMPARE_MODEL, manifest->model.name);
     put(row, SSW_COMPARE_MODEL_SHA256, manifest->model.n_files ? manifest->model.files[0].sha256 : NULL);
-    put(row, SSW_COMPARE_MACHINE, manifest->machine.hostname_hash);
     put(row, SSW_COMPARE_CPU, manifest->machine.cpu);
     put(row, SSW_COMPARE_GPU, manifest->machine.n_gpus ? manifest->machine.gpus[0].name : NULL);
     put(row, SSW_COMPARE_COMMIT, manifest->tool_commit);
@@ -168,11 +168,14 @@ ssw_status ssw_compare_read_run(const char *dir, ssw_compare_rows *rows, ssw_err
     ssw_analysis *analysis = NULL;
     ssw_sha256_text id;
     char setting[SSW_COMPARE_TEXT_MAX];
+    ssw_machine_id_text machine = "";
     ssw_status status = identify(dir, id, err);
     if (!status)
         status = ssw_analysis_open(dir, &analysis, err);
     if (!status)
         status = describe_setting(&analysis->evidence->manifest.plan, setting, err);
+    if (!status)
+        status = ssw_machine_id(&analysis->evidence->manifest.machine, machine, err);
     for (size_t arm = 0; !status && arm < analysis->n_arms; arm++) {
         ssw_compare_row *row = NULL;
         if (strcmp(analysis->evidence->manifest.arms[arm].name, SSW_PLAN_AA_NAME) == 0)
@@ -182,6 +185,7 @@ ssw_status ssw_compare_read_run(const char *dir, ssw_compare_rows *rows, ssw_err
             break;
         snprintf(row->dir, sizeof row->dir, "%s", dir);
         fill_texts(row, analysis, arm);
+        put(row, SSW_COMPARE_MACHINE, machine);
         put(row, SSW_COMPARE_SETTING, setting);
         put(row, SSW_COMPARE_RUN_ID, id);
         fill_figures(row, analysis, arm);

@@ -36,7 +36,7 @@ typedef enum ssw_compare_text {
     SSW_COMPARE_CREATED, /* UTC, ISO 8601 */
     SSW_COMPARE_MODEL,
     SSW_COMPARE_MODEL_SHA256, /* of its first file; "" when it was no local file */
-    SSW_COMPARE_MACHINE,      /* the host name's hash */
+    SSW_COMPARE_MACHINE,      /* machine_id.h */
     SSW_COMPARE_CPU,
     SSW_COMPARE_GPU,     /* of the first one; "" without */
     SSW_COMPARE_COMMIT,  /* of the tool */

@@ -29,7 +29,7 @@ static const char schema[] =
     " mean REAL NOT NULL, ci_low REAL, ci_high REAL,"
     " PRIMARY KEY (run_id, position, name),"
     " FOREIGN KEY (run_id, position) REFERENCES arm (run_id, position) ON DELETE CASCADE);"
-    "PRAGMA user_version = 1;";
+    "PRAGMA user_version = 2;";
 
 static ssw_status fail(const ssw_run_index *index, const char *what, ssw_error *err)
 {
@@ -71,7 +71,9 @@ static ssw_status prepare(ssw_run_index *index, bool may_write, ssw_error *err)
     if (!status && version == 0 && may_write)
         status = execute(index, schema, err);
     else if (!status && version != SSW_RUN_INDEX_SCHEMA)
-        status = ssw_error_set(err, SSW_ERR_FORMAT, "%s: its schema is %d, this program reads %d",
+        status = ssw_error_set(err, SSW_ERR_FORMAT,
+                               "%s: its schema is %d, this program reads %d; delete the file and record the "
+                               "runs again: seesaw index DIR...",
                                index->path, version, SSW_RUN_INDEX_SCHEMA);
     if (!status && may_write)
         status = execute(index, "COMMIT", err);

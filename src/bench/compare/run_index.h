@@ -8,7 +8,7 @@
 
 #include "bench/compare/compare_row.h"
 
-enum { SSW_RUN_INDEX_SCHEMA = 1 };
+enum { SSW_RUN_INDEX_SCHEMA = 2 };
 
 typedef struct ssw_run_index ssw_run_index;
 
@@ -22,7 +22,7 @@ ssw_status ssw_run_index_put(ssw_run_index *index, const ssw_compare_rows *rows,
 typedef struct ssw_run_index_query {
     const char *model;   /* its name contains this, letters' case aside; NULL: any */
     const char *since;   /* created at that UTC date or later: YYYY-MM-DD and what may follow; NULL: any */
-    const char *machine; /* its hash begins so; NULL: any */
+    const char *machine; /* its id (machine_id.h) begins so; NULL: any */
 } ssw_run_index_query;
 
 /* Appends rows by date, then by arm. */

@@ -60,7 +60,7 @@ typedef struct ssw_manifest_gpu {
 
 typedef struct ssw_manifest_machine {
     const char
-        *hostname_hash; /* the first 12 hex digits of SHA-256(host name): tells machines apart, names none */
+        *hostname_hash; /* the first 12 hex digits of SHA-256(host name); machine_id.h tells machines apart */
     const char *kernel, *cpu, *governor, *container;
     int64_t sockets, cores, threads; /* of the machine */
     int64_t threads_usable;          /* by this process's affinity mask */

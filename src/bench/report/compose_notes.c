@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/evidence/machine_id.h"
 #include "bench/evidence/token_count.h"
 #include "bench/report/compose.h"
 
@@ -374,6 +375,9 @@ static void write_machine(ssw_composer *composer)
 {
     const ssw_manifest_machine *machine = &composer->analysis->evidence->manifest.machine;
     char text[512];
+    ssw_machine_id_text id;
+    if (!ssw_machine_id(machine, id, NULL))
+        row(composer, "machine", SSW_PAGE_CODE, id);
     snprintf(text, sizeof text, "%.200s; %lld cores, %lld threads; governor %.40s",
              machine->cpu ? machine->cpu : "unknown", (long long)machine->cores, (long long)machine->threads,
              machine->governor ? machine->governor : "not known");

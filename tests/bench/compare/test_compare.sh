@@ -57,6 +57,25 @@ grep -q '<script\|`tick`' "$work/hostile.md" && fault "markup of a run reaches t
 "$seesaw" compare --strict "$work/runs/gpu" "$work/runs/three" >/dev/null || fault "two equal settings are refused"
 refused strict 4 'different settings' "$seesaw" compare --strict "$work/runs/gpu" "$work/runs/hostile"
 refused unsound 4 'incomplete' "$seesaw" compare --strict "$work/runs/crash"
+
+# A clone with another GPU is another machine; a GPU of which nothing is known still is a machine.
+clone() { # NAME EXPRESSION: the run gpu with a change to its manifest's machine
+    cp -r "$work/runs/gpu" "$work/$1"
+    python3 -c 'import json, sys
+path = sys.argv[1] + "/manifest.json"
+m = json.load(open(path))
+exec(sys.argv[2], m["machine"])
+m["machine"].pop("__builtins__")
+json.dump(m, open(path, "w"))' "$work/$1" "$2"
+}
+clone other 'gpus[0]["uuid"] = "GPU-1"'
+clone bare 'gpus[0]["uuid"] = gpus[0]["name"] = None; cpu = None; del hostname_hash; cores = None'
+clone same 'kernel = "another"; memory_bytes += 100 << 20'
+"$seesaw" compare --csv "$work/runs/gpu" "$work/other" "$work/bare" "$work/same" | python3 -c 'import csv, os, sys
+ids = {os.path.basename(row["dir"]): row["machine"] for row in csv.DictReader(sys.stdin)}
+assert all(len(i) == 12 for i in ids.values()), ids
+assert ids["same"] == ids["gpu"] and len({ids["gpu"], ids["other"], ids["bare"]}) == 3, ids' || fault "machines"
+
 refused "no run" 2 'no run folder' "$seesaw" compare "$work/empty"
 refused "no folder" 2 'name run folders' "$seesaw" compare
 refused "filter" 2 'go with --index' "$seesaw" compare --model x "$work/runs"
@@ -73,6 +92,8 @@ refused "no index" 2 'No such file' "$seesaw" compare --index
 cmp "$work/folders.csv" "$work/index.csv" || fault "the index and the folders differ"
 [ "$("$seesaw" compare --index --csv --model SYNTH | wc -l)" = 12 ] || fault "--model"
 refused "later" 2 'no such run' "$seesaw" compare --index --since 2030-01-01
+[ "$("$seesaw" compare --index --csv --machine "$("$seesaw" compare --json "$work/runs/gpu" | sed -n 's/.*"machine": "\(....\).*/\1/p' | head -n 1)" --model synth | wc -l)" -ge 3 ] ||
+    fault "--machine"
 refused "elsewhere" 2 'no such run' "$seesaw" compare --index --machine ffff
 "$seesaw" index --rebuild --index "$work/own.sqlite" "$work/runs/gpu" "$work/runs/three" >/dev/null || fault "rebuild"
 "$seesaw" index --rebuild --index "$work/own.sqlite" "$work/runs/gpu" >/dev/null || fault "rebuild again"

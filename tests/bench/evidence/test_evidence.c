@@ -8,6 +8,7 @@
 
 #include "bench/evidence/evidence_reader.h"
 #include "bench/evidence/evidence_writer.h"
+#include "bench/evidence/machine_id.h"
 
 static char dir[64];
 
@@ -116,6 +117,47 @@ static void test_manifest_round_trip(void **state)
     assert_int_equal(ssw_manifest_find_arm(&read, "none"), -1);
     assert_int_equal(ssw_manifest_find_prompt(&read, "q4"), 3);
     ssw_manifest_deinit(&read);
+}
+
+static const char *id_of(const ssw_manifest_machine *machine)
+{
+    static ssw_machine_id_text ids[2];
+    static int turn;
+    turn = !turn;
+    assert_int_equal(ssw_machine_id(machine, ids[turn], NULL), SSW_OK);
+    return ids[turn];
+}
+
+/* printf '0123456789ab\nCPU\n8\n16\n62\nGPU\nGPU-1\n' | sha256sum */
+static void test_machine_id(void **state)
+{
+    (void)state;
+    ssw_manifest_gpu gpus[] = {{.name = "GPU", .uuid = "GPU-1"}, {.name = "GPU", .uuid = "GPU-2"}};
+    const ssw_manifest_machine machine = {.hostname_hash = "0123456789ab",
+                                          .cpu = "CPU",
+                                          .cores = 8,
+                                          .threads = 16,
+                                          .memory_bytes = 67000000000,
+                                          .n_gpus = 1,
+                                          .gpus = gpus};
+    ssw_manifest_machine other = machine;
+    assert_string_equal(id_of(&machine), "cd60cab4fa61");
+    other.kernel = "another", other.swap_bytes = 1, other.memory_bytes -= 100 << 20;
+    assert_string_equal(id_of(&other), id_of(&machine));
+    other = machine, other.gpus = gpus + 1;
+    assert_string_not_equal(id_of(&other), id_of(&machine));
+    other = machine, other.n_gpus = 2;
+    assert_string_not_equal(id_of(&other), id_of(&machine));
+    other = machine, other.cpu = NULL;
+    assert_string_not_equal(id_of(&other), id_of(&machine));
+    other = machine, other.cores = SSW_EVIDENCE_NONE;
+    assert_string_not_equal(id_of(&other), id_of(&machine));
+    other = machine, other.threads = 8;
+    assert_string_not_equal(id_of(&other), id_of(&machine));
+    other = machine, other.memory_bytes /= 2;
+    assert_string_not_equal(id_of(&other), id_of(&machine));
+    other = machine, other.hostname_hash = "0123456789ac";
+    assert_string_not_equal(id_of(&other), id_of(&machine));
 }
 
 static ssw_sample make_sample(const ssw_frame *frames, size_t n_frames)
@@ -343,6 +385,7 @@ static void test_manifests_that_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_machine_id),
         cmocka_unit_test_setup_teardown(test_manifest_round_trip, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_samples_round_trip, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_a_torn_line_is_said_and_cut_off, make_dir, remove_dir),
