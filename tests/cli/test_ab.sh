@@ -438,6 +438,35 @@ case_sweep() {
     expect_no_server
 }
 
+# --n-cpu-moe over a server whose VRAM and speed fall with it, but for one value that is slower than the next: the front, on the
+# terminal and in the report.
+case_sweep_vram() {
+    export SEESAW_NVML="$fake_nvml" FAKE_NVML_PIDFILE="$work/pid"
+    cat >"$work/server" <<EOF
+#!/bin/sh
+for word; do
+    [ "\$last" != --n-cpu-moe ] || n=\$word
+    last=\$word
+done
+echo "\$\$ \$((400 - 10 * n))" >"$work/pid"
+itl=\$((2 + n / 2))
+[ "\$n" != 18 ] || itl=30
+exec "$fake" --itl-ms \$itl "\$@"
+EOF
+    chmod +x "$work/server"
+    "$seesaw" ab --out "$work/runs" --server "$work/server" --port "$port" --pause 0 --memory-timeout 1 --no-aa -m fake_server --prompts "$work/prompts" \
+        --runs 2 --max-tokens 6 --sweep n-cpu-moe=0:24:6 --fit 500MiB >"$work/vram.out" 2>&1
+    status=$?
+    expect_status 0 "a sweep with VRAM"
+    dir=$(run_dir)
+    expect_each_once "$dir" 20
+    jq -e '[.figures | (.["memory.vram.loaded.n-cpu-moe-0.mean"].value, .["memory.vram.loaded.n-cpu-moe-24.mean"].value) / 1048576] == [800, 320]' \
+        "$dir/report/figures.json" >/dev/null || fail "VRAM: $(jq -c '.figures | with_entries(select(.key | startswith("memory.vram.loaded")))' "$dir/report/figures.json")"
+    grep -q '^n-cpu-moe-18 .* 440.0 .*behind n-cpu-moe-24$' "$work/vram.out" || fail "the terminal does not say which arm is behind"
+    [ "$(grep -c '^n-cpu-moe-[0-9]* .* on it$' "$work/vram.out")" -eq 4 ] || fail "not four arms on the front"
+    grep -q 'The smallest value that fits in 500.0 MiB is \*\*18\*\*' "$dir/report/report.md" || fail "the report names no value that fits"
+}
+
 # The first arm again, by default; not where the design has no blocks, and not where it is there already.
 case_same_arm() {
     aa=""

@@ -5,7 +5,7 @@
 
 #include "bench/report/compose.h"
 
-enum { LABEL_COLUMNS = 25, VALUE_COLUMNS = 17, ARMS_SHOWN_MAX = 4 };
+enum { LABEL_COLUMNS = 25, VALUE_COLUMNS = 17, ARMS_BESIDE_MAX = 4, VERDICT_LINES = 5 };
 
 /* printf's widths count bytes; characters such as ± are two. */
 static void put_padded(ssw_strbuf *out, const char *text, int columns)
@@ -60,6 +60,43 @@ static void put_memory(const ssw_composer *composer, size_t n_arms, ssw_strbuf *
     ssw_strbuf_append_text(out, "\n");
 }
 
+/* A row for each arm: more of them than fit beside one another. Arms past rows_max are said to be missing. */
+static void put_arms(const ssw_composer *composer, size_t n_arms, size_t rows_max, ssw_strbuf *out)
+{
+    const ssw_analysis *analysis = composer->analysis;
+    const ssw_metric metrics[] = {ssw_analysis_headline_rate(analysis), SSW_METRIC_TTFT};
+    ssw_memory memory = ssw_analysis_headline_memory(analysis);
+    size_t n_rows = n_arms <= rows_max ? n_arms : rows_max - 1;
+    ssw_number_text text;
+    char label[64];
+    put_padded(out, "mean ± σ", LABEL_COLUMNS);
+    put_padded(out, memory == SSW_MEMORY_VRAM ? "VRAM, MiB" : "memory, MiB", VALUE_COLUMNS);
+    for (size_t i = 0; i < 2; i++) {
+        const ssw_metric_traits *traits = ssw_metric_describe(metrics[i]);
+        snprintf(label, sizeof label, "%.20s, %.20s", traits->name, traits->unit);
+        put_padded(out, label, LABEL_COLUMNS);
+    }
+    ssw_strbuf_append_text(out, "Pareto front\n");
+    for (size_t arm = 0; arm < n_rows; arm++) {
+        size_t ahead = analysis->tradeoffs[arm].rate_dominated_by;
+        put_padded(out, ssw_compose_arm_name(composer, arm), LABEL_COLUMNS);
+        put_padded(out,
+                   memory == SSW_MEMORY_COUNT
+                       ? "–"
+                       : ssw_number_format_mib(
+                             text, analysis->arms[arm].memory.phases[memory][SSW_PHASE_LOADED].mean),
+                   VALUE_COLUMNS);
+        for (size_t i = 0; i < 2; i++) {
+            const ssw_summary *summary = &analysis->arms[arm].metrics[metrics[i]];
+            put_padded(out, ssw_number_format_spread(text, summary->mean, summary->sd), LABEL_COLUMNS);
+        }
+        ssw_strbuf_append_format(out, "%s%s\n", ahead == arm ? "on it" : "behind ",
+                                 ahead == arm ? "" : ssw_compose_arm_name(composer, ahead));
+    }
+    if (n_rows < n_arms)
+        ssw_strbuf_append_format(out, "and %zu more in the report\n", n_arms - n_rows);
+}
+
 void ssw_compose_summary(ssw_composer *composer, int lines_max, ssw_strbuf *out)
 {
     static const ssw_metric metrics[] = {SSW_METRIC_DECODE_RATE, SSW_METRIC_TPS, SSW_METRIC_TTFT,
@@ -68,14 +105,17 @@ void ssw_compose_summary(ssw_composer *composer, int lines_max, ssw_strbuf *out)
     size_t n_arms = analysis->n_arms, same = ssw_analysis_find_same(analysis);
     if (n_arms > 2 && same == n_arms - 1) /* the verdict below says what it showed */
         n_arms--;
-    n_arms = n_arms < ARMS_SHOWN_MAX ? n_arms : ARMS_SHOWN_MAX;
-    put_padded(out, "mean ± σ", LABEL_COLUMNS);
-    for (size_t arm = 0; arm < n_arms; arm++)
-        put_padded(out, ssw_compose_arm_name(composer, arm), VALUE_COLUMNS);
-    ssw_strbuf_append_text(out, n_arms == 2 ? "ratio, 95 %\n" : "\n");
-    put_memory(composer, n_arms, out);
-    for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++)
-        put_metric(composer, n_arms, metrics[i], out);
+    if (n_arms > ARMS_BESIDE_MAX) {
+        put_arms(composer, n_arms, (size_t)lines_max - VERDICT_LINES, out);
+    } else {
+        put_padded(out, "mean ± σ", LABEL_COLUMNS);
+        for (size_t arm = 0; arm < n_arms; arm++)
+            put_padded(out, ssw_compose_arm_name(composer, arm), VALUE_COLUMNS);
+        ssw_strbuf_append_text(out, n_arms == 2 ? "ratio, 95 %\n" : "\n");
+        put_memory(composer, n_arms, out);
+        for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++)
+            put_metric(composer, n_arms, metrics[i], out);
+    }
     ssw_compose_verdict(composer);
     int used = 0;
     const char *text = ssw_strbuf_text(out);

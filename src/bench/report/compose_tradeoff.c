@@ -222,8 +222,8 @@ void ssw_compose_tradeoff(ssw_composer *composer)
     head(composer, "TTFT, ms");
     head(composer, "ms per token for each GiB saved");
     ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
-    ssw_page_print(composer->page, SSW_PAGE_PLAIN, "front, by %s", rate->name);
-    head(composer, "front, by TTFT");
+    ssw_page_print(composer->page, SSW_PAGE_PLAIN, "Pareto front, by %s", rate->name);
+    head(composer, "Pareto front, by TTFT");
     for (size_t arm = 0; arm < analysis->n_arms; arm++) {
         if (!analysis->arms[arm].same_as_first)
             add_arm_row(composer, arm, memory);

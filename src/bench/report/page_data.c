@@ -192,10 +192,15 @@ static json_t *names_to_json(const ssw_analysis *analysis)
                      "rate_unit", rate->unit);
 }
 
-/* How many of the first arms are a sweep, and MiB that were asked for. */
+/* How many of the first arms are a sweep, of what, and MiB that were asked for. */
 static json_t *sweep_to_json(const ssw_plan *plan)
 {
-    return json_pack("{s:i,s:f}", "n", (int)plan->sweep.n, "fit", (double)plan->fit_bytes / 1048576);
+    json_t *values = json_array();
+    for (size_t i = 0; i < plan->sweep.n; i++)
+        json_array_append_new(values, json_string(plan->sweep.values[i]));
+    return json_pack("{s:i,s:s,s:o,s:f}", "n", (int)plan->sweep.n, "flag",
+                     plan->sweep.flag ? plan->sweep.flag : "", "values", values, "fit",
+                     (double)plan->fit_bytes / 1048576);
 }
 
 static void put_escaped(ssw_strbuf *out, const char *text)

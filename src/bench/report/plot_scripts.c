@@ -213,24 +213,52 @@ static void put_interval(ssw_strbuf *out, const ssw_summary *summary, double sca
                              (summary->n < 2 ? summary->mean : summary->ci_high) * scale);
 }
 
-/* In lines above the arm's point. The points of a sweep lie apart; those of other arms may be the same, so
- * their labels take turns above and below. */
+/* In lines above the arm's point. The points of a sweep lie apart, on a line that goes up to the right; those
+ * of other arms may be the same, so their labels take turns above and below. */
 static double label_rise(const ssw_analysis *analysis, size_t arm)
 {
     if (analysis->evidence->manifest.plan.sweep.n > 0)
-        return 0.7;
+        return -0.7;
     double rise = 0.7 + 0.9 * (double)(arm / 2);
     return arm % 2 ? -rise : rise;
+}
+
+/* A sweep's Pareto front, by memory: the values that no other beats. False where the run is no sweep. */
+static bool put_front(ssw_strbuf *out, const ssw_analysis *analysis, ssw_memory memory)
+{
+    size_t order[SSW_PLAN_ARMS_MAX], n = 0, n_sweep = analysis->evidence->manifest.plan.sweep.n;
+    double bytes[SSW_PLAN_ARMS_MAX];
+    for (size_t arm = 0; arm < n_sweep; arm++) {
+        size_t place = n;
+        bytes[arm] = analysis->arms[arm].memory.phases[memory][SSW_PHASE_LOADED].mean;
+        if (analysis->tradeoffs[arm].rate_dominated_by != arm || !isfinite(bytes[arm]))
+            continue;
+        for (; place > 0 && bytes[order[place - 1]] > bytes[arm]; place--)
+            order[place] = order[place - 1];
+        order[place] = arm;
+        n++;
+    }
+    if (n == 0)
+        return false;
+    ssw_strbuf_append_text(out, "$front << EOD\n");
+    for (size_t i = 0; i < n; i++)
+        ssw_strbuf_append_format(out, "%.10g %.10g\n", bytes[order[i]] / BYTES_PER_MIB,
+                                 analysis->arms[order[i]].metrics[ssw_analysis_headline_rate(analysis)].mean);
+    ssw_strbuf_append_text(out, "EOD\n");
+    return true;
 }
 
 static ssw_status put_tradeoff(ssw_strbuf *out, const ssw_analysis *analysis, ssw_error *err)
 {
     ssw_memory memory = ssw_analysis_headline_memory(analysis);
     const ssw_metric_traits *rate = ssw_metric_describe(ssw_analysis_headline_rate(analysis));
-    char x_label[96], y_label[96];
+    char x_label[96], y_label[96], title[96];
     snprintf(x_label, sizeof x_label, "%s after load, MiB", ssw_memory_name(memory));
     snprintf(y_label, sizeof y_label, "%s, %s", rate->name, rate->unit);
-    put_frame(out, "What the memory buys", x_label, y_label);
+    const ssw_plan_sweep *sweep = &analysis->evidence->manifest.plan.sweep;
+    snprintf(title, sizeof title, "What the memory buys%s%.60s", sweep->n ? ", by " : "",
+             sweep->n ? sweep->flag : "");
+    put_frame(out, title, x_label, y_label);
     ssw_strbuf_append_text(out, "set key off\nset xrange [0:*]\nset offsets 0, graph 0.14, graph 0.12, 0\n");
     for (size_t arm = 0; arm < analysis->n_arms; arm++) {
         const ssw_summary *x = &analysis->arms[arm].memory.phases[memory][SSW_PHASE_LOADED];
@@ -239,19 +267,13 @@ static ssw_status put_tradeoff(ssw_strbuf *out, const ssw_analysis *analysis, ss
         put_interval(out, x, 1.0 / BYTES_PER_MIB);
         put_interval(out, y, 1);
         ssw_strbuf_append_format(out, "\nEOD\nset label %zu ", arm + 1);
-        put_quoted(out, analysis->evidence->manifest.arms[arm].name);
+        put_quoted(out, arm < sweep->n ? sweep->values[arm] : analysis->evidence->manifest.arms[arm].name);
         ssw_strbuf_append_format(out, " at %.10g,%.10g offset 0.9,%g noenhanced textcolor rgb '%s'\n",
                                  x->mean / BYTES_PER_MIB, y->mean, label_rise(analysis, arm), colour_of(arm));
     }
-    const ssw_plan_sweep *sweep = &analysis->evidence->manifest.plan.sweep;
-    ssw_strbuf_append_text(out, sweep->n ? "$sweep << EOD\n" : "");
-    for (size_t arm = 0; arm < sweep->n; arm++)
-        ssw_strbuf_append_format(out, "%.10g %.10g\n",
-                                 analysis->arms[arm].memory.phases[memory][SSW_PHASE_LOADED].mean /
-                                     BYTES_PER_MIB,
-                                 analysis->arms[arm].metrics[ssw_analysis_headline_rate(analysis)].mean);
-    ssw_strbuf_append_text(out, sweep->n ? "EOD\nplot $sweep using 1:2 with lines lw 1.2 lc rgb '#5b6675', "
-                                         : "plot ");
+    ssw_strbuf_append_text(out, put_front(out, analysis, memory)
+                                    ? "plot $front using 1:2 with lines lw 1.2 lc rgb '#5b6675', "
+                                    : "plot ");
     for (size_t arm = 0; arm < analysis->n_arms; arm++)
         ssw_strbuf_append_format(out,
                                  "%s$m%zu using 1:2:3:4:5:6 with xyerrorbars pt 7 ps 1.05 lw 2.2 lc rgb '%s'",
@@ -415,8 +437,10 @@ static ssw_status put_lengths(ssw_strbuf *out, const ssw_analysis *analysis, ssw
 
 const ssw_plot_kind ssw_plot_kinds[SSW_PLOTS_COUNT] = {
     {"plot-tradeoff",
-     "Each arm's memory after load against its rate: dot and bars are means with 95 % intervals.", true,
-     has_tradeoff, put_tradeoff},
+     "Each arm's memory after load against its rate: dot and bars are means with 95 % intervals. The line of "
+     "a "
+     "sweep joins the values that no other one beats: its Pareto front.",
+     true, has_tradeoff, put_tradeoff},
     {"plot-memory",
      "Memory after load. Circles: each server start; dot and bar: mean with its 95 % interval.", false,
      has_memory, put_memory},

@@ -1,8 +1,9 @@
 /* A libnvidia-ml.so.1 for tests, by NVIDIA's API reference: two devices; the process in FAKE_NVML_PID uses
  * 100 MiB on each, a foreign one 7 MiB on the second. FAKE_NVML=init: nvmlInit fails. FAKE_NVML=hidden: no
- * processes are shown. A file named by FAKE_NVML_PIDFILE holds the process's number instead; while a file
- * named by FAKE_NVML_LOST is there the GPUs are lost. FAKE_NVML_MAX_CLOCK: the highest SM clock, with all
- * units busy. FAKE_NVML_ENERGY: a file's number, the energy of each device in mJ. */
+ * processes are shown. A file named by FAKE_NVML_PIDFILE holds the process's number instead, and may say how
+ * many MiB it uses on each device; while a file named by FAKE_NVML_LOST is there the GPUs are lost.
+ * FAKE_NVML_MAX_CLOCK: the highest SM clock, with all units busy. FAKE_NVML_ENERGY: a file's number, the
+ * energy of each device in mJ. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,10 +107,13 @@ int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned *n, process *
 {
     const char *pid = getenv("FAKE_NVML_PID"), *pid_path = getenv("FAKE_NVML_PIDFILE");
     unsigned count = 0;
-    char text[32];
+    unsigned long long used_mib = 100;
+    char text[64];
     FILE *file = pid_path ? fopen(pid_path, "r") : NULL;
-    if (file && fgets(text, sizeof text, file))
+    if (file && fgets(text, sizeof text, file)) {
         pid = text;
+        sscanf(text, "%*d %llu", &used_mib);
+    }
     if (file)
         fclose(file);
     if (mode_is("hidden")) {
@@ -117,7 +121,7 @@ int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned *n, process *
         return 0;
     }
     if (pid)
-        out[count++] = (process){(unsigned)atoi(pid), 100 * MIB, 0, 0};
+        out[count++] = (process){(unsigned)atoi(pid), used_mib * MIB, 0, 0};
     out[count++] = (process){4000001, ~0ULL, 0, 0}; /* a driver that does not tell */
     if (device == &devices[1])
         out[count++] = (process){4000000, 7 * MIB, 0, 0};

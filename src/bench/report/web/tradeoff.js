@@ -1,6 +1,7 @@
-/* Memory against speed: each arm's means with their intervals, and one circle for each server start. The arms of a sweep are joined;
- * an arm that another one beats is hollow. */
+/* Memory against speed: each arm's means with their intervals, and one circle for each server start. An arm that another one beats is
+ * hollow; of a sweep the others are joined: the Pareto front. */
 const tradeoff = { measure: 0, fromZero: true };
+const tradeoffNarrow = 480, tradeoffFew = 7; /* CSS pixels, and dots: beyond either a sweep's are labelled with the values alone */
 const tradeoffMeasures = [
   { key: "rate", at: 1, name: seesaw.names.rate, unit: seesaw.names.rate_unit },
   { key: "ttft", at: 2, name: "TTFT", unit: "ms" },
@@ -26,7 +27,8 @@ function paintTradeoff(u, measure) {
   ctx.font = font(13 * ratio);
   ctx.lineWidth = 1.5 * ratio;
   ctx.strokeStyle = ink("faint");
-  line(seesaw.arms.slice(0, seesaw.sweep.n).map(mean));
+  const isOnFront = i => seesaw.arms[i].behind[measure.at - 1] === i;
+  line(seesaw.arms.slice(0, seesaw.sweep.n).filter((arm, i) => isOnFront(i)).sort((a, b) => a.memory[0] - b.memory[0]).map(mean));
   if (seesaw.sweep.fit) {
     const [left] = at(seesaw.sweep.fit, 0);
     ctx.setLineDash([5 * ratio, 4 * ratio]);
@@ -45,18 +47,23 @@ function paintTradeoff(u, measure) {
     if (xLow !== null) line([at(xLow, y), at(xHigh, y)]);
     if (yLow !== null) line([at(x, yLow), at(x, yHigh)]);
     dot(mean(arm), 5);
-    if (arm.behind[measure.at - 1] !== i) { ctx.fillStyle = ink("paper"); ctx.fill(); ctx.stroke(); ctx.fillStyle = armColour(i); } else ctx.fill();
+    if (!isOnFront(i)) { ctx.fillStyle = ink("paper"); ctx.fill(); ctx.stroke(); ctx.fillStyle = armColour(i); } else ctx.fill();
   });
-  const taken = []; /* labels of arms that lie close together stand below one another */
+  /* Labels of arms that lie close together stand below one another. A sweep's stand beside its line: more memory, more speed, so a
+   * rate's line goes up to the right and a time's goes down. */
+  const taken = [], isShort = bbox.width < tradeoffNarrow * ratio || seesaw.sweep.n > tradeoffFew;
   seesaw.arms.forEach((arm, i) => {
-    const [x, y] = mean(arm), width = ctx.measureText(arm.name).width, line = 16 * ratio;
-    const left = x < bbox.left + bbox.width * 0.75 ? x + 9 * ratio : x - 9 * ratio - width;
-    let top = y - 8 * ratio;
+    const name = isShort && seesaw.sweep.values[i] !== undefined ? seesaw.sweep.values[i] : arm.name;
+    const [x, y] = mean(arm), width = ctx.measureText(name).width, line = 16 * ratio;
+    const isRight = x < bbox.left + bbox.width * 0.75;
+    const left = isRight ? x + 9 * ratio : x - 9 * ratio - width;
+    const isBelow = i < seesaw.sweep.n && isRight === (measure.key === "rate");
+    let top = y + (isBelow ? 18 : -8) * ratio;
     while (taken.some(other => Math.abs(other.top - top) < line && left < other.right && other.left < left + width)) top += line;
     taken.push({ left, right: left + width, top });
     ctx.fillStyle = armColour(i);
     ctx.textAlign = "left";
-    ctx.fillText(arm.name, left, top);
+    ctx.fillText(name, left, top);
   });
   ctx.restore();
 }
@@ -90,6 +97,7 @@ function drawTradeoff(place) {
     addSwitch(place, "axes from zero", true, value => choose("fromZero", value));
     place.note.textContent = "Memory after load against speed. Dot and bars: mean with its 95 % interval, over server starts and over requests; " +
       "small circles: each server start.";
+    if (seesaw.sweep.n > 1) place.note.textContent += ` The line is the Pareto front over ${seesaw.sweep.flag}: values that no other one beats.`;
     if (seesaw.arms.some((arm, i) => arm.behind.some(other => other !== i))) place.note.textContent += " A hollow dot is an arm that another one beats.";
     drawTradeoff(place);
   }
