@@ -28,10 +28,10 @@ static const struct argp_option option_list[] = {
      "submit one Slurm job array, with a task of its own node for each -m (give several), wait, and collect; "
      "without it they run here, one after the other",
      0},
-    {"partition", KEY_PARTITION, "P", 0, "of the job array", 0},
-    {"gres", KEY_GRES, "LIST", 0, "of each task, such as gpu:1", 0},
+    {"partition", KEY_PARTITION, "P", 0, "the partition for the job array", 0},
+    {"gres", KEY_GRES, "LIST", 0, "what each task needs, such as gpu:1", 0},
     {"time", KEY_TIME, "T", 0, "limit of each task, as sbatch takes it", 0},
-    {"no-wait", KEY_NO_WAIT, NULL, 0, "submit only", 0},
+    {"no-wait", KEY_NO_WAIT, NULL, 0, "submit the job array, and do not wait for it", 0},
     {"collect", KEY_COLLECT, "DIR", 0, "show what the tasks of a launch left, and nothing else", 0},
     {0},
 };

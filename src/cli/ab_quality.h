@@ -14,6 +14,10 @@
 /* A child parser; its input is an ssw_quality_options. */
 extern const struct argp ssw_ab_quality_argp;
 
+/* What a plan file said, as if it were given as options: a wrong value ends the program like theirs. */
+void ssw_ab_quality_take_plan(struct argp_state *state, const ssw_plan_quality *said,
+                              ssw_quality_options *options);
+
 /* Makes DIR/quality with all that says what shall run; nothing is started. plan is that of the run. */
 ssw_status ssw_ab_quality_prepare(const char *dir, const ssw_prepare_options *prepare, const ssw_plan *plan,
                                   const ssw_quality_options *options, ssw_error *err);

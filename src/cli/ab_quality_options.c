@@ -1,4 +1,5 @@
 /* The options of the quality phase. */
+#include <stdint.h>
 #include <string.h>
 
 #include "bench/evidence/text_file.h"
@@ -22,8 +23,8 @@ static const struct argp_option option_list[] = {
      "embeddings "
      "and pass@k of Python problems, each against the first arm run twice",
      0},
-    {"quality-samples", KEY_SAMPLES, "N", 0, "of each prompt and problem on each arm (5)", 0},
-    {"quality-tokens", KEY_TOKENS, "N", 0, "at most, of each of these replies (512)", 0},
+    {"quality-samples", KEY_SAMPLES, "N", 0, "replies to each prompt and problem on each arm (5)", 0},
+    {"quality-tokens", KEY_TOKENS, "N", 0, "length of each of these replies, at most (512)", 0},
     {"quality-temperature", KEY_TEMPERATURE, "T", 0, "of these requests (as --temperature)", 0},
     {"quality-margin", KEY_MARGIN, "M", 0,
      "arms count as equivalent when their difference is shown to be smaller: of pass@k, of agreement and of "
@@ -86,6 +87,24 @@ static error_t parse(int key, char *value, struct argp_state *state)
     }
     options->wanted = true;
     return 0;
+}
+
+void ssw_ab_quality_take_plan(struct argp_state *state, const ssw_plan_quality *said,
+                              ssw_quality_options *options)
+{
+    const struct {
+        int key;
+        const char *value;
+    } values[] = {{KEY_SAMPLES, said->samples},         {KEY_TOKENS, said->tokens},
+                  {KEY_TEMPERATURE, said->temperature}, {KEY_MARGIN, said->margin},
+                  {KEY_PROBLEMS, said->problems},       {KEY_EMBEDDINGS_URL, said->embeddings_url}};
+    struct argp_state own = *state;
+    own.input = options;
+    options->wanted |= said->wanted;
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        if (values[i].value)
+            parse(values[i].key, (char *)(uintptr_t)values[i].value, &own);
+    }
 }
 
 const struct argp ssw_ab_quality_argp = {.options = option_list, .parser = parse};

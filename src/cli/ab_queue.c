@@ -227,8 +227,21 @@ static void find_run(const char *folder, char run[PATH_MAX], bool *complete)
     ssw_compare_dirs_deinit(&dirs);
 }
 
-static pid_t start(char *const *words, bool json)
+/* The run learns by a variable how many follow it: its options go into its evidence. */
+static const char rest_variable[] = "SEESAW_QUEUE_REST";
+
+int ssw_ab_queue_take_rest(void)
 {
+    const char *text = getenv(rest_variable);
+    long n = text ? strtol(text, NULL, 10) : 0;
+    unsetenv(rest_variable); /* no server shall see it */
+    return n > 0 && n < SSW_QUEUE_ENTRIES_MAX ? (int)n : 0;
+}
+
+static pid_t start(char *const *words, bool json, size_t n_rest)
+{
+    char rest[24];
+    snprintf(rest, sizeof rest, "%zu", n_rest);
     pid_t parent = getpid(), pid = fork();
     if (pid != 0)
         return pid;
@@ -236,6 +249,7 @@ static pid_t start(char *const *words, bool json)
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
         _exit(SSW_EXIT_FAILED);
+    setenv(rest_variable, rest, 1);
     if (json)
         dup2(STDERR_FILENO, STDOUT_FILENO);
     execv("/proc/self/exe", words);
@@ -280,7 +294,7 @@ static size_t pick_resume_words(const queue *q, char **words)
 }
 
 /* run: "" for a new one. */
-static int run_entry(queue *q, const char *model, const char *folder, const char *run)
+static int run_entry(queue *q, size_t i, const char *model, const char *folder, const char *run)
 {
     char program[] = "seesaw", ab[] = "ab", m[] = "-m", out[] = "--out", quant[] = "--quant", none[] = "none",
          resume[] = "--resume", path[PATH_MAX], folder_word[PATH_MAX];
@@ -299,7 +313,7 @@ static int run_entry(queue *q, const char *model, const char *folder, const char
         memcpy(words + n, last, sizeof last);
     }
     fflush(NULL);
-    pid_t pid = start(words, q->json);
+    pid_t pid = start(words, q->json, q->n_entries - i - 1);
     return pid < 0 ? SSW_EXIT_FAILED : wait_for(q, pid);
 }
 
@@ -319,7 +333,7 @@ static int do_entry(queue *q, size_t i, const char *folder, const char *run, ssw
     }
     if (mix)
         fprintf(stderr, "%s %s\n", made ? "quantised:" : "quantised before:", model);
-    return run_entry(q, model, folder, run);
+    return run_entry(q, i, model, folder, run);
 }
 
 static void show_time_left(size_t n_timed, size_t n_left, int64_t spent_ns)

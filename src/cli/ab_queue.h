@@ -28,6 +28,9 @@ typedef struct ssw_ab_queue {
     char **argv;
 } ssw_ab_queue;
 
+/* How many runs of the queue follow this process's; 0 outside of one. Takes it out of the environment. */
+int ssw_ab_queue_take_rest(void);
+
 /* Returns the exit status: 130 when interrupted, else the highest of the entries'. */
 int ssw_ab_run_queue(const ssw_ab_queue *queue);
 

@@ -12,6 +12,7 @@
 #include "base/strbuf.h"
 
 enum { TABLE_BYTES_MAX = 1 << 16, LABEL_WIDTH = 14, ROWS_MAX = 12, BAR_WIDTH = 24, LINE_BYTES_MAX = 1024 };
+enum { BLOCK_TOLD = -1, BLOCK_UNKNOWN = -2 };
 #define REDRAW_NS (100 * SSW_NS_PER_MS)
 
 #define BOLD  "\033[1m"
@@ -32,6 +33,9 @@ struct ssw_ab_screen {
     int n_drawn; /* lines of the table that are on the screen */
     int64_t begin_ns, drawn_ns;
     int n_done, n_total, n_done_before;
+    int first_block;      /* of this session, or BLOCK_TOLD: the time left has been, or BLOCK_UNKNOWN */
+    int n_rest;           /* runs of a queue after this one */
+    int64_t run_begin_ns; /* its preparation included */
     char doing[160];
     int n_frames; /* of the request under way */
 };
@@ -52,8 +56,15 @@ ssw_status ssw_ab_screen_open(FILE *out, const ssw_manifest *manifest, ssw_ab_sc
     s->live = isatty(fileno(out)) && term && strcmp(term, "dumb") != 0;
     s->colours = s->live && !(no_color && *no_color);
     s->n_done_before = -1;
+    s->first_block = BLOCK_UNKNOWN;
     *screen = s;
     return SSW_OK;
+}
+
+void ssw_ab_screen_expect(ssw_ab_screen *screen, int n_rest, int64_t run_begin_ns)
+{
+    screen->n_rest = n_rest;
+    screen->run_begin_ns = run_begin_ns;
 }
 
 void ssw_ab_screen_close(ssw_ab_screen *screen)
@@ -85,7 +96,19 @@ static const char *code(const ssw_ab_screen *screen, const char *escape)
     return screen->colours ? escape : "";
 }
 
-/* "1 min 20 s left", from the pace of this session's requests. */
+static void append_duration(double seconds, ssw_strbuf *out)
+{
+    int64_t whole_s = (int64_t)(seconds + 0.5);
+    if (whole_s >= 3600)
+        ssw_strbuf_append_format(out, "%d h %02d min", (int)(whole_s / 3600), (int)(whole_s / 60 % 60));
+    else if (whole_s >= 60)
+        ssw_strbuf_append_format(out, "%d min %02d s", (int)(whole_s / 60), (int)(whole_s % 60));
+    else
+        ssw_strbuf_append_format(out, "%d s", (int)whole_s);
+}
+
+/* ", about 1 min 20 s left", from the pace of this session's requests; in a queue also that of all of it, as
+ * if the runs after this one took as long. */
 static void append_eta(const ssw_ab_screen *screen, ssw_strbuf *out)
 {
     int n_here = screen->n_done - screen->n_done_before;
@@ -93,11 +116,34 @@ static void append_eta(const ssw_ab_screen *screen, ssw_strbuf *out)
         return;
     double per_request_s =
         (double)(ssw_clock_now_ns() - screen->begin_ns) / (double)SSW_NS_PER_S / (double)n_here;
-    int left_s = (int)(per_request_s * (double)(screen->n_total - screen->n_done) + 0.5);
-    if (left_s >= 60)
-        ssw_strbuf_append_format(out, ", about %d min %02d s left", left_s / 60, left_s % 60);
-    else
-        ssw_strbuf_append_format(out, ", about %d s left", left_s);
+    double left_s = per_request_s * (double)(screen->n_total - screen->n_done);
+    double before_s = (double)(screen->begin_ns - screen->run_begin_ns) / (double)SSW_NS_PER_S;
+    ssw_strbuf_append_text(out, ", about ");
+    append_duration(left_s, out);
+    ssw_strbuf_append_text(out, " left");
+    if (screen->n_rest == 0)
+        return;
+    ssw_strbuf_append_text(out, ", ");
+    append_duration(left_s + screen->n_rest * (before_s + per_request_s * (double)screen->n_total), out);
+    ssw_strbuf_append_format(out, " with the %d run%s after this one at its pace", screen->n_rest,
+                             screen->n_rest == 1 ? "" : "s");
+}
+
+/* Once, when every arm has been seen in a block: where nothing is drawn, and into the log. */
+static void tell_eta(ssw_ab_screen *screen, int block)
+{
+    if (screen->first_block == BLOCK_UNKNOWN)
+        screen->first_block = block;
+    if (screen->first_block == BLOCK_TOLD || block == screen->first_block)
+        return;
+    ssw_strbuf text;
+    ssw_strbuf_init(&text, LINE_BYTES_MAX);
+    append_eta(screen, &text);
+    screen->first_block = BLOCK_TOLD;
+    if (text.n_bytes)
+        ssw_ab_screen_line(screen, "[%d/%d]%s", screen->n_done, screen->n_total,
+                           ssw_strbuf_text(&text) + 1); /* without the comma */
+    ssw_strbuf_deinit(&text);
 }
 
 static void append_bar(const ssw_ab_screen *screen, ssw_strbuf *out)
@@ -282,6 +328,10 @@ void ssw_ab_screen_observe(void *context, const ssw_run_event *event)
         screen->begin_ns = ssw_clock_now_ns();
     }
     switch (event->kind) {
+    case SSW_RUN_SERVER_START:
+        tell_eta(screen, event->block);
+        show_server(screen, event);
+        break;
     case SSW_RUN_REQUEST_BEGIN:
         screen->n_frames = 0;
         do_now(screen, "%s", event->sample->id);

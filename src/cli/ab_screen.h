@@ -16,6 +16,9 @@ ssw_status ssw_ab_screen_open(FILE *out, const ssw_manifest *manifest, ssw_ab_sc
                               ssw_error *err);
 void ssw_ab_screen_close(ssw_ab_screen *screen);
 
+/* n_rest runs of a queue follow this one, which began then: the time left is told for all of them too. */
+void ssw_ab_screen_expect(ssw_ab_screen *screen, int n_rest, int64_t run_begin_ns);
+
 /* Lines from now on also go to this file (append). */
 ssw_status ssw_ab_screen_open_log(ssw_ab_screen *screen, const char *path, ssw_error *err);
 void ssw_ab_screen_close_log(ssw_ab_screen *screen); /* what is shown after this is not in the log */

@@ -94,6 +94,8 @@ static ssw_status find_servers(session *s, ssw_error *err)
         s->servers[i] = (ssw_prepare_server){.path = *s->found[i].path ? s->found[i].path : NULL,
                                              .adapter = s->found[i].adapter};
     }
+    if (plan->n_arms < SSW_PLAN_ARMS_MAX) /* the quality phase may add the first arm once more */
+        s->servers[plan->n_arms] = s->servers[0];
     return status;
 }
 
@@ -198,6 +200,7 @@ static ssw_status open_screen(session *s, ssw_error *err)
     ssw_status status = ssw_ab_screen_open(s->options->json ? stderr : stdout, s->used, &s->screen, err);
     if (status)
         return status;
+    ssw_ab_screen_expect(s->screen, s->options->n_rest, s->options->run_begin_ns);
     const char *slash = strrchr(s->dir, '/');
     snprintf(path, sizeof path, "%s/%.205s.log", s->dir, slash ? slash + 1 : s->dir);
     return ssw_ab_screen_open_log(s->screen, path, err);

@@ -3,6 +3,7 @@
 #define SSW_CLI_AB_SESSION_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "bench/plan/plan.h"
 #include "bench/run/quality_plan.h"
@@ -18,7 +19,9 @@ typedef struct ssw_ab_options {
     const char *index; /* its file; NULL: the default one */
     ssw_quality_options quality;
     ssw_gate_choice gate;
-    int argc; /* the whole command line, for the manifest */
+    int n_rest;           /* runs of a queue after this one */
+    int64_t run_begin_ns; /* when this program began */
+    int argc;             /* the whole command line, for the manifest */
     char **argv;
 } ssw_ab_options;
 

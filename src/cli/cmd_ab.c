@@ -96,8 +96,8 @@ static const struct argp_option option_list[] = {
     {"prompts", KEY_PROMPTS, "FILE", 0,
      "prompts, one a line, or a JSON or YAML list; by default the four of the published test", 1},
     {"runs", KEY_RUNS, "N", 0, "measurements of each prompt on each arm (3)", 1},
-    {"max-tokens", KEY_MAX_TOKENS, "N", 0, "of each reply (100)", 1},
-    {"temperature", KEY_TEMPERATURE, "T", 0, "(0.3)", 1},
+    {"max-tokens", KEY_MAX_TOKENS, "N", 0, "length of a reply, at most (100)", 1},
+    {"temperature", KEY_TEMPERATURE, "T", 0, "of the sampling, sent with each request (0.3)", 1},
     {"length", KEY_LENGTH, "natural|fixed", 0,
      "natural (the default): a reply ends where the model ends it, or at --max-tokens; fixed: the server is "
      "asked to "
@@ -110,7 +110,8 @@ static const struct argp_option option_list[] = {
      1},
     {"allow-diff", KEY_ALLOW_DIFF, "NAME", 0,
      "an option or variable in which arms may differ besides the treatment; give it once for each", 1},
-    {"plan", KEY_PLAN, "FILE", 0, "a YAML file with all of this; options after it override it", 1},
+    {"plan", KEY_PLAN, "FILE", 0,
+     "a YAML file with all of this (its keys are in docs/BENCH.md); options after it override it", 1},
     {NULL, 0, NULL, 0, "How:", 2},
     {"design", KEY_DESIGN, "abba|sequential", 0,
      "abba (the default): each run is a block in which every arm's server is started once and answers each "
@@ -125,28 +126,31 @@ static const struct argp_option option_list[] = {
      "no verdict "
      "claims less. By default where the design is abba, and as long as it takes no more than 15 minutes",
      2},
-    {"no-aa", KEY_NO_AA, NULL, 0, "do not", 2},
+    {"no-aa", KEY_NO_AA, NULL, 0, "measure the first arm once only; nothing then says how large noise is", 2},
     {"equivalence", KEY_EQUIVALENCE, "P%", 0,
      "the change that would not matter: say where it is shown that an arm lies within it", 2},
     {"precision", KEY_PRECISION, "P%", 0,
      "stop at the end of a block as soon as the rate's interval reaches no farther than P% to either side",
      2},
-    {"max-runs", KEY_MAX_RUNS, "N", 0, "stop then, however wide the interval is (40; with --precision)", 2},
-    {"min-runs", KEY_MIN_RUNS, "N", 0, "runs before the first look at the interval (6; with --precision)", 2},
+    {"max-runs", KEY_MAX_RUNS, "N", 0,
+     "with --precision: stop after so many runs, however wide the interval is (40)", 2},
+    {"min-runs", KEY_MIN_RUNS, "N", 0, "with --precision: runs before the first look at the interval (6)", 2},
     {"warmup", KEY_WARMUP, "N", 0, "requests after each start that no figure uses (1)", 2},
     {"pause", KEY_PAUSE, "S", 0, "seconds between a server's end and the next one's start (5)", 2},
-    {"timeout", KEY_TIMEOUT, "S", 0, "a reply that is silent for so many seconds counts as hung (120)", 2},
-    {"load-timeout", KEY_LOAD_TIMEOUT, "S", 0, "a server that is not ready by then has failed (600)", 2},
-    {"grace", KEY_GRACE, "S", 0, "between SIGTERM and SIGKILL (10)", 2},
+    {"timeout", KEY_TIMEOUT, "S", 0, "a reply that is silent for so many seconds has hung (120)", 2},
+    {"load-timeout", KEY_LOAD_TIMEOUT, "S", 0,
+     "a server that is not ready after so many seconds has failed (600)", 2},
+    {"grace", KEY_GRACE, "S", 0, "seconds that a server has between SIGTERM and SIGKILL (10)", 2},
     {"memory-timeout", KEY_MEMORY_TIMEOUT, "S", 0,
-     "longest wait until a stopped server's memory is back (30)", 2},
+     "seconds to wait at most for a stopped server's memory to be free again (30)", 2},
     {NULL, 0, NULL, 0, "What is left behind:", 3},
     {"out", KEY_OUT, "DIR", 0, "where the run's folder baseline-ab-MODEL-DATE-TIME is made (runs)", 3},
-    {"resume", KEY_RESUME, "DIR", 0, "go on with an interrupted run's folder, by its own plan", 3},
+    {"resume", KEY_RESUME, "DIR", 0,
+     "go on with the folder of an interrupted run, or of a queue, by its own plan", 3},
     {"no-report", KEY_NO_REPORT, NULL, 0, "measure only; `seesaw report DIR' makes the report later", 3},
     {"index", KEY_INDEX, "FILE", 0,
      "record the finished run there, for `seesaw compare --index' (runs.sqlite in the cache folder)", 3},
-    {"no-index", KEY_NO_INDEX, NULL, 0, "do not", 3},
+    {"no-index", KEY_NO_INDEX, NULL, 0, "do not record the run in the index", 3},
     {"json", KEY_JSON, NULL, 0, "print the outcome as JSON; progress goes to standard error", 3},
     {0},
 };
@@ -223,6 +227,7 @@ static error_t parse_plan_option(int key, char *value, struct argp_state *state)
         break;
     case KEY_PLAN:
         read_file(state, value, ssw_plan_read_yaml);
+        ssw_ab_quality_take_plan(state, &plan->quality, &all->options.quality);
         break;
     case KEY_RUNS:
         plan->runs = ssw_option_int(state, "runs", value, 1, SSW_PLAN_RUNS_MAX);
@@ -416,9 +421,14 @@ int ssw_cmd_ab(int argc, char **argv)
                                                  {0}};
     static const struct argp argp = {
         .options = option_list, .parser = parse_option, .doc = doc, .children = children};
-    arguments all = {
-        .options = {
-            .server = "seesaw", .out = "runs", .report = true, .record = true, .argc = argc, .argv = argv}};
+    arguments all = {.options = {.server = "seesaw",
+                                 .out = "runs",
+                                 .report = true,
+                                 .record = true,
+                                 .n_rest = ssw_ab_queue_take_rest(),
+                                 .run_begin_ns = ssw_clock_now_ns(),
+                                 .argc = argc,
+                                 .argv = argv}};
     ssw_error err;
     ssw_plan_init(&all.plan);
     ssw_quality_options_init(&all.options.quality);

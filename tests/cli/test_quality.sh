@@ -114,6 +114,20 @@ case_usage() {
         [ $? -eq 2 ] || fail "$words is accepted"
         [ -e "$work/runs" ] && fail "$words left a folder"
     done
+    # A plan file's values are checked as the options are; options after it override it.
+    for line in 'samples: 0' 'margin: 2' 'embeddings_url: ftp://x' 'problems: none.json'; do
+        printf 'quality:\n  %s\n' "$line" >"$work/plan.yaml"
+        measure --plan "$work/plan.yaml"
+        [ $? -eq 2 ] || fail "a plan with $line is accepted"
+        [ -e "$work/runs" ] && fail "a plan with $line left a folder"
+    done
+    printf 'quality:\n  samples: 1\n  tokens: 20\n  margin: 0.2\n  problems: %s\n' "$work/problems.json" >"$work/plan.yaml"
+    "$seesaw" ab -m "$model" --runs 1 --pause 0 --max-tokens 12 --no-aa --port "$port" --out "$work/runs" --prompts "$work/prompts" --plan "$work/plan.yaml" \
+        --quality-tokens 16 >"$work/ab.out" 2>&1 || fail "a plan file with quality ended $?"
+    quality=$(echo "$work"/runs/*)/quality
+    [ "$(jq -c '[.margin, (.problems.problems | length)]' "$quality/quality.json")" = '[0.2,4]' ] || fail "the plan's margin or problems are not used"
+    expect 15 samples.jsonl '[.[] | select(.kind == "sample" and (.request | fromjson | .max_tokens == 16))] | length' # 3 arms x 5 prompts
+    rm -r "$work/runs"
     echo '{"schema": 1, "problems": [{"name": "a"}]}' >"$work/bad.json"
     measure --problems "$work/bad.json"
     [ $? -eq 2 ] || fail "bad problems are accepted"

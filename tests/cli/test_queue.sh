@@ -95,6 +95,14 @@ resume)
         refused "hostile: $text" 2 'queue.json' "$seesaw" ab --resume "$work/hostile"
     done
     ;;
+eta)
+    # Before the first run ends the time left is told for the queue too; no server and no evidence sees how.
+    queue --runs 2 -m model-a -m model-b -m model-c --arm "a=--itl-ms 5" >"$work/out" 2>&1 || fault "the queue: $(tail -5 "$work/out")"
+    grep -q '^\[4/8\] about .* s left, .* s with the 2 runs after this one at its pace$' "$work/out" || fault "no time left in the first run"
+    grep -q '^\[4/8\] about .* s left, .* s with the 1 run after this one at its pace$' "$work/out" || fault "none in the second run"
+    grep -q '^\[4/8\] about [0-9]* s left$' "$work/out" || fault "none in the last run"
+    grep -qs QUEUE_REST "$work"/runs/queue-ab-*/*/baseline-ab-*/manifest.json && fault "the queue's variable reaches the evidence"
+    ;;
 interrupt)
     "$seesaw" ab --out "$work/runs" --server "$fake" --port "$port" --pause 0 --no-report --no-aa --runs 2 --max-tokens 50 \
         -m model-a -m model-b --arm "a=--itl-ms 100" --arm "b=--itl-ms 100" --allow-diff --itl-ms >"$work/out" 2>"$work/err" </dev/null &

@@ -81,6 +81,12 @@ typedef struct ssw_plan_sweep { /* the first n arms: one flag with these values 
     const char *values[SSW_PLAN_ARMS_MAX];
 } ssw_plan_sweep;
 
+typedef struct ssw_plan_quality { /* a plan file's key "quality": texts as they stand there, NULL where it
+                                     says nothing */
+    bool wanted;
+    const char *samples, *tokens, *temperature, *margin, *problems, *embeddings_url;
+} ssw_plan_quality;
+
 typedef struct ssw_plan {
     ssw_plan_design design;
     uint64_t seed;   /* orders the blocks and the prompts, and is sent to the server with each request */
@@ -113,7 +119,8 @@ typedef struct ssw_plan {
     const char *allowed[SSW_PLAN_ALLOWED_MAX];
     size_t n_models; /* that a plan file names, for a queue of runs; no part of a run */
     const char *models[SSW_PLAN_MODELS_MAX];
-    const char *quant; /* and their quantisations: "Q4_K_M,Q8_0"; NULL: as they are */
+    const char *quant;        /* and their quantisations: "Q4_K_M,Q8_0"; NULL: as they are */
+    ssw_plan_quality quality; /* likewise; who runs it checks the values */
     ssw_arena arena;
 } ssw_plan;
 

@@ -23,6 +23,10 @@ typedef struct yaml_arm {
     int64_t *port;
 } yaml_arm;
 
+typedef struct yaml_quality {
+    char *samples, *tokens, *temperature, *margin, *problems, *embeddings_url;
+} yaml_quality;
+
 typedef struct yaml_plan { /* NULL: the file does not say */
     char *design, *ask, *length, *page_cache, *sweep, *fit;
     uint64_t *seed;
@@ -40,6 +44,7 @@ typedef struct yaml_plan { /* NULL: the file does not say */
     char *quant;
     char **allow_diff;
     unsigned allow_diff_count;
+    yaml_quality *quality;
 } yaml_plan;
 
 enum { OPTIONAL_PTR = CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL };
@@ -66,6 +71,16 @@ static const cyaml_schema_value_t arm_schema = {
 
 static const cyaml_schema_value_t model_schema = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, 4096)};
 static const cyaml_schema_value_t name_schema = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, 128)};
+
+static const cyaml_schema_field_t quality_fields[] = {
+    CYAML_FIELD_STRING_PTR("samples", OPTIONAL_PTR, yaml_quality, samples, 1, 32),
+    CYAML_FIELD_STRING_PTR("tokens", OPTIONAL_PTR, yaml_quality, tokens, 1, 32),
+    CYAML_FIELD_STRING_PTR("temperature", OPTIONAL_PTR, yaml_quality, temperature, 1, 32),
+    CYAML_FIELD_STRING_PTR("margin", OPTIONAL_PTR, yaml_quality, margin, 1, 32),
+    CYAML_FIELD_STRING_PTR("problems", OPTIONAL_PTR, yaml_quality, problems, 1, 4096),
+    CYAML_FIELD_STRING_PTR("embeddings_url", OPTIONAL_PTR, yaml_quality, embeddings_url, 1, SSW_PLAN_URL_MAX),
+    CYAML_FIELD_END,
+};
 
 static const cyaml_schema_field_t plan_fields[] = {
     CYAML_FIELD_STRING_PTR("design", OPTIONAL_PTR, yaml_plan, design, 1, 32),
@@ -95,6 +110,7 @@ static const cyaml_schema_field_t plan_fields[] = {
     CYAML_FIELD_STRING_PTR("quant", OPTIONAL_PTR, yaml_plan, quant, 1, 256),
     CYAML_FIELD_SEQUENCE("allow_diff", OPTIONAL_PTR, yaml_plan, allow_diff, &name_schema, 1,
                          SSW_PLAN_ALLOWED_MAX),
+    CYAML_FIELD_MAPPING_PTR("quality", OPTIONAL_PTR, yaml_plan, quality, quality_fields),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t plan_schema = {
@@ -264,6 +280,27 @@ static ssw_status take_models(ssw_plan *plan, const yaml_plan *yaml, ssw_error *
     return SSW_OK;
 }
 
+static ssw_status take_quality(ssw_plan *plan, const yaml_quality *yaml, ssw_error *err)
+{
+    ssw_plan_quality *out = &plan->quality;
+    if (!yaml)
+        return SSW_OK;
+    const struct {
+        const char *from, **to;
+    } texts[] = {{yaml->samples, &out->samples},         {yaml->tokens, &out->tokens},
+                 {yaml->temperature, &out->temperature}, {yaml->margin, &out->margin},
+                 {yaml->problems, &out->problems},       {yaml->embeddings_url, &out->embeddings_url}};
+    out->wanted = true;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (!texts[i].from)
+            continue;
+        *texts[i].to = ssw_arena_copy_text(&plan->arena, texts[i].from, strlen(texts[i].from));
+        if (!*texts[i].to)
+            return ssw_error_set(err, SSW_ERR_NOMEM, "out of memory for quality");
+    }
+    return SSW_OK;
+}
+
 ssw_status ssw_plan_read_yaml(ssw_plan *plan, const char *name, const char *text, size_t n_bytes,
                               ssw_error *err)
 {
@@ -276,6 +313,8 @@ ssw_status ssw_plan_read_yaml(ssw_plan *plan, const char *name, const char *text
         status = take_lists(plan, data, err);
     if (!status)
         status = take_models(plan, data, err);
+    if (!status)
+        status = take_quality(plan, ((const yaml_plan *)data)->quality, err);
     if (status)
         ssw_error_prefix(err, "%s", name);
     unload(&plan_schema, data, 0);

@@ -149,7 +149,8 @@ static void test_plan_files(void **state)
         "design: sequential\nseed: 7\nruns: 2\nwarmup: 0\nmax_tokens: 12\ntemperature: 0\n"
         "pause_s: 0.25\ntimeout_s: 9\nlength: fixed\nprompts:\n  - text: hello\n"
         "    label: hi\n    published_tokens: 4\n  - text: there\narms:\n  - name: a\n"
-        "    args: -t 1\n    port: 5001\n  - name: b\nmodels: [one.gguf, two]\nquant: Q4_K_M,as-is\n";
+        "    args: -t 1\n    port: 5001\n  - name: b\nmodels: [one.gguf, two]\nquant: "
+        "Q4_K_M,as-is\nquality:\n  samples: 10\n  margin: 0.1\n";
     ssw_plan plan;
     ssw_error err = {0};
     ssw_plan_init(&plan);
@@ -158,6 +159,9 @@ static void test_plan_files(void **state)
     assert_int_equal(plan.n_models, 2);
     assert_string_equal(plan.models[1], "two");
     assert_string_equal(plan.quant, "Q4_K_M,as-is");
+    assert_true(plan.quality.wanted && !plan.quality.tokens && !plan.quality.problems);
+    assert_string_equal(plan.quality.samples, "10");
+    assert_string_equal(plan.quality.margin, "0.1");
     assert_int_equal(plan.design, SSW_PLAN_SEQUENTIAL);
     assert_true(plan.seed == 7 && plan.runs == 2 && plan.warmup_runs == 0 && plan.max_tokens == 12);
     assert_true(plan.temperature == 0 && plan.pause_ns == SSW_NS_PER_S / 4 && plan.fixed_length == 1);
@@ -180,6 +184,9 @@ static void test_plan_files(void **state)
                                       "models: one.gguf\n",
                                       "models: []\n",
                                       "quant: [Q8_0]\n",
+                                      "quality: yes\n",
+                                      "quality:\n  sample: 1\n",
+                                      "quality:\n  samples: [1]\n",
                                       "",
                                       "{{{",
                                       "temperature: x\n",
