@@ -10,7 +10,7 @@
 
 #include "engine/gpu_parts.h"
 
-enum { N_EXPERT_SLOTS = 3, SLOT_ALIGNMENT = 256 };
+enum { N_EXPERT_SLOTS = 3, N_HOST_MATRICES = N_EXPERT_SLOTS + 1 };
 
 static const ssw_model_slot expert_slots[N_EXPERT_SLOTS] = {SSW_MODEL_GATE_EXPS, SSW_MODEL_UP_EXPS,
                                                             SSW_MODEL_DOWN_EXPS};
@@ -143,21 +143,39 @@ static ssw_status cut_biases(ssw_gpu *gpu, int32_t layer, uint64_t at, ssw_error
 
 /* ---- opening ---- */
 
+/* A layer's matrices in host memory; NULL where it has none. */
+static const ssw_cpu_matrix *host_matrix(const ssw_gpu *gpu, int32_t layer, int i)
+{
+    return i < N_EXPERT_SLOTS ? ssw_weights_matrix(gpu->setup.weights, layer, expert_slots[i])
+                              : ssw_weights_rest(gpu->setup.weights, layer, SSW_MODEL_DOWN_EXPS);
+}
+
+static void unpin(ssw_gpu *gpu, int32_t layer, int n)
+{
+    for (int i = 0; i < n; i++) {
+        const ssw_cpu_matrix *m = host_matrix(gpu, layer, i);
+        if (m)
+            ssw_cuda_unpin(m->data);
+        gpu->bytes.pinned -= m ? m->n_bytes : 0;
+    }
+}
+
+/* All of a layer or nothing. */
 static bool pin_layer(ssw_gpu *gpu, int32_t layer, ssw_error *why)
 {
-    const ssw_weights *weights = gpu->setup.weights;
-    bool is_pinned = gpu->device.maps_registered_memory;
-    for (int i = 0; i < N_EXPERT_SLOTS && is_pinned; i++) {
-        const ssw_cpu_matrix *m = ssw_weights_matrix(weights, layer, expert_slots[i]);
-        is_pinned = ssw_cuda_pin(m->data, m->n_bytes, why) == SSW_OK;
-        gpu->bytes.pinned += is_pinned ? m->n_bytes : 0;
+    if (!gpu->device.maps_registered_memory) {
+        ssw_error_set(why, SSW_ERR_UNSUPPORTED, "this GPU maps pinned memory elsewhere");
+        return false;
     }
-    const ssw_cpu_matrix *rest = ssw_weights_rest(weights, layer, SSW_MODEL_DOWN_EXPS);
-    if (is_pinned && rest) {
-        is_pinned = ssw_cuda_pin(rest->data, rest->n_bytes, why) == SSW_OK;
-        gpu->bytes.pinned += is_pinned ? rest->n_bytes : 0;
+    for (int i = 0; i < N_HOST_MATRICES; i++) {
+        const ssw_cpu_matrix *m = host_matrix(gpu, layer, i);
+        if (m && ssw_cuda_pin(m->data, m->n_bytes, why) != SSW_OK) {
+            unpin(gpu, layer, i);
+            return false;
+        }
+        gpu->bytes.pinned += m ? m->n_bytes : 0;
     }
-    return is_pinned;
+    return true;
 }
 
 static void view_layer(ssw_gpu *gpu, int32_t layer)
@@ -276,13 +294,8 @@ ssw_status ssw_gpu_open_share(ssw_gpu *gpu, ssw_error *err)
 void ssw_gpu_close_share(ssw_gpu *gpu)
 {
     for (int32_t layer = 0; gpu->share.layers && layer < gpu->h->n_layers; layer++) {
-        if (!gpu->share.layers[layer].is_pinned)
-            continue;
-        for (int i = 0; i < N_EXPERT_SLOTS; i++)
-            ssw_cuda_unpin(ssw_weights_matrix(gpu->setup.weights, layer, expert_slots[i])->data);
-        const ssw_cpu_matrix *rest = ssw_weights_rest(gpu->setup.weights, layer, SSW_MODEL_DOWN_EXPS);
-        if (rest)
-            ssw_cuda_unpin(rest->data);
+        if (gpu->share.layers[layer].is_pinned)
+            unpin(gpu, layer, N_HOST_MATRICES);
     }
     for (int i = 0; i < SSW_GPU_SLOTS; i++) {
         ssw_cuda_event_close(gpu->share.slots[i].filled);
