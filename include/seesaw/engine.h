@@ -61,6 +61,7 @@ typedef struct ssw_engine_options {
     /* per cent of each such expert that the CPU computes, the GPU reads the rest over the bus meanwhile; 100:
      * all; negative, the default: by the number of threads and the kind of bus */
     int32_t cpu_moe_share;
+    int64_t gpu_patience_ns; /* how long GPU and CPU wait for one another before a step fails; 0: 30 s */
     bool pin_threads;
     ssw_engine_compat compat;
     const char *chat_format; /* by name (token/chat.h), whatever the file's template says; NULL: as it says */

@@ -252,7 +252,8 @@ static void set_up(const ssw_engine *engine, const ssw_engine_options *options, 
                                    .log = engine->log,
                                    .ctx_size = info->ctx_size,
                                    .n_batch = info->n_batch,
-                                   .n_sequences = info->n_parallel};
+                                   .n_sequences = info->n_parallel,
+                                   .patience_ns = options->gpu_patience_ns};
 }
 
 ssw_status ssw_engine_plan_and_load(ssw_engine *engine, const ssw_engine_options *options, ssw_error *err)

@@ -9,6 +9,8 @@
 #include "quant/quant.h"
 
 enum { SHORTEST_LENGTH = 512 }; /* of the classes that decode graphs are recorded for */
+/* Longer than any step on any machine: only a device or a host that is gone takes it. */
+#define PATIENCE_NS (30 * SSW_NS_PER_S)
 
 /* The class nearest to what a few copies take, by ratio. */
 static ssw_status classify_copies(ssw_gpu_device *out, ssw_error *err)
@@ -102,6 +104,8 @@ ssw_status ssw_gpu_open(const ssw_gpu_setup *setup, ssw_gpu **out, ssw_error *er
     if (!gpu)
         return ssw_error_set(err, SSW_ERR_NOMEM, "no memory for the GPU's layers");
     gpu->setup = *setup;
+    if (gpu->setup.patience_ns == 0)
+        gpu->setup.patience_ns = PATIENCE_NS;
     gpu->h = &setup->model->hparams;
     ssw_status status = open_all(gpu, err);
     if (status != SSW_OK) {
@@ -116,6 +120,10 @@ void ssw_gpu_close(ssw_gpu *gpu)
 {
     if (!gpu)
         return;
+    if (gpu->compute) /* what a failed pass left behind */
+        (void)ssw_cuda_stream_sync(gpu->compute, NULL);
+    if (gpu->copy)
+        (void)ssw_cuda_stream_sync(gpu->copy, NULL);
     for (int n = 0; n <= SSW_GPU_GRAPH_ROWS_MAX; n++) {
         for (int i = 0; i < SSW_GPU_LENGTHS; i++)
             ssw_cuda_graph_close(gpu->graphs[n][i]);
@@ -254,11 +262,9 @@ static ssw_status make_logits(ssw_gpu *gpu, const ssw_pass *pass, ssw_error *err
     return SSW_OK;
 }
 
-ssw_status ssw_gpu_run(ssw_gpu *gpu, const ssw_pass *pass, const float *x, ssw_error *err)
+static ssw_status run(ssw_gpu *gpu, const ssw_pass *pass, const float *x, ssw_error *err)
 {
-    ssw_status status = ssw_cuda_device_use(&gpu->device, err);
-    if (status != SSW_OK)
-        return status;
+    ssw_status status = SSW_OK;
     gpu->pass = pass;
     gpu->next_layer = gpu->setup.first_layer;
     ssw_gpu_shape shape = describe(gpu, pass, x);
@@ -277,8 +283,26 @@ ssw_status ssw_gpu_run(ssw_gpu *gpu, const ssw_pass *pass, const float *x, ssw_e
     }
     if (status == SSW_OK)
         status = ssw_cuda_stream_sync(gpu->compute, err);
+    if (status == SSW_OK && gpu->has_host_experts)
+        status = ssw_gpu_check_answers(gpu, err);
     if (status == SSW_OK && shape.is_decode)
         hand_out(gpu, pass, 0, pass->n_logits);
+    return status;
+}
+
+ssw_status ssw_gpu_run(ssw_gpu *gpu, const ssw_pass *pass, const float *x, ssw_error *err)
+{
+    ssw_status status = ssw_cuda_device_use(&gpu->device, err);
+    if (status == SSW_OK && gpu->has_host_experts)
+        status = ssw_gpu_check_answers(gpu, err);
+    if (status != SSW_OK)
+        return status;
+    status = run(gpu, pass, x, err);
+    if (status != SSW_OK && !atomic_load(&gpu->is_lost)) { /* the next pass must find the device idle */
+        (void)ssw_cuda_stream_sync(gpu->compute, NULL);
+        if (gpu->handover.gave_up)
+            *gpu->handover.gave_up = 0;
+    }
     return status;
 }
 

@@ -45,6 +45,7 @@ typedef struct ssw_gpu_setup { /* borrowed, all of it */
     int32_t first_layer;
     double copy_bytes_per_s; /* as ssw_gpu_find has it */
     int32_t ctx_size, n_batch, n_sequences;
+    int64_t patience_ns; /* of host and device, each waiting for the other; 0: 30 s */
 } ssw_gpu_setup;
 
 /* Device bytes of one layer's cache, and of everything that is neither weight nor cache. */

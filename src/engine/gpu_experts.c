@@ -14,9 +14,6 @@
 #include "engine/gpu_parts.h"
 
 enum { ALIGNMENT_BYTES = 256, LOOKS_PER_CLOCK = 1 << 14 };
-/* Longer than any step on any machine: only a device or a host that is gone takes it. */
-#define PATIENCE_NS (30 * SSW_NS_PER_S)
-
 bool ssw_gpu_layer_is_handed_over(const ssw_gpu *gpu, int32_t layer)
 {
     return ssw_weights_matrix(gpu->setup.weights, layer, SSW_MODEL_GATE_EXPS) != NULL;
@@ -104,7 +101,8 @@ void ssw_gpu_enqueue_request(ssw_gpu *gpu, int32_t layer, int32_t n_rows)
 void ssw_gpu_enqueue_result(ssw_gpu *gpu, int32_t layer, int32_t n_rows)
 {
     ssw_gpu_handover *hand = &gpu->handover;
-    ssw_cuda_signal_wait(gpu->compute, &hand->done[layer], &gpu->step->number, PATIENCE_NS, hand->gave_up);
+    ssw_cuda_signal_wait(gpu->compute, &hand->done[layer], &gpu->step->number,
+                         (uint64_t)gpu->setup.patience_ns, hand->gave_up);
     ssw_cuda_add(gpu->compute, hand->y, (int64_t)n_rows * gpu->h->n_embd, gpu->x);
 }
 
@@ -117,26 +115,24 @@ static void rest(void)
 #endif
 }
 
-/* False when the device stopped answering. */
-static bool await_ready(ssw_gpu *gpu, int32_t layer)
+/* Returns also when the device has stopped answering, or had before. */
+static void await_ready(ssw_gpu *gpu, int32_t layer)
 {
-    const volatile uint32_t *word = &gpu->handover.ready[layer].value;
+    const uint32_t *word = &gpu->handover.ready[layer].value;
     uint32_t wanted = gpu->step_host->number;
     int64_t begin_ns = 0;
-    for (uint32_t looks = 1; *word != wanted; looks++) {
+    for (uint32_t looks = 1; __atomic_load_n(word, __ATOMIC_ACQUIRE) != wanted; looks++) {
         rest();
         if (looks % LOOKS_PER_CLOCK != 0)
             continue;
         int64_t now_ns = ssw_clock_now_ns();
         if (begin_ns == 0)
             begin_ns = now_ns;
-        if (now_ns - begin_ns > PATIENCE_NS)
+        if (now_ns - begin_ns > gpu->setup.patience_ns)
             atomic_store(&gpu->is_lost, true);
         if (atomic_load(&gpu->is_lost))
-            return false;
+            return;
     }
-    atomic_thread_fence(memory_order_acquire);
-    return true;
 }
 
 typedef struct host_job {
@@ -183,6 +179,8 @@ static void multiply(const ssw_gpu *gpu, ssw_cpu_worker *worker, int32_t layer, 
     ssw_cpu_moe(worker, &args);
 }
 
+/* When the device is lost, the workers go on with whatever the hand-over's memory holds: one of them may have
+ * seen the word that another waited for in vain, and they must meet at the same barriers. */
 static void serve(void *context, int index, int n_workers)
 {
     const host_job *job = context;
@@ -192,32 +190,40 @@ static void serve(void *context, int index, int n_workers)
     for (int32_t layer = gpu->setup.first_layer; layer < gpu->h->n_layers; layer++) {
         if (!ssw_gpu_layer_is_handed_over(gpu, layer))
             continue;
-        if (!await_ready(gpu, layer)) /* then so it is for every worker: none waits at the barrier for long */
-            return;
+        await_ready(gpu, layer);
         if (job->shape->is_streamed) {
-            if (index == 0)
+            bool plans = index == 0 && !atomic_load(&gpu->is_lost);
+            if (plans)
                 ssw_gpu_plan_stream(gpu, layer, job->shape->n_rows);
             ssw_cpu_barrier(worker);
-            if (index == 0) { /* the others begin meanwhile */
+            if (plans) { /* the others begin meanwhile */
                 ssw_gpu_finish_layer(gpu, job->shape);
                 ssw_gpu_enqueue_layers(gpu, job->shape);
             }
         }
         multiply(gpu, worker, layer, job->shape);
         ssw_cpu_barrier(worker);
-        if (index == 0) {
-            atomic_thread_fence(memory_order_release);
-            *(volatile uint32_t *)&gpu->handover.done[layer].value = gpu->step_host->number;
-        }
+        if (index == 0)
+            __atomic_store_n(&gpu->handover.done[layer].value, gpu->step_host->number, __ATOMIC_RELEASE);
     }
+}
+
+ssw_status ssw_gpu_check_answers(const ssw_gpu *gpu, ssw_error *err)
+{
+    double patience_s = (double)gpu->setup.patience_ns / SSW_NS_PER_S;
+    if (atomic_load(&gpu->is_lost))
+        return ssw_error_set(err, SSW_ERR_TIMEOUT,
+                             "the GPU has not answered for %.3g s: start again, or without it (-ngl 0)",
+                             patience_s);
+    if (gpu->handover.gave_up && __atomic_load_n(gpu->handover.gave_up, __ATOMIC_ACQUIRE) != 0)
+        return ssw_error_set(err, SSW_ERR_TIMEOUT, "the CPU's experts were not ready within %.3g s",
+                             patience_s);
+    return SSW_OK;
 }
 
 ssw_status ssw_gpu_serve_experts(ssw_gpu *gpu, const ssw_gpu_shape *shape, ssw_error *err)
 {
     host_job job = {gpu, shape};
     ssw_pool_run(gpu->setup.pool, serve, &job);
-    if (atomic_load(&gpu->is_lost))
-        return ssw_error_set(err, SSW_ERR_TIMEOUT, "the GPU has not answered for %d s",
-                             (int)(PATIENCE_NS / SSW_NS_PER_S));
-    return SSW_OK;
+    return ssw_gpu_check_answers(gpu, err);
 }

@@ -166,6 +166,9 @@ void ssw_gpu_enqueue_result(ssw_gpu *gpu, int32_t layer, int32_t n_rows);
 /* The host's part of a pass: returns when the last layer's result is written, and all layers are enqueued. */
 ssw_status ssw_gpu_serve_experts(ssw_gpu *gpu, const ssw_gpu_shape *shape, ssw_error *err);
 
+/* SSW_ERR_TIMEOUT when either side has waited for the other in vain. */
+ssw_status ssw_gpu_check_answers(const ssw_gpu *gpu, ssw_error *err);
+
 /* ---- gpu_share.c ---- */
 
 /* Device memory; before the weights are loaded it only counts. */
