@@ -1,0 +1,225 @@
+/* The stand-in's experts: hidden layers pair by pair, then their sums. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stand_in_math.h"
+#include "stand_in_parts.h"
+
+static float *floats(int64_t n)
+{
+    float *out = malloc((size_t)n * sizeof *out);
+    if (!out)
+        stand_in_end("no memory for %lld floats", (long long)n);
+    return out;
+}
+
+/* out [n][rows] = rows `rows` of x times an expert's matrix, plus its bias. False when the expert is absent.
+ */
+static bool multiply(const ssw_cuda_matrix *w, int32_t expert, const float *bias, ssw_cuda_acts x,
+                     const int32_t *rows, int32_t n, float *out)
+{
+    ssw_cuda_product_args args = {.w = *w,
+                                  .index = expert,
+                                  .x = x,
+                                  .n = n,
+                                  .bias = bias ? bias + expert * w->rows : NULL,
+                                  .out = out,
+                                  .out_stride = w->rows};
+    return stand_in_multiply(&args, rows);
+}
+
+/* Rows `at` and following of hidden, from n rows of x. */
+static void make_hidden(const ssw_cuda_experts *experts, int32_t expert, ssw_cuda_acts x, const int32_t *rows,
+                        int32_t n, ssw_cuda_acts hidden, int64_t at)
+{
+    int64_t n_ff = experts->gate.rows;
+    float *gate = floats(n * n_ff), *up = floats(n * n_ff);
+    if (multiply(&experts->gate, expert, experts->gate_bias, x, rows, n, gate) &&
+        multiply(&experts->up, expert, experts->up_bias, x, rows, n, up)) {
+        ssw_cpu_moe_args glu = {.glu = experts->glu == SSW_CUDA_GLU_SILU_CLAMPED ? SSW_CPU_GLU_SILU_CLAMPED
+                                                                                 : SSW_CPU_GLU_SILU,
+                                .glu_alpha = experts->glu_alpha,
+                                .glu_limit = experts->glu_limit};
+        ssw_kernels_generic()->glu(&glu, gate, up, (int)(n * n_ff), gate);
+        stand_in_store_acts(gate, n * n_ff, hidden, at * n_ff);
+    }
+    free(gate);
+    free(up);
+}
+
+static void require_experts(const ssw_cuda_experts *experts)
+{
+    uint64_t n_up = (uint64_t)experts->gate.n_matrices * (uint64_t)experts->gate.rows;
+    uint64_t n_down = (uint64_t)experts->gate.n_matrices * (uint64_t)experts->down.rows;
+    const ssw_cuda_matrix *all[] = {&experts->gate, &experts->up, &experts->down};
+    stand_in_require(experts->gate_bias, n_up * sizeof(float), "experts' gate bias");
+    stand_in_require(experts->up_bias, n_up * sizeof(float), "experts' up bias");
+    stand_in_require(experts->down_bias, n_down * sizeof(float), "experts' down bias");
+    for (int i = 0; i < 3; i++)
+        stand_in_require(all[i]->table, (uint64_t)all[i]->n_matrices * sizeof(void *), "table of experts");
+}
+
+/* ---- few tokens ---- */
+
+typedef struct moe_call {
+    ssw_cuda_moe_args args;
+    ssw_cuda_experts experts;
+} moe_call;
+
+static void run_moe(const void *given)
+{
+    const moe_call *call = given;
+    const ssw_cuda_moe_args *args = &call->args;
+    const ssw_cuda_experts *experts = &call->experts;
+    int64_t n_embd = experts->down.rows, n_pairs = (int64_t)args->n * args->n_used;
+    float *row = floats(n_embd);
+    require_experts(experts);
+    stand_in_require_acts(args->x, args->n, experts->gate.cols, "experts' x");
+    stand_in_require_acts(args->hidden, n_pairs, experts->gate.rows, "experts' hidden");
+    stand_in_require(args->chosen, (uint64_t)n_pairs * sizeof(int32_t), "chosen experts");
+    stand_in_require(args->weights, (uint64_t)n_pairs * sizeof(float), "experts' weights");
+    stand_in_require(args->out, (uint64_t)(args->n * n_embd) * sizeof(float), "experts' out");
+    for (int32_t p = 0; p < n_pairs; p++) {
+        int32_t expert = args->chosen[p], token = p / args->n_used;
+        float *out = args->out + token * n_embd;
+        if (expert < 0 || !stand_in_matrix_at(&experts->gate, expert))
+            continue;
+        make_hidden(experts, expert, args->x, &token, 1, args->hidden, p);
+        if (!multiply(&experts->down, expert, experts->down_bias, args->hidden, &p, 1, row))
+            continue;
+        for (int64_t i = 0; i < n_embd; i++)
+            out[i] += args->weights[p] * row[i];
+    }
+    free(row);
+}
+
+void ssw_cuda_moe(ssw_cuda_stream stream, const ssw_cuda_moe_args *args)
+{
+    assert(args->n >= 1 && args->n <= SSW_CUDA_GEMV_TOKENS_MAX);
+    assert(args->n_used >= 1 && args->n_used <= SSW_CUDA_EXPERTS_USED_MAX);
+    assert(!args->hidden.q || args->experts->gate.rows % SSW_CUDA_BLOCK == 0);
+    stand_in_enqueue(stream, run_moe, &(moe_call){*args, *args->experts}, sizeof(moe_call));
+}
+
+/* ---- many tokens ---- */
+
+typedef struct gemm_call {
+    ssw_cuda_expert_gemm_args args;
+    ssw_cuda_experts experts;
+} gemm_call;
+
+static void require_gemm(const gemm_call *call)
+{
+    const ssw_cuda_pairs *pairs = &call->args.pairs;
+    require_experts(&call->experts);
+    stand_in_require(pairs->first, (uint64_t)(pairs->n_experts + 1) * sizeof(int32_t), "sorted pairs' first");
+    stand_in_require(pairs->pair, (uint64_t)pairs->n_pairs * sizeof(int32_t), "sorted pairs");
+    stand_in_require_acts(call->args.hidden, pairs->n_pairs, call->experts.gate.rows, "experts' hidden");
+    for (int32_t e = call->args.expert_begin; e < call->args.expert_end; e++) {
+        if (pairs->first[e + 1] - pairs->first[e] > call->args.max_pairs_per_expert)
+            stand_in_end("expert %d has %d pairs, at most %d were said", e,
+                         pairs->first[e + 1] - pairs->first[e], call->args.max_pairs_per_expert);
+    }
+}
+
+/* Up to a tile's rows of one expert at once. */
+static void run_gemm_up(const void *given)
+{
+    const gemm_call *call = given;
+    const ssw_cuda_expert_gemm_args *args = &call->args;
+    const ssw_cuda_pairs *pairs = &args->pairs;
+    int32_t tokens[SSW_TILE_TOKENS];
+    require_gemm(call);
+    stand_in_require_acts(args->x, pairs->n_pairs / pairs->n_used, call->experts.gate.cols, "experts' x");
+    for (int32_t e = args->expert_begin; e < args->expert_end; e++) {
+        for (int32_t i = pairs->first[e], n; i < pairs->first[e + 1]; i += n) {
+            for (n = 0; n < SSW_TILE_TOKENS && i + n < pairs->first[e + 1]; n++)
+                tokens[n] = pairs->pair[i + n] / pairs->n_used;
+            make_hidden(&call->experts, e, args->x, tokens, n, args->hidden, i);
+        }
+    }
+}
+
+static void run_gemm_down(const void *given)
+{
+    const gemm_call *call = given;
+    const ssw_cuda_expert_gemm_args *args = &call->args;
+    const ssw_cuda_pairs *pairs = &args->pairs;
+    int64_t n_embd = call->experts.down.rows;
+    float *tile = floats(SSW_TILE_TOKENS * n_embd);
+    int32_t rows[SSW_TILE_TOKENS];
+    require_gemm(call);
+    stand_in_require(args->out, (uint64_t)(pairs->n_pairs * n_embd) * sizeof(float), "experts' out");
+    for (int32_t e = args->expert_begin; e < args->expert_end; e++) {
+        for (int32_t i = pairs->first[e], n; i < pairs->first[e + 1]; i += n) {
+            for (n = 0; n < SSW_TILE_TOKENS && i + n < pairs->first[e + 1]; n++)
+                rows[n] = i + n;
+            if (!multiply(&call->experts.down, e, call->experts.down_bias, args->hidden, rows, n, tile))
+                continue;
+            for (int32_t k = 0; k < n; k++)
+                memcpy(args->out + pairs->pair[i + k] * n_embd, tile + k * n_embd,
+                       (size_t)n_embd * sizeof(float));
+        }
+    }
+    free(tile);
+}
+
+void ssw_cuda_expert_gemm_up(ssw_cuda_stream stream, const ssw_cuda_expert_gemm_args *args)
+{
+    assert(args->expert_begin >= 0 && args->expert_end <= args->pairs.n_experts);
+    stand_in_enqueue(stream, run_gemm_up, &(gemm_call){*args, *args->experts}, sizeof(gemm_call));
+}
+
+void ssw_cuda_expert_gemm_down(ssw_cuda_stream stream, const ssw_cuda_expert_gemm_args *args)
+{
+    assert(args->expert_begin >= 0 && args->expert_end <= args->pairs.n_experts);
+    stand_in_enqueue(stream, run_gemm_down, &(gemm_call){*args, *args->experts}, sizeof(gemm_call));
+}
+
+/* ---- sums ---- */
+
+static void run_sum_pairs(const void *given)
+{
+    const ssw_cuda_sum_args *args = given;
+    int64_t n_pairs = (int64_t)args->n * args->n_used;
+    stand_in_require(args->rows, (uint64_t)(n_pairs * args->n_embd) * sizeof(float), "rows of a sum");
+    stand_in_require(args->weights, (uint64_t)n_pairs * sizeof(float), "weights of a sum");
+    stand_in_require(args->chosen, (uint64_t)n_pairs * sizeof(int32_t), "chosen experts of a sum");
+    stand_in_require(args->mask, 1, "mask of a sum");
+    stand_in_require(args->out, (uint64_t)(args->n * args->n_embd) * sizeof(float), "a sum");
+    for (int64_t p = 0; p < n_pairs; p++) {
+        float *out = args->out + p / args->n_used * args->n_embd;
+        const float *row = args->rows + p * args->n_embd;
+        if (args->mask && !args->mask[args->chosen[p]])
+            continue;
+        for (int64_t i = 0; i < args->n_embd; i++)
+            out[i] += args->weights[p] * row[i];
+    }
+}
+
+void ssw_cuda_sum_pairs(ssw_cuda_stream stream, const ssw_cuda_sum_args *args)
+{
+    assert(!args->mask == !args->chosen);
+    stand_in_enqueue(stream, run_sum_pairs, args, sizeof *args);
+}
+
+typedef struct add_args {
+    const float *rows;
+    int64_t n;
+    float *out;
+} add_args;
+
+static void run_add(const void *given)
+{
+    const add_args *args = given;
+    stand_in_require(args->rows, (uint64_t)args->n * sizeof(float), "rows to add");
+    stand_in_require(args->out, (uint64_t)args->n * sizeof(float), "rows added to");
+    for (int64_t i = 0; i < args->n; i++)
+        args->out[i] += args->rows[i];
+}
+
+void ssw_cuda_add(ssw_cuda_stream stream, const float *rows, int64_t n, float *out)
+{
+    stand_in_enqueue(stream, run_add, &(add_args){rows, n, out}, sizeof(add_args));
+}

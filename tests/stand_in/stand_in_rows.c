@@ -1,0 +1,193 @@
+/* The stand-in's operations between the products: norms, quantising, rotation, routing, sorting. */
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "quant/half.h"
+#include "stand_in_math.h"
+#include "stand_in_parts.h"
+
+/* ---- norms ---- */
+
+static void run_norm(const void *given)
+{
+    const ssw_cuda_norm_args *args = given;
+    int64_t cols = args->cols;
+    uint64_t row_bytes = (uint64_t)cols * sizeof(float);
+    float *row = malloc(row_bytes);
+    if (!row)
+        stand_in_end("no memory for a row");
+    stand_in_require(args->x, (uint64_t)args->n * row_bytes, "norm's x");
+    stand_in_require(args->weight, row_bytes, "norm's weight");
+    stand_in_require(args->bias, row_bytes, "norm's bias");
+    stand_in_require_acts(args->out, args->n, cols, "norm's out");
+    stand_in_require(args->out_cpu_q8, (uint64_t)args->n * ssw_cpu_q8_row_bytes(cols), "norm's out_cpu_q8");
+    for (int32_t r = 0; r < args->n; r++) {
+        ssw_cpu_norm_args cpu = {.x = args->x + r * cols,
+                                 .x_stride = cols,
+                                 .n = 1,
+                                 .cols = cols,
+                                 .weight = args->weight,
+                                 .bias = args->bias,
+                                 .eps = args->eps,
+                                 .subtract_mean = args->subtract_mean,
+                                 .out = row,
+                                 .out_stride = cols,
+                                 .alone = true};
+        if (args->out_cpu_q8)
+            cpu.out_q8 = (uint8_t *)args->out_cpu_q8 + (uint64_t)r * ssw_cpu_q8_row_bytes(cols);
+        ssw_cpu_norm(stand_in_worker(), &cpu);
+        stand_in_store_acts(row, cols, args->out, r * cols);
+    }
+    free(row);
+}
+
+void ssw_cuda_norm(ssw_cuda_stream stream, const ssw_cuda_norm_args *args)
+{
+    assert((!args->out.q && !args->out_cpu_q8) || args->cols % SSW_CUDA_BLOCK == 0);
+    stand_in_enqueue(stream, run_norm, args, sizeof *args);
+}
+
+typedef struct quantize_args {
+    const float *x;
+    int64_t n;
+    ssw_cuda_acts out;
+} quantize_args;
+
+static void run_quantize(const void *given)
+{
+    const quantize_args *args = given;
+    stand_in_require(args->x, (uint64_t)args->n * sizeof(float), "floats to quantise");
+    stand_in_require_acts(args->out, 1, args->n, "quantised floats");
+    stand_in_store_acts(args->x, args->n, args->out, 0);
+}
+
+void ssw_cuda_quantize(ssw_cuda_stream stream, const float *x, int32_t n, int64_t cols, ssw_cuda_acts out)
+{
+    assert(cols % SSW_CUDA_BLOCK == 0);
+    stand_in_enqueue(stream, run_quantize, &(quantize_args){x, n * cols, out}, sizeof(quantize_args));
+}
+
+/* ---- rotation ---- */
+
+/* A head's norm, if it has one, and its rotation; out may be head. */
+static void turn_head(const ssw_cuda_rope_args *args, const float *cos_sin, const float *norm,
+                      const float *head, float *out)
+{
+    int32_t d = args->head_dim, n_pairs = args->n_pairs;
+    memmove(out, head, (size_t)d * sizeof *out);
+    if (norm) {
+        ssw_cpu_norm_args cpu = {
+            .x = out, .n = 1, .cols = d, .weight = norm, .eps = args->norm_eps, .out = out, .alone = true};
+        ssw_cpu_norm(stand_in_worker(), &cpu);
+    }
+    for (int32_t i = 0; i < n_pairs; i++) {
+        float *first = out + (args->interleaved ? 2 * i : i);
+        float *second = args->interleaved ? first + 1 : first + n_pairs;
+        float a = *first, b = *second, cosine = cos_sin[i], sine = cos_sin[n_pairs + i];
+        *first = a * cosine - b * sine;
+        *second = b * cosine + a * sine;
+    }
+}
+
+static void run_rope_store(const void *given)
+{
+    const ssw_cuda_rope_args *args = given;
+    int64_t d = args->head_dim, n_kv = (int64_t)args->n_kv_heads * d, n_q = (int64_t)args->n_heads * d;
+    float cos_sin[2 * SSW_CPU_ROPE_PAIRS_MAX], head[SSW_CUDA_HEAD_DIM_MAX];
+    ssw_cpu_rope rope = {.n_pairs = args->n_pairs, .scale = args->magnitude};
+    stand_in_require(args->rows, (uint64_t)args->n * sizeof *args->rows, "rows of a step");
+    stand_in_require(args->inv_freq, (uint64_t)args->n_pairs * sizeof(float), "frequencies");
+    stand_in_require(args->q, (uint64_t)(args->n * n_q) * sizeof(float), "queries");
+    stand_in_require(args->k, (uint64_t)(args->n * n_kv) * sizeof(float), "keys");
+    stand_in_require(args->v, (uint64_t)(args->n * n_kv) * sizeof(float), "values");
+    memcpy(rope.inv_freq, args->inv_freq, (size_t)args->n_pairs * sizeof(float));
+    for (int32_t r = 0; r < args->n; r++) {
+        const ssw_cuda_row *row = &args->rows[r];
+        ssw_cpu_rope_angles(&rope, row->position, cos_sin);
+        for (int32_t h = 0; h < args->n_heads; h++)
+            turn_head(args, cos_sin, args->q_norm, args->q + r * n_q + h * d, args->q + r * n_q + h * d);
+        for (int32_t h = 0; h < args->n_kv_heads; h++) {
+            int64_t at = row->sequence * args->kv.sequence_stride +
+                         ((int64_t)h * args->kv.n_rows + row->position % args->kv.n_rows) * d;
+            stand_in_require(args->kv.k + at, (uint64_t)d * sizeof(uint16_t), "cache of keys");
+            stand_in_require(args->kv.v + at, (uint64_t)d * sizeof(uint16_t), "cache of values");
+            turn_head(args, cos_sin, args->k_norm, args->k + r * n_kv + h * d, head);
+            for (int64_t i = 0; i < d; i++) {
+                args->kv.k[at + i] = ssw_half_to_f16(head[i]);
+                args->kv.v[at + i] = ssw_half_to_f16(args->v[r * n_kv + h * d + i]);
+            }
+        }
+    }
+}
+
+void ssw_cuda_rope_store(ssw_cuda_stream stream, const ssw_cuda_rope_args *args)
+{
+    assert(args->head_dim <= SSW_CUDA_HEAD_DIM_MAX && 2 * args->n_pairs <= args->head_dim);
+    stand_in_enqueue(stream, run_rope_store, args, sizeof *args);
+}
+
+/* ---- routing ---- */
+
+static void run_route(const void *given)
+{
+    static const ssw_cpu_route_kind kinds[] = {[SSW_CUDA_ROUTE_TOPK_SOFTMAX] = SSW_CPU_ROUTE_TOPK_SOFTMAX,
+                                               [SSW_CUDA_ROUTE_SOFTMAX_TOPK] = SSW_CPU_ROUTE_SOFTMAX_TOPK,
+                                               [SSW_CUDA_ROUTE_SPARSEMIXER] = SSW_CPU_ROUTE_SPARSEMIXER};
+    const ssw_cuda_route_args *args = given;
+    uint64_t n_pairs = (uint64_t)args->n * (uint64_t)args->n_used;
+    stand_in_require(args->logits, (uint64_t)(args->n * args->n_experts) * sizeof(float), "router's logits");
+    stand_in_require(args->chosen, n_pairs * sizeof(int32_t), "router's choice");
+    stand_in_require(args->weights, n_pairs * sizeof(float), "router's weights");
+    ssw_cpu_route_args cpu = {.logits = args->logits,
+                              .logits_stride = args->n_experts,
+                              .n = args->n,
+                              .n_experts = args->n_experts,
+                              .n_used = args->n_used,
+                              .kind = kinds[args->kind],
+                              .renormalise = args->renormalise,
+                              .jitter = args->jitter,
+                              .scale = args->scale,
+                              .chosen = args->chosen,
+                              .weights = args->weights,
+                              .alone = true};
+    ssw_cpu_route(stand_in_worker(), &cpu);
+}
+
+void ssw_cuda_route(ssw_cuda_stream stream, const ssw_cuda_route_args *args)
+{
+    assert(args->n_experts <= SSW_CUDA_EXPERTS_MAX && args->n_used <= SSW_CUDA_EXPERTS_USED_MAX);
+    stand_in_enqueue(stream, run_route, args, sizeof *args);
+}
+
+typedef struct sort_args {
+    const int32_t *chosen;
+    int32_t n_pairs, n_experts;
+    int32_t *first, *pair;
+} sort_args;
+
+static void run_sort_pairs(const void *given)
+{
+    const sort_args *args = given;
+    int32_t n = 0;
+    stand_in_require(args->chosen, (uint64_t)args->n_pairs * sizeof(int32_t), "choices to sort");
+    stand_in_require(args->first, (uint64_t)(args->n_experts + 1) * sizeof(int32_t), "sorted pairs' first");
+    stand_in_require(args->pair, (uint64_t)args->n_pairs * sizeof(int32_t), "sorted pairs");
+    for (int32_t e = 0; e < args->n_experts; e++) {
+        args->first[e] = n;
+        for (int32_t p = 0; p < args->n_pairs; p++) {
+            if (args->chosen[p] == e)
+                args->pair[n++] = p;
+        }
+    }
+    args->first[args->n_experts] = n;
+}
+
+void ssw_cuda_sort_pairs(ssw_cuda_stream stream, const int32_t *chosen, int32_t n_pairs, int32_t n_experts,
+                         int32_t *first, int32_t *pair)
+{
+    assert(n_experts <= SSW_CUDA_EXPERTS_MAX);
+    stand_in_enqueue(stream, run_sort_pairs, &(sort_args){chosen, n_pairs, n_experts, first, pair},
+                     sizeof(sort_args));
+}
