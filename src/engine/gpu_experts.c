@@ -10,6 +10,7 @@
 #endif
 
 #include "base/clock.h"
+#include "engine/activation.h"
 #include "engine/carver.h"
 #include "engine/gpu_parts.h"
 
@@ -165,9 +166,6 @@ static void multiply(const ssw_gpu *gpu, ssw_cpu_worker *worker, int32_t layer, 
         .gate_bias = own->gate_bias,
         .up_bias = own->up_bias,
         .down_bias = ssw_weights_floats(weights, layer, SSW_MODEL_DOWN_EXPS_BIAS),
-        .glu = h->activation == SSW_MODEL_ACTIVATION_SWIGLU_OAI ? SSW_CPU_GLU_SILU_CLAMPED : SSW_CPU_GLU_SILU,
-        .glu_alpha = h->activation_alpha,
-        .glu_limit = h->activation_limit,
         .x = {hand->x, h->n_embd, hand->x_q8},
         .n = shape->n_rows,
         .n_used = h->n_experts_used,
@@ -175,7 +173,9 @@ static void multiply(const ssw_gpu *gpu, ssw_cpu_worker *worker, int32_t layer, 
         .weights = hand->weights,
         .out = hand->y,
         .out_stride = h->n_embd,
-        .scratch = hand->scratch};
+        .scratch = hand->scratch,
+    };
+    ssw_set_activation(&args, h);
     ssw_cpu_moe(worker, &args);
 }
 

@@ -6,6 +6,7 @@
  * which tensors are there. */
 #include <string.h>
 
+#include "engine/activation.h"
 #include "engine/station.h"
 #include "quant/quant.h"
 
@@ -248,10 +249,6 @@ static void feed(const ssw_station *s, const ssw_model_slot slots[3], int32_t n_
                             .gate_bias = is_routed ? ssw_station_floats(s, SSW_MODEL_GATE_EXPS_BIAS) : NULL,
                             .up_bias = is_routed ? ssw_station_floats(s, SSW_MODEL_UP_EXPS_BIAS) : NULL,
                             .down_bias = is_routed ? ssw_station_floats(s, SSW_MODEL_DOWN_EXPS_BIAS) : NULL,
-                            .glu = h->activation == SSW_MODEL_ACTIVATION_SWIGLU_OAI ? SSW_CPU_GLU_SILU_CLAMPED
-                                                                                    : SSW_CPU_GLU_SILU,
-                            .glu_alpha = h->activation_alpha,
-                            .glu_limit = h->activation_limit,
                             .x = {s->rows->normed, h->n_embd, s->rows->normed_q8},
                             .n = s->n_rows,
                             .n_used = n_used,
@@ -261,6 +258,7 @@ static void feed(const ssw_station *s, const ssw_model_slot slots[3], int32_t n_
                             .out_stride = h->n_embd,
                             .accumulate = true,
                             .scratch = s->f->moe_scratch};
+    ssw_set_activation(&moe, h);
     ssw_cpu_moe(s->worker, &moe);
     ssw_cpu_barrier(s->worker);
 }

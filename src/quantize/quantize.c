@@ -2,24 +2,19 @@
  * thread writes the slab when all have ended. */
 #include "quantize/quantize.h"
 
-#include <errno.h>
-#include <libgen.h>
 #include <math.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 
 #include "base/clock.h"
 #include "base/cores.h"
+#include "base/disk_space.h"
 #include "gguf/gguf_writer.h"
 #include "quant/quant.h"
 
-enum { SLAB_WEIGHTS = 1 << 20, COPY_BYTES = 4 << 20, PATH_BYTES_MAX = 4096, QUANTIZATION_VERSION = 2 };
-#define SPARE_BYTES                                                                                          \
-    (UINT64_C(64) << 20) /* for the keys, and so that the disk is not filled to its last byte */
+enum { SLAB_WEIGHTS = 1 << 20, COPY_BYTES = 4 << 20, QUANTIZATION_VERSION = 2 };
 
 typedef struct share { /* one thread's rows of a slab */
     const ssw_gguf_tensor *tensor;
@@ -146,24 +141,13 @@ static ssw_status convert_tensor(conversion *c, const ssw_gguf_tensor *tensor, s
 
 static ssw_status check_place(const ssw_gguf *from, const char *path, uint64_t needed_bytes, ssw_error *err)
 {
-    char copy[PATH_BYTES_MAX];
-    struct statvfs fs;
     struct stat there, file;
-    if (strlen(path) >= sizeof copy)
-        return ssw_error_set(err, SSW_ERR_LIMIT, "the path is longer than %d bytes", PATH_BYTES_MAX - 1);
     for (size_t i = 0; stat(path, &there) == 0 && i < ssw_gguf_count_files(from); i++) {
         if (stat(ssw_gguf_file_path(from, i), &file) == 0 && file.st_dev == there.st_dev &&
             file.st_ino == there.st_ino)
             return ssw_error_set(err, SSW_ERR_USAGE, "%s: is the model that is read", path);
     }
-    snprintf(copy, sizeof copy, "%s", path);
-    if (statvfs(dirname(copy), &fs) != 0)
-        return ssw_error_set_errno(err, SSW_ERR_IO, errno, "%s: cannot look at its folder", path);
-    uint64_t free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
-    if (free_bytes < needed_bytes + SPARE_BYTES)
-        return ssw_error_set(err, SSW_ERR_IO, "%s: needs %.2f GB, the disk has %.2f GB free", path,
-                             (double)needed_bytes * 1e-9, (double)free_bytes * 1e-9);
-    return SSW_OK;
+    return ssw_disk_check_space(path, needed_bytes, err);
 }
 
 static void write_keys(const ssw_gguf *from, const ssw_type_mix *mix, ssw_gguf_writer *writer)

@@ -3,25 +3,20 @@
  * it. */
 #include "synth/synth.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 #include "base/clock.h"
 #include "base/cores.h"
+#include "base/disk_space.h"
 #include "gguf/gguf_writer.h"
 #include "synth/random_blocks.h"
 #include "synth/shape_keys.h"
 #include "synth/vocabulary.h"
 
-enum { SLOTS_PER_THREAD = 3, PATH_BYTES_MAX = 4096 };
-#define SPARE_BYTES                                                                                          \
-    (UINT64_C(64) << 20) /* for the keys, and so that the disk is not filled to its last byte */
+enum { SLOTS_PER_THREAD = 3 };
 
 /* A piece of one tensor. */
 typedef struct piece {
@@ -204,22 +199,6 @@ static ssw_status write_pieces(factory *f, ssw_gguf_writer *writer, const ssw_sy
     return status;
 }
 
-static ssw_status check_space(const char *path, uint64_t needed_bytes, ssw_error *err)
-{
-    char copy[PATH_BYTES_MAX];
-    struct statvfs fs;
-    if (strlen(path) >= sizeof copy)
-        return ssw_error_set(err, SSW_ERR_LIMIT, "the path is longer than %d bytes", PATH_BYTES_MAX - 1);
-    snprintf(copy, sizeof copy, "%s", path);
-    if (statvfs(dirname(copy), &fs) != 0)
-        return ssw_error_set_errno(err, SSW_ERR_IO, errno, "%s: cannot look at its folder", path);
-    uint64_t free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
-    if (free_bytes < needed_bytes + SPARE_BYTES)
-        return ssw_error_set(err, SSW_ERR_IO, "%s: needs %.2f GB, the disk has %.2f GB free", path,
-                             (double)needed_bytes * 1e-9, (double)free_bytes * 1e-9);
-    return SSW_OK;
-}
-
 static ssw_status write_header(const ssw_synth_options *options, const ssw_synth_plan *plan,
                                ssw_gguf_writer *writer, ssw_error *err)
 {
@@ -246,7 +225,7 @@ ssw_status ssw_synth_write(const ssw_synth_options *options, const char *path, c
     status = ssw_synth_plan_init(&plan, options, err);
     if (status != SSW_OK)
         return status;
-    status = check_space(path, plan.tensor_bytes, err);
+    status = ssw_disk_check_space(path, plan.tensor_bytes, err);
     if (status != SSW_OK)
         goto cleanup;
     status = ssw_gguf_writer_open(path, 0, &writer, err);

@@ -3,23 +3,7 @@
 # usage: test_eval.sh SEESAW DEMO.gguf TEXT
 set -u
 seesaw=$1 demo=$2 text=$3
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failures=0
-
-fault() {
-    echo "not ok: $*"
-    failures=$((failures + 1))
-}
-
-refused() { # NAME STATUS PATTERN COMMAND...
-    local name=$1 expected=$2 pattern=$3 output status
-    shift 3
-    output=$("$@" 2>&1 </dev/null)
-    status=$?
-    [ "$status" = "$expected" ] || fault "$name: status $status, expected $expected"
-    grep -q -e "$pattern" <<<"$output" || fault "$name: no '$pattern' in: $output"
-}
+. "$(dirname "$0")/../frame.sh"
 
 holds() { # NAME JSON EXPRESSION over d
     python3 -c 'import json, sys
@@ -68,5 +52,4 @@ refused "missing" 1 'nowhere' "$seesaw" eval "$demo" /nowhere
 refused "no model" 1 "$(basename "$text")" "$seesaw" eval "$text" "$text"
 [ -e "$work/logits.tmp" ] && fault "a temporary file is left"
 
-[ "$failures" = 0 ] && echo "ok"
-exit "$((failures > 0))"
+finish

@@ -3,23 +3,7 @@
 # usage: test_quantize.sh SEESAW DEMO.gguf
 set -u
 seesaw=$1 demo=$2
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failures=0
-
-fault() {
-    echo "not ok: $*"
-    failures=$((failures + 1))
-}
-
-refused() { # NAME STATUS PATTERN COMMAND...
-    local name=$1 expected=$2 pattern=$3 output status
-    shift 3
-    output=$("$@" 2>&1 </dev/null)
-    status=$?
-    [ "$status" = "$expected" ] || fault "$name: status $status, expected $expected"
-    grep -q -e "$pattern" <<<"$output" || fault "$name: no '$pattern' in: $output"
-}
+. "$(dirname "$0")/../frame.sh"
 
 for type in F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q2_K Q3_K_M Q4_K_M Q5_K_M Q6_K IQ4_NL IQ4_XS MXFP4; do
     said=$("$seesaw" quantize "$demo" "$work/$type.gguf" "$type" --json) || { fault "$type: quantize failed"; continue; }
@@ -51,4 +35,4 @@ refused "itself" 2 "is the model that is read" "$seesaw" quantize "$work/one.ggu
 refused "no folder" 1 "/nowhere/x.gguf: " "$seesaw" quantize "$demo" /nowhere/x.gguf Q8_0
 refused "threads" 2 "not a number from 1" "$seesaw" quantize "$demo" "$work/x.gguf" Q8_0 -t 0
 [ ! -e "$work/x.gguf" ] && [ ! -e "$work/x.gguf.tmp" ] || fault "something was left behind"
-exit "$((failures > 0))"
+finish

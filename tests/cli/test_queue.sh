@@ -3,26 +3,8 @@
 # usage: test_queue.sh SEESAW FAKE_SERVER DEMO.gguf CASE
 set -u
 seesaw=$1 fake=$2 demo=$3 name=$4
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-export XDG_CACHE_HOME="$work/cache"
-mkdir "$work/cache"
+. "$(dirname "$0")/../frame.sh"
 port=$((20000 + $$ % 20000))
-failures=0
-
-fault() {
-    echo "not ok: $*"
-    failures=$((failures + 1))
-}
-
-refused() { # NAME STATUS PATTERN COMMAND...
-    local name=$1 expected=$2 pattern=$3 output status
-    shift 3
-    output=$("$@" 2>&1 </dev/null)
-    status=$?
-    [ "$status" = "$expected" ] || fault "$name: status $status, expected $expected: $output"
-    grep -q -e "$pattern" <<<"$output" || fault "$name: no '$pattern' in: $output"
-}
 
 queue() {
     "$seesaw" ab --out "$work/runs" --server "$fake" --port "$port" --pause 0 --no-report --no-aa --runs 1 --warmup 0 --max-tokens 4 "$@"
@@ -54,7 +36,7 @@ ROWS
     [ -s "$(queue_dir)/compare.md" ] || fault "no compare.md"
     grep -q 'quantised: ' "$work/err" || fault "nothing was quantised"
     grep -q 'min left for 1 more' "$work/err" || fault "no time left is told"
-    made=$(echo "$work"/cache/seesaw/quantized/*/small-Q8_0.gguf)
+    made=$(echo "$XDG_CACHE_HOME"/seesaw/quantized/*/small-Q8_0.gguf)
     "$seesaw" quantize "$demo" "$work/q8.gguf" Q8_0 >/dev/null
     cmp "$made" "$work/q8.gguf" || fault "not what quantize makes"
     before=$(stat -c %Y%i "$made")
@@ -64,7 +46,7 @@ ROWS
     # Another source under the same name is another folder.
     "$seesaw" quantize --force "$demo" "$work/small.gguf" Q5_0 >/dev/null
     queue -m "$work/small.gguf" --quant Q8_0 --arm a= --server seesaw >/dev/null 2>&1 || fault "another source"
-    [ "$(ls -d "$work"/cache/seesaw/quantized/*-Q8_0 | wc -l)" = 2 ] || fault "another source got the first one's file"
+    [ "$(ls -d "$XDG_CACHE_HOME"/seesaw/quantized/*-Q8_0 | wc -l)" = 2 ] || fault "another source got the first one's file"
     refused "a typo" 2 "did you mean 'Q4_K_M'" queue -m "$demo" --quant Q4_K_N
     refused "no file" 1 'nowhere' queue -m /nowhere.gguf --quant Q8_0
     ;;
@@ -121,5 +103,4 @@ interrupt)
     ;;
 esac
 
-[ "$failures" = 0 ] && echo "ok"
-exit "$((failures > 0))"
+finish

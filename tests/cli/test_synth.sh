@@ -4,23 +4,11 @@
 set -u
 seesaw=$1
 shift
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failures=0
+. "$(dirname "$0")/../frame.sh"
 
-fault() {
-    echo "not ok: $*"
-    failures=$((failures + 1))
-}
-
-refused() { # NAME STATUS PATTERN COMMAND...
-    local name=$1 expected=$2 pattern=$3 output status
-    shift 3
-    output=$("$@" 2>&1 </dev/null)
-    status=$?
-    [ "$status" = "$expected" ] || fault "$name: status $status, expected $expected"
-    grep -q -e "$pattern" <<<"$output" || fault "$name: no '$pattern' in: $output"
-    [ "$(ls "$work")" = "${kept:-}" ] || fault "$name: left behind: $(ls "$work")"
+refused_cleanly() { # the same arguments; nothing may be left in $work but $kept
+    refused "$@"
+    [ "$(ls "$work")" = "${kept:-}" ] || fault "$1: left behind: $(ls "$work")"
 }
 
 # Value of a top-level or dotted key of JSON on standard input.
@@ -71,7 +59,7 @@ if [ $# -gt 0 ]; then
     for shape in "$@"; do
         case $shape in deepseek*) round_trip "$shape" 2 ;; *) round_trip "$shape" 1 ;; esac
     done
-    exit "$((failures > 0))"
+    finish
 fi
 
 same "shapes" "gpt-oss-20b gpt-oss-120b phi-3.5-moe deepseek-moe-16b deepseek-v2-lite mixtral-8x7b qwen3-30b-a3b" \
@@ -79,31 +67,31 @@ same "shapes" "gpt-oss-20b gpt-oss-120b phi-3.5-moe deepseek-moe-16b deepseek-v2
 print(*[s["shape"] for s in json.load(sys.stdin)["shapes"]])')"
 "$seesaw" synth --list | grep -q '^gpt-oss-20b .*20.91 B' || fault "no gpt-oss-20b in the list"
 
-refused "no arguments" 2 "name a shape" "$seesaw" synth
-refused "no file" 2 "name a shape" "$seesaw" synth gpt-oss-20b
-refused "near shape" 2 "unknown shape 'gpt-oss-20'; did you mean 'gpt-oss-20b'?" "$seesaw" synth gpt-oss-20 "$work/m.gguf"
-refused "far shape" 2 "unknown shape 'zzz'; .seesaw synth --list' shows them" "$seesaw" synth zzz "$work/m.gguf"
-refused "unknown type" 2 "unknown type 'Q9'" "$seesaw" synth gpt-oss-20b "$work/m.gguf" --quant Q9
+refused_cleanly "no arguments" 2 "name a shape" "$seesaw" synth
+refused_cleanly "no file" 2 "name a shape" "$seesaw" synth gpt-oss-20b
+refused_cleanly "near shape" 2 "unknown shape 'gpt-oss-20'; did you mean 'gpt-oss-20b'?" "$seesaw" synth gpt-oss-20 "$work/m.gguf"
+refused_cleanly "far shape" 2 "unknown shape 'zzz'; .seesaw synth --list' shows them" "$seesaw" synth zzz "$work/m.gguf"
+refused_cleanly "unknown type" 2 "unknown type 'Q9'" "$seesaw" synth gpt-oss-20b "$work/m.gguf" --quant Q9
 said=$("$seesaw" synth deepseek-moe-16b "$work/m.gguf" --layers 2 --vocab 1024 --quant q4_k --json) || fault "mix: synth failed"
 same "mix" Q4_K_M "$(value quant <<<"$said")"
 same "mix: types" "F32 Q4_K Q5_0 Q6_K Q8_0" "$("$seesaw" inspect "$work/m.gguf" --json | python3 -c 'import json, sys
 print(*sorted(t["name"] for t in json.load(sys.stdin)["types"]))')"
 rm -f "$work/m.gguf"
-refused "too many layers" 2 "can be cut to 1 to 24 layers, not to 25" "$seesaw" synth gpt-oss-20b "$work/m.gguf" --layers 25
-refused "no layers" 2 "not a positive number" "$seesaw" synth gpt-oss-20b "$work/m.gguf" --layers 0
-refused "small vocabulary" 2 "a vocabulary has 512 to" "$seesaw" synth gpt-oss-20b "$work/m.gguf" --vocab 7
-refused "skew" 2 "the skew is a number from 0 to 4" "$seesaw" synth gpt-oss-20b "$work/m.gguf" --skew -1
-refused "seed" 2 "'-1' is not a number" "$seesaw" synth gpt-oss-20b "$work/m.gguf" --seed=-1
-refused "no such folder" 1 "/nowhere/m.gguf: " "$seesaw" synth gpt-oss-20b /nowhere/m.gguf
-refused "no model" 2 "name a model" "$seesaw" inspect
-refused "no such model" 1 "seesaw inspect: $work/none.gguf: No such file" "$seesaw" inspect "$work/none.gguf"
-refused "bandwidth" 2 "not a positive number of GB/s" "$seesaw" inspect x.gguf --bandwidth 0
-refused "context" 2 "not a number from 1 to" "$seesaw" inspect x.gguf -c 0
-refused "probe and bandwidth" 2 "one of them" "$seesaw" inspect x.gguf --probe --bandwidth 1
+refused_cleanly "too many layers" 2 "can be cut to 1 to 24 layers, not to 25" "$seesaw" synth gpt-oss-20b "$work/m.gguf" --layers 25
+refused_cleanly "no layers" 2 "not a positive number" "$seesaw" synth gpt-oss-20b "$work/m.gguf" --layers 0
+refused_cleanly "small vocabulary" 2 "a vocabulary has 512 to" "$seesaw" synth gpt-oss-20b "$work/m.gguf" --vocab 7
+refused_cleanly "skew" 2 "the skew is a number from 0 to 4" "$seesaw" synth gpt-oss-20b "$work/m.gguf" --skew -1
+refused_cleanly "seed" 2 "'-1' is not a number" "$seesaw" synth gpt-oss-20b "$work/m.gguf" --seed=-1
+refused_cleanly "no such folder" 1 "/nowhere/m.gguf: " "$seesaw" synth gpt-oss-20b /nowhere/m.gguf
+refused_cleanly "no model" 2 "name a model" "$seesaw" inspect
+refused_cleanly "no such model" 1 "seesaw inspect: $work/none.gguf: No such file" "$seesaw" inspect "$work/none.gguf"
+refused_cleanly "bandwidth" 2 "not a positive number of GB/s" "$seesaw" inspect x.gguf --bandwidth 0
+refused_cleanly "context" 2 "not a number from 1 to" "$seesaw" inspect x.gguf -c 0
+refused_cleanly "probe and bandwidth" 2 "one of them" "$seesaw" inspect x.gguf --probe --bandwidth 1
 echo "not a model" >"$work/bad.gguf"
 kept=bad.gguf
-refused "not a model" 1 "bad.gguf: " "$seesaw" inspect "$work/bad.gguf"
-refused "existing file" 1 "bad.gguf exists; --force overwrites it" "$seesaw" synth gpt-oss-20b "$work/bad.gguf"
+refused_cleanly "not a model" 1 "bad.gguf: " "$seesaw" inspect "$work/bad.gguf"
+refused_cleanly "existing file" 1 "bad.gguf exists; --force overwrites it" "$seesaw" synth gpt-oss-20b "$work/bad.gguf"
 
 # Interrupted in the middle of a long write: no file, no .tmp, status 1.
 "$seesaw" synth gpt-oss-20b "$work/long.gguf" 2>"$work/said" &
@@ -136,4 +124,4 @@ same "sha256 without a place for a cache" "$(sha256sum "$work/small.gguf" | cut 
 "$seesaw" inspect "$work/a.gguf" >"$work/log" || fault "inspect as a table"
 grep -q '^experts .*3  *' "$work/log" || fault "no experts in the table"
 grep -q '^--cpu-moe ' "$work/log" || fault "no --cpu-moe in the table"
-exit "$((failures > 0))"
+finish

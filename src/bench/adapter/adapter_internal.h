@@ -12,6 +12,13 @@ extern const ssw_adapter ssw_adapter_llama_server, ssw_adapter_ollama, ssw_adapt
     .models_path = "/v1/models", .models_key = "data", .model_key = "id", .wire = SSW_WIRE_OPENAI,           \
     .chat_path = "/v1/chat/completions"
 
+/* And llama-server with those that speak like it. */
+#define SSW_ADAPTER_LLAMA_TRAITS                                                                             \
+    .has_cpu_moe = true, .ready_path = "/health", SSW_ADAPTER_OPENAI_ROUTES,                                 \
+    .completion_path = "/v1/completions", .make_request = ssw_adapter_llama_request,                         \
+    .has_fixed_length = true, .finish_is_true = true,                                                        \
+    .prompt_cache = "off (cache_prompt: false in each request)", .own_times = "timings in the last frame"
+
 /* Model, text, limit and temperature, streamed: what every server with OpenAI's routes understands. */
 json_t *ssw_adapter_basic_request(const ssw_ask *ask);
 /* The same with the seed and the wishes for usage and, in a chat, for log-probabilities. */

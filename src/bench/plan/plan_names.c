@@ -25,44 +25,24 @@ static ssw_status parse(const char *what, const char *const *words, const char *
                          words[2] ? words[2] : "");
 }
 
-const char *ssw_plan_design_name(ssw_plan_design design)
-{
-    return designs[design];
-}
+/* The two functions of a choice, ssw_plan_NOUN_name and ssw_plan_parse_NOUN. */
+#define DEFINE_CHOICE(noun, type, words, what)                                                               \
+    const char *ssw_plan_##noun##_name(type choice)                                                          \
+    {                                                                                                        \
+        return words[choice];                                                                                \
+    }                                                                                                        \
+    ssw_status ssw_plan_parse_##noun(const char *text, type *out, ssw_error *err)                            \
+    {                                                                                                        \
+        int choice = (int)*out;                                                                              \
+        ssw_status status = parse(what, words, text, &choice, err);                                          \
+        *out = (type)choice;                                                                                 \
+        return status;                                                                                       \
+    }
 
-ssw_status ssw_plan_parse_design(const char *text, ssw_plan_design *out, ssw_error *err)
-{
-    int choice = *out;
-    ssw_status status = parse("design", designs, text, &choice, err);
-    *out = (ssw_plan_design)choice;
-    return status;
-}
-
-const char *ssw_plan_ask_name(ssw_plan_ask ask)
-{
-    return asks[ask];
-}
-
-ssw_status ssw_plan_parse_ask(const char *text, ssw_plan_ask *out, ssw_error *err)
-{
-    int choice = *out;
-    ssw_status status = parse("way to ask", asks, text, &choice, err);
-    *out = (ssw_plan_ask)choice;
-    return status;
-}
-
-const char *ssw_plan_page_cache_name(ssw_plan_page_cache page_cache)
-{
-    return page_caches[page_cache];
-}
-
-ssw_status ssw_plan_parse_page_cache(const char *text, ssw_plan_page_cache *out, ssw_error *err)
-{
-    int choice = *out;
-    ssw_status status = parse("state of the page cache", page_caches, text, &choice, err);
-    *out = (ssw_plan_page_cache)choice;
-    return status;
-}
+DEFINE_CHOICE(design, ssw_plan_design, designs, "design")
+DEFINE_CHOICE(ask, ssw_plan_ask, asks, "way to ask")
+DEFINE_CHOICE(page_cache, ssw_plan_page_cache, page_caches, "state of the page cache")
+DEFINE_CHOICE(aa, ssw_plan_aa, aas, "A/A setting")
 
 const char *ssw_plan_length_name(int fixed_length)
 {
@@ -72,17 +52,4 @@ const char *ssw_plan_length_name(int fixed_length)
 ssw_status ssw_plan_parse_length(const char *text, int *fixed_length, ssw_error *err)
 {
     return parse("length", lengths, text, fixed_length, err);
-}
-
-const char *ssw_plan_aa_name(ssw_plan_aa aa)
-{
-    return aas[aa];
-}
-
-ssw_status ssw_plan_parse_aa(const char *text, ssw_plan_aa *out, ssw_error *err)
-{
-    int choice = *out;
-    ssw_status status = parse("A/A setting", aas, text, &choice, err);
-    *out = (ssw_plan_aa)choice;
-    return status;
 }

@@ -22,19 +22,24 @@ ssw_figure ssw_compose_plain(double value, const char *unit, const char *formula
         .value = value, .unit = unit, .formula = formula, .n = n, .sd = NAN, .ci_low = NAN, .ci_high = NAN};
 }
 
+ssw_figure ssw_compose_spread(const ssw_summary *summary, const char *unit, const char *formula)
+{
+    return (ssw_figure){.value = summary->mean,
+                        .unit = unit,
+                        .formula = formula,
+                        .n = summary->n,
+                        .sd = summary->sd,
+                        .ci_low = summary->ci_low,
+                        .ci_high = summary->ci_high};
+}
+
 const ssw_figure *ssw_compose_mean(ssw_composer *composer, size_t arm, ssw_metric metric)
 {
     const ssw_summary *summary = &composer->analysis->arms[arm].metrics[metric];
     const ssw_metric_traits *traits = ssw_metric_describe(metric);
-    return ssw_figures_put(composer->figures,
-                           &(ssw_figure){.value = summary->mean,
-                                         .unit = traits->unit,
-                                         .formula = traits->formula,
-                                         .n = summary->n,
-                                         .sd = summary->sd,
-                                         .ci_low = summary->ci_low,
-                                         .ci_high = summary->ci_high},
-                           "%s.%s.mean", traits->key, ssw_compose_arm_name(composer, arm));
+    const ssw_figure figure = ssw_compose_spread(summary, traits->unit, traits->formula);
+    return ssw_figures_put(composer->figures, &figure, "%s.%s.mean", traits->key,
+                           ssw_compose_arm_name(composer, arm));
 }
 
 const ssw_figure *ssw_compose_ratio(ssw_composer *composer, size_t arm, ssw_metric metric)
@@ -56,17 +61,11 @@ const ssw_figure *ssw_compose_memory_mean(ssw_composer *composer, size_t arm, ss
 {
     const ssw_summary *summary = &composer->analysis->arms[arm].memory.phases[memory][phase];
     bool median = phase == SSW_PHASE_IDLE || phase == SSW_PHASE_LOADED || phase == SSW_PHASE_BETWEEN;
-    return ssw_figures_put(composer->figures,
-                           &(ssw_figure){.value = summary->mean,
-                                         .unit = "bytes",
-                                         .formula = median ? "mean over server starts of the median reading"
-                                                           : "mean over server starts of the highest reading",
-                                         .n = summary->n,
-                                         .sd = summary->sd,
-                                         .ci_low = summary->ci_low,
-                                         .ci_high = summary->ci_high},
-                           "memory.%s.%s.%s.mean", ssw_memory_key(memory), ssw_memory_phase_key(phase),
-                           ssw_compose_arm_name(composer, arm));
+    const ssw_figure figure = ssw_compose_spread(summary, "bytes",
+                                                 median ? "mean over server starts of the median reading"
+                                                        : "mean over server starts of the highest reading");
+    return ssw_figures_put(composer->figures, &figure, "memory.%s.%s.%s.mean", ssw_memory_key(memory),
+                           ssw_memory_phase_key(phase), ssw_compose_arm_name(composer, arm));
 }
 
 ssw_page_tone ssw_compose_tone(const ssw_comparison *comparison, ssw_metric metric)

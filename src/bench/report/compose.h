@@ -55,6 +55,8 @@ void ssw_compose_write_price(ssw_composer *composer, size_t arm);
 
 /* A figure without spread or interval. */
 ssw_figure ssw_compose_plain(double value, const char *unit, const char *formula, size_t n);
+/* A mean with both. */
+ssw_figure ssw_compose_spread(const ssw_summary *summary, const char *unit, const char *formula);
 
 /* Figures that several sections print. NULL where there is nothing to print. */
 const ssw_figure *ssw_compose_mean(ssw_composer *composer, size_t arm, ssw_metric metric);

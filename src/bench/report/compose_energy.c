@@ -69,13 +69,7 @@ static void add_energy_cell(ssw_composer *composer, size_t arm, int k)
     const ssw_ratio *ratio = &results->ratios[k];
     const char *name = ssw_compose_arm_name(composer, arm);
     ssw_number_text text;
-    ssw_figure figure = {.value = summary->mean,
-                         .unit = "J/token",
-                         .formula = energies[k].formula,
-                         .n = summary->n,
-                         .sd = summary->sd,
-                         .ci_low = summary->ci_low,
-                         .ci_high = summary->ci_high};
+    ssw_figure figure = ssw_compose_spread(summary, "J/token", energies[k].formula);
     ssw_page_cell_number(
         composer->page, SSW_PAGE_NEUTRAL,
         ssw_figures_put(composer->figures, &figure, "energy_per_token.%s.%s.mean", energies[k].key, name),

@@ -21,13 +21,7 @@ static void add_summary(ssw_composer *composer, const ssw_quality_traits *traits
                         const char *key, const char *arm)
 {
     ssw_number_text text;
-    ssw_figure figure = {.value = summary->mean,
-                         .unit = traits->unit,
-                         .formula = traits->formula,
-                         .n = summary->n,
-                         .sd = summary->sd,
-                         .ci_low = summary->ci_low,
-                         .ci_high = summary->ci_high};
+    ssw_figure figure = ssw_compose_spread(summary, traits->unit, traits->formula);
     ssw_page_cell_number(
         composer->page, SSW_PAGE_NEUTRAL,
         ssw_figures_put(composer->figures, &figure, "quality.%s.%s.%s", traits->key, arm, key),

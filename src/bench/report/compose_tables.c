@@ -135,13 +135,7 @@ static void add_load_row(ssw_composer *composer, size_t arm)
     ssw_page_write(composer->page, SSW_PAGE_FAINT, "GET /health says 200 − spawn");
     for (size_t i = 0; i < n_shown; i++) {
         const ssw_summary *load = &composer->analysis->arms[shown[i]].load_ms;
-        ssw_figure figure = {.value = load->mean,
-                             .unit = "ms",
-                             .formula = "GET /health says 200 − spawn",
-                             .n = load->n,
-                             .sd = load->sd,
-                             .ci_low = load->ci_low,
-                             .ci_high = load->ci_high};
+        ssw_figure figure = ssw_compose_spread(load, "ms", "GET /health says 200 − spawn");
         add_summary_cell(composer,
                          ssw_figures_put(composer->figures, &figure, "load_time.%s.mean",
                                          ssw_compose_arm_name(composer, shown[i])),
@@ -223,13 +217,7 @@ static void add_prompt_row(ssw_composer *composer, size_t arm, size_t prompt, ss
     for (size_t i = 0; i < n_shown; i++) {
         const ssw_summary *summary =
             &analysis->prompts[shown[i] * analysis->n_prompts + prompt].metrics[metric];
-        ssw_figure figure = {.value = summary->mean,
-                             .unit = traits->unit,
-                             .formula = traits->formula,
-                             .n = summary->n,
-                             .sd = summary->sd,
-                             .ci_low = summary->ci_low,
-                             .ci_high = summary->ci_high};
+        ssw_figure figure = ssw_compose_spread(summary, traits->unit, traits->formula);
         ssw_page_cell_number(composer->page, SSW_PAGE_NEUTRAL,
                              ssw_figures_put(composer->figures, &figure, "%s.%s.%s.mean", traits->key,
                                              ssw_compose_arm_name(composer, shown[i]), prompt_name),

@@ -61,17 +61,12 @@ static const ssw_figure *add_highest(ssw_composer *composer, size_t arm, ssw_mem
 static const ssw_figure *add_price(ssw_composer *composer, size_t arm)
 {
     const ssw_summary *price = &composer->analysis->tradeoffs[arm].exchange;
-    return ssw_figures_put(
-        composer->figures,
-        &(ssw_figure){.value = price->mean,
-                      .unit = "ms per token and GiB",
-                      .formula = "mean over blocks of (mean over prompts of 1000 / rate − that of "
-                                 "the first arm) / GiB saved after load",
-                      .n = price->n,
-                      .sd = price->sd,
-                      .ci_low = price->ci_low,
-                      .ci_high = price->ci_high},
-        "exchange.%s.ms_per_token_per_gib", ssw_compose_arm_name(composer, arm));
+    const ssw_figure figure =
+        ssw_compose_spread(price, "ms per token and GiB",
+                           "mean over blocks of (mean over prompts of 1000 / rate − that of "
+                           "the first arm) / GiB saved after load");
+    return ssw_figures_put(composer->figures, &figure, "exchange.%s.ms_per_token_per_gib",
+                           ssw_compose_arm_name(composer, arm));
 }
 
 void ssw_compose_write_price(ssw_composer *composer, size_t arm)

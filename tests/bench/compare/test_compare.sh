@@ -4,25 +4,7 @@
 # usage: test_compare.sh SEESAW MAKE_EVIDENCE CHECK_COMPARE
 set -u
 seesaw=$1 make_evidence=$2 check=$3
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-export XDG_CACHE_HOME="$work/cache"
-mkdir "$work/cache"
-failures=0
-
-fault() {
-    echo "not ok: $*"
-    failures=$((failures + 1))
-}
-
-refused() { # NAME STATUS PATTERN COMMAND...
-    local name=$1 expected=$2 pattern=$3 output status
-    shift 3
-    output=$("$@" 2>&1 </dev/null)
-    status=$?
-    [ "$status" = "$expected" ] || fault "$name: status $status, expected $expected: $output"
-    grep -q -e "$pattern" <<<"$output" || fault "$name: no '$pattern' in: $output"
-}
+. "$(dirname "$0")/../../frame.sh"
 
 mkdir -p "$work/runs/queue/01" "$work/empty"
 for case in gpu three stopped crash hostile; do
@@ -135,5 +117,4 @@ for at in 20 100 200 $((size / 2)) $((size - 100)); do
     [ $status = 1 ] || [ $status = 2 ] || fault "cut at $at: status $status"
 done
 
-[ "$failures" = 0 ] && echo "ok"
-exit "$((failures > 0))"
+finish
