@@ -241,7 +241,7 @@ static void print_comparison(const arguments *a, const ssw_eval_result *r)
                SSW_EVAL_P99_TOKENS_MIN);
     printf("  same first choice  %.3f %%  [%.3f, %.3f]\n", 100 * r->same_top.share, 100 * r->same_top.ci_low,
            100 * r->same_top.ci_high);
-    printf("  mean |dlogit|      %.6g\n", r->mean_difference);
+    printf("  mean |dlogit|      %.6g, max %.6g\n", r->mean_difference, r->max_difference);
 }
 
 static void print_result(const arguments *a, const evaluation *e, const ssw_eval_result *r)
@@ -269,14 +269,15 @@ static json_t *number(double value)
 static void print_json(const arguments *a, const evaluation *e, const ssw_eval_result *r)
 {
     json_t *against =
-        r->n_compared ? json_pack("{s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "reference",
-                                  a->against ? a->against : a->logits_in, "tokens", (int)r->n_compared,
-                                  "kl_mean", number(r->kl.mean), "kl_ci_low", number(r->kl.ci_low),
-                                  "kl_ci_high", number(r->kl.ci_high), "kl_max", number(r->kl_max), "kl_p99",
-                                  number(r->kl_p99), "same_top", number(r->same_top.share), "same_top_ci_low",
-                                  number(r->same_top.ci_low), "same_top_ci_high", number(r->same_top.ci_high),
-                                  "mean_abs_dlogit", number(r->mean_difference))
-                      : json_null();
+        r->n_compared
+            ? json_pack("{s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "reference",
+                        a->against ? a->against : a->logits_in, "tokens", (int)r->n_compared, "kl_mean",
+                        number(r->kl.mean), "kl_ci_low", number(r->kl.ci_low), "kl_ci_high",
+                        number(r->kl.ci_high), "kl_max", number(r->kl_max), "kl_p99", number(r->kl_p99),
+                        "same_top", number(r->same_top.share), "same_top_ci_low", number(r->same_top.ci_low),
+                        "same_top_ci_high", number(r->same_top.ci_high), "mean_abs_dlogit",
+                        number(r->mean_difference), "max_abs_dlogit", number(r->max_difference))
+            : json_null();
     json_t *root = json_pack("{s:i, s:s, s:s, s:I, s:i, s:i, s:I, s:o, s:o, s:o, s:o, s:o, s:I}", "schema",
                              JSON_SCHEMA, "model", a->words[0], "text", a->words[1], "text_tokens",
                              (json_int_t)e->windows.n_text_tokens, "window", e->windows.window, "windows",

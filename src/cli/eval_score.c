@@ -84,7 +84,9 @@ static ssw_status add_comparison(ssw_eval_score *score, const float *logits, con
     for (int32_t i = 0; i < n_vocab; i++) {
         double log_p = (double)reference[i] - reference_log_sum;
         kl += exp(log_p) * (log_p - ((double)logits[i] - log_sum));
-        difference += fabs((double)logits[i] - (double)reference[i]);
+        double apart = fabs((double)logits[i] - (double)reference[i]);
+        difference += apart;
+        score->difference_max = apart > score->difference_max ? apart : score->difference_max;
     }
     score->n_same_top += top == reference_top;
     score->difference_sum += difference / n_vocab;
@@ -154,7 +156,8 @@ ssw_status ssw_eval_finish(const ssw_eval_score *score, ssw_eval_result *out, ss
         .kl_max = NAN,
         .kl_p99 = NAN,
         .same_top = {NAN, NAN, NAN},
-        .mean_difference = NAN};
+        .mean_difference = NAN,
+        .max_difference = NAN};
     ssw_status status = ssw_stats_summarize(score->nll_means, score->n_windows, &out->nll, err);
     out->ci_low = exp(out->nll.ci_low);
     out->ci_high = exp(out->nll.ci_high);
@@ -165,6 +168,7 @@ ssw_status ssw_eval_finish(const ssw_eval_score *score, ssw_eval_result *out, ss
     out->kl_max = score->kl_max;
     out->same_top = wilson(score->n_same_top, score->n_compared);
     out->mean_difference = score->difference_sum / (double)score->n_compared;
+    out->max_difference = score->difference_max;
     status = ssw_stats_summarize(score->kl_means, score->n_windows, &out->kl, err);
     return status ? status : find_p99(score, &out->kl_p99, err);
 }

@@ -25,9 +25,9 @@ typedef struct ssw_eval_score {
     size_t window_tokens;         /* scored so far in the last window */
     /* against a reference */
     size_t n_compared, n_same_top;
-    double kl_sum, kl_max,
-        difference_sum; /* difference_sum: of each token's mean |logit − reference logit| */
-    float *kls;         /* [n_compared] */
+    double kl_sum, kl_max;
+    double difference_sum, difference_max; /* of |logit − reference logit|: of each token's mean; largest */
+    float *kls;                            /* [n_compared] */
     size_t capacity;
 } ssw_eval_score;
 
@@ -44,7 +44,7 @@ typedef struct ssw_eval_result {
     ssw_summary kl;        /* nats, over windows */
     double kl_max, kl_p99; /* over tokens; p99 is NAN below SSW_EVAL_P99_TOKENS_MIN */
     ssw_eval_share same_top;
-    double mean_difference; /* mean |logit − reference logit| */
+    double mean_difference, max_difference; /* of |logit − reference logit| */
 } ssw_eval_result;
 
 /* max_windows: how many ssw_eval_begin_window will be called for. */

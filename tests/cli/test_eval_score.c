@@ -54,6 +54,7 @@ static void test_known_kl(void **state)
     assert_true(fabs(result.perplexity - sqrt(4 * 4.0 / 3)) < 1e-6);
     assert_true(fabs(result.same_top.share - 0.5) < 1e-9); /* the reference's tie goes to the first */
     assert_true(fabs(result.mean_difference - (4 + 4 - log(3)) / 2 / 2) < 1e-6);
+    assert_true(fabs(result.max_difference - 4) < 1e-6);
     assert_true(isnan(result.ci_low) && isnan(result.kl.ci_low)); /* one window */
     ssw_eval_score_deinit(&score);
 }
