@@ -183,10 +183,9 @@ class Writer:
                 out.write(data + b"\0" * (-len(data) % ALIGNMENT))
 
 
-def read(path):
-    """-> (metadata dict, {name: (type name, float32 array)})"""
-    with open(path, "rb") as handle:
-        raw = handle.read()
+def scan(path):
+    """-> (metadata dict, {name: (type name, shape, the tensor's bytes, mapped)})"""
+    raw = np.memmap(path, np.uint8, "r")
     at = 0
 
     def take(fmt):
@@ -198,7 +197,7 @@ def read(path):
     def string():
         nonlocal at
         size = take("Q")
-        text = raw[at:at + size].decode("utf-8")
+        text = raw[at:at + size].tobytes().decode("utf-8")
         at += size
         return text
 
@@ -212,7 +211,7 @@ def read(path):
             return [value(inner) for _ in range(count)]
         return take(scalars[kind])
 
-    if raw[:4] != MAGIC:
+    if raw[:4].tobytes() != MAGIC:
         raise ValueError(f"{path}: not a GGUF file")
     at = 4
     version, tensor_count, kv_count = take("IQQ")
@@ -234,6 +233,12 @@ def read(path):
     for name, shape, kind, offset in infos:
         _, per_block, block_bytes = TYPES[kind]
         size = int(np.prod(shape)) // per_block * block_bytes
-        data = raw[start + offset:start + offset + size]
-        tensors[name] = (kind, decode(data, kind, shape))
+        tensors[name] = (kind, shape, raw[start + offset:start + offset + size])
     return metadata, tensors
+
+
+def read(path):
+    """-> (metadata dict, {name: (type name, float32 array)})"""
+    metadata, entries = scan(path)
+    return metadata, {name: (kind, decode(data.tobytes(), kind, shape))
+                      for name, (kind, shape, data) in entries.items()}
