@@ -25,8 +25,10 @@ static int32_t layer_device(const ssw_place_request *request, const ssw_place_it
     return layer >= first_on_gpu ? SSW_PLACE_GPU : SSW_PLACE_CPU;
 }
 
-static int32_t item_device(const ssw_place_request *request, const ssw_place_item *item)
+int32_t ssw_place_device_of(const ssw_place_request *request, const ssw_place_item *item)
 {
+    if (item->is_forced && request->n_devices > 1)
+        return item->forced_device;
     if (item->is_expert && item->layer < request->n_cpu_moe)
         return SSW_PLACE_CPU;
     return layer_device(request, item);
@@ -38,9 +40,9 @@ void ssw_place_assign(const ssw_place_request *request, ssw_place_item *items, i
     memset(summary, 0, sizeof *summary);
     for (int32_t i = 0; i < n_items; i++) {
         ssw_place_item *item = &items[i];
-        item->device = item_device(request, item);
+        item->device = ssw_place_device_of(request, item);
         summary->device_bytes[item->device] += item->bytes;
-        if (item->device != layer_device(request, item))
+        if (item->is_expert && item->device == SSW_PLACE_CPU && layer_device(request, item) != SSW_PLACE_CPU)
             summary->expert_bytes_moved += item->bytes;
     }
 }
@@ -50,7 +52,7 @@ static bool fits(const ssw_place_request *request, const ssw_place_item *items, 
 {
     memset(needed_bytes, 0, SSW_PLACE_DEVICES_MAX * sizeof *needed_bytes);
     for (int32_t i = 0; i < n_items; i++)
-        needed_bytes[item_device(request, &items[i])] += items[i].bytes;
+        needed_bytes[ssw_place_device_of(request, &items[i])] += items[i].bytes;
     for (int32_t d = 0; d < request->n_devices; d++) {
         if (request->devices[d].free_bytes != 0 && needed_bytes[d] > request->devices[d].free_bytes) {
             *full_device = d;

@@ -5,7 +5,8 @@
  *   - n_gpu_layers counts from the last layer backwards; the output norm and head count as one more layer
  * after it;
  *   - n_cpu_moe keeps the routed experts (matrices and their biases) of the first N layers in host memory;
- *   - a layer's KV cache lies with its attention. */
+ *   - a layer's KV cache lies with its attention;
+ *   - what is forced by name (override.h) comes before all of that. */
 #ifndef SSW_PLACE_PLACE_H
 #define SSW_PLACE_PLACE_H
 
@@ -36,12 +37,16 @@ typedef struct ssw_place_device {
 typedef struct ssw_place_item {
     const char *table_class; /* for the table: "attention", "kv cache"; compared as text */
     const char *how;         /* "mapped file", "repacked", "allocated" */
+    const char *name;        /* the tensor's, borrowed; NULL: no tensor, or one that overrides do not see */
     int32_t layer;           /* -1: belongs to none */
     bool is_expert;          /* what n_cpu_moe moves */
     bool is_input;           /* stays in host memory */
     uint64_t bytes;          /* predicted, in the form in which it is kept */
     uint64_t actual_bytes;   /* filled in by whoever allocated it */
-    int32_t device;          /* out of ssw_place_assign */
+    /* Out of ssw_place_overrides_apply: the rules above do not count. Without a GPU nothing is forced. */
+    bool is_forced;
+    int32_t forced_device, forced_by; /* forced_by: the pattern's number */
+    int32_t device;                   /* out of ssw_place_assign */
 } ssw_place_item;
 
 typedef struct ssw_place_request {
@@ -54,11 +59,15 @@ typedef struct ssw_place_request {
 
 typedef struct ssw_place_summary {
     uint64_t device_bytes[SSW_PLACE_DEVICES_MAX];
-    uint64_t expert_bytes_moved; /* kept in host memory by n_cpu_moe, that would have been on the GPU */
+    uint64_t expert_bytes_moved; /* kept in host memory by n_cpu_moe or an override, that would have been on
+                                    the GPU */
 } ssw_place_summary;
 
 /* The flags of an item from a tensor's role. */
 void ssw_place_item_init(ssw_place_item *item, ssw_tensor_role role, uint64_t bytes);
+
+/* Where assign puts an item. */
+int32_t ssw_place_device_of(const ssw_place_request *request, const ssw_place_item *item);
 
 /* Sets every item's device. Never fails for lack of room: that is ssw_place_check. */
 void ssw_place_assign(const ssw_place_request *request, ssw_place_item *items, int32_t n_items,
