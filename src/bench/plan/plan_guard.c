@@ -11,8 +11,8 @@ enum { TEXT_BYTES_MAX = 8192 };
 static const char server_name[] = "the server";
 
 /* The options of all servers we know that say where experts lie. */
-static const char *const offload_options[] = {"--cpu-moe", "-cmoe", "--n-cpu-moe",
-                                              "-ncmoe",    "-ot",   "--override-tensor"};
+static const char *const offload_options[] = {
+    "--cpu-moe", "-cmoe", "--n-cpu-moe", "-ncmoe", "-ot", "--override-tensor", "--moe-cache-mib"};
 
 typedef struct word_groups { /* an arm's variables and options, each option with its values */
     size_t n;

@@ -24,6 +24,17 @@ static const char *either(const ssw_plan_arm *arm, const char *name, const char 
     return value ? value : value_of(arm, short_name);
 }
 
+/* Of experts in host memory that are on the GPU as well; negative when that cannot be told. */
+static int64_t cached_bytes(const ssw_plan_arm *arm)
+{
+    const char *text = value_of(arm, "--moe-cache-mib");
+    char *end;
+    long mib = text ? strtol(text, &end, 10) : 0;
+    if (text && (end == text || *end || mib < 0 || mib > SSW_OFFLOAD_CACHE_MIB_MAX))
+        return -1;
+    return (int64_t)mib << 20;
+}
+
 int64_t ssw_offload_claim(const ssw_plan_arm *arm, const ssw_expert_layers *layers)
 {
     const char *first_layers = either(arm, "--n-cpu-moe", "-ncmoe");
@@ -36,8 +47,10 @@ int64_t ssw_offload_claim(const ssw_plan_arm *arm, const ssw_expert_layers *laye
         if (end == first_layers || *end || n < 0)
             return SSW_EVIDENCE_NONE;
     }
-    int64_t bytes = 0;
+    int64_t bytes = 0, cached = cached_bytes(arm);
+    if (cached < 0)
+        return SSW_EVIDENCE_NONE;
     for (int i = 0; i < SSW_OFFLOAD_LAYERS_MAX && i < n; i++)
         bytes += layers->layer_bytes[i];
-    return bytes;
+    return bytes > cached ? bytes - cached : 0;
 }

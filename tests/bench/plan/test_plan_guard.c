@@ -42,6 +42,7 @@ static void test_the_guard(void **state)
     assert_null(check("", "--n-cpu-moe 4", "--n-cpu-moe 8", NULL));
     assert_null(check("--cpu-moe", "--n-cpu-moe 4", NULL, NULL)); /* both say where experts lie */
     assert_null(check("A=1 -t 4", "A=1 -t 4 -ot exps=CPU", NULL, NULL));
+    assert_null(check("", "--cpu-moe --moe-cache-mib 512", "-ot exps=CPU --moe-cache-mib=256", NULL));
     expect_refusal(check("-t 4", "-t 8 --cpu-moe", NULL, NULL),
                    "differ in more than the treatment (--cpu-moe): -t; if that is meant, name it");
     assert_null(check("-t 4", "-t 8 --cpu-moe", NULL, "-t"));

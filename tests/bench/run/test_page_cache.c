@@ -77,6 +77,16 @@ static void test_what_arguments_say_of_experts(void **state)
     assert_int_equal(claim("--n-cpu-moe x", true), SSW_EVIDENCE_NONE);
     assert_int_equal(claim("-ot exps=CPU", true), SSW_EVIDENCE_NONE);
     assert_int_equal(claim("--cpu-moe", false), SSW_EVIDENCE_NONE);
+    assert_int_equal(claim("--cpu-moe --moe-cache-mib 0", true), 3210);
+    assert_int_equal(claim("--cpu-moe --moe-cache-mib 1", true), 0); /* larger than all */
+    assert_int_equal(claim("--moe-cache-mib 1", true), 0);
+    ssw_plan plan;
+    ssw_expert_layers large = {.layer_bytes = {5 << 20, 7 << 20}, .known = true};
+    ssw_plan_init(&plan);
+    assert_int_equal(ssw_plan_add_arm(&plan, "a", "--cpu-moe --moe-cache-mib=4", NULL), SSW_OK);
+    assert_int_equal(ssw_offload_claim(&plan.arms[0], &large), 8 << 20);
+    ssw_plan_deinit(&plan);
+    assert_int_equal(claim("--cpu-moe --moe-cache-mib x", true), SSW_EVIDENCE_NONE);
 }
 
 int main(void)
