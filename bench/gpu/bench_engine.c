@@ -67,6 +67,17 @@ static void fill_random(int32_t *tokens, int32_t n, int32_t n_vocab, uint32_t se
     }
 }
 
+static void say_cache(const settings *s, ssw_engine *engine)
+{
+    ssw_engine_expert_cache cache;
+    ssw_engine_read_expert_cache(engine, &cache);
+    if (cache.n_slots > 0)
+        printf("{\"label\": \"%s\", \"cached_experts\": %d, \"hits\": %llu, \"misses\": %llu, \"uploads\": "
+               "%llu}\n",
+               s->label, cache.n_slots, (unsigned long long)cache.hits_total,
+               (unsigned long long)cache.misses_total, (unsigned long long)cache.uploads_total);
+}
+
 static void run(const settings *s, ssw_engine *engine)
 {
     const ssw_engine_info *info = ssw_engine_describe(engine);
@@ -109,6 +120,7 @@ static void run(const settings *s, ssw_engine *engine)
                s->label, s->n_decode, middle * 1e3, 1 / middle,
                (double)info->expert_bytes_per_token / middle / 1e9);
     }
+    say_cache(s, engine);
     free(tokens);
     free(logits);
 }
@@ -128,6 +140,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
         return 0;
     case 's':
         s->engine.cpu_moe_share = (int32_t)atol(text);
+        return 0;
+    case 'c':
+        s->engine.moe_cache_bytes = (uint64_t)atol(text) << 20;
         return 0;
     case 't':
         s->engine.n_threads = (int32_t)atol(text);
@@ -160,6 +175,7 @@ int main(int argc, char **argv)
         {"n-gpu-layers", 'g', "N", 0, "layers on the GPU (default: all)", 0},
         {"n-cpu-moe", 'e', "N", 0, "layers whose experts stay in host memory (default: 0)", 0},
         {"cpu-moe-share", 's', "N", 0, "per cent of those that the CPU computes", 0},
+        {"moe-cache-mib", 'c', "N", 0, "of GPU memory for the most used of those", 0},
         {"threads", 't', "N", 0, "worker threads", 0},
         {"batch", 'b', "N", 0, "tokens of a prefill step", 0},
         {"prompt", 'p', "N", 0, "time a prompt of N tokens; may be given several times", 0},

@@ -36,6 +36,8 @@ enum {
     SSW_ENGINE_LAYERS_ALL = 1 << 20 /* n_cpu_moe, n_gpu_layers: every layer */
 };
 
+enum { SSW_ENGINE_OVERRIDES_MAX = 32 }; /* texts; place/override.h has the most patterns */
+
 enum { SSW_ENGINE_CPU_MOE_AUTO = -1 }; /* n_cpu_moe: the smallest number that fits the GPU */
 
 /* What to compute where a foreign engine differs from the publisher's code; docs/CONFORMANCE.md lists the
@@ -62,6 +64,12 @@ typedef struct ssw_engine_options {
      * all; negative, the default: by the number of threads and the kind of bus */
     int32_t cpu_moe_share;
     int64_t gpu_patience_ns; /* how long GPU and CPU wait for one another before a step fails; 0: 30 s */
+    /* "PATTERN=DEVICE[,PATTERN=DEVICE...]": tensors whose names a regular expression matches go to CPU, CUDA0
+     * or GPU, whatever the numbers above say; the first that matches decides (place/override.h) */
+    const char *override_tensors[SSW_ENGINE_OVERRIDES_MAX];
+    int32_t n_override_tensors;
+    uint64_t moe_cache_bytes; /* of GPU memory at most, for hot experts of layers whose experts are in host
+                                 memory; 0: none */
     bool pin_threads;
     ssw_engine_compat compat;
     const char *chat_format; /* by name (token/chat.h), whatever the file's template says; NULL: as it says */
@@ -70,6 +78,8 @@ typedef struct ssw_engine_options {
 } ssw_engine_options;
 
 void ssw_engine_options_init(ssw_engine_options *options);
+/* Whether a text can stand in override_tensors; SSW_ERR_USAGE says what is wrong with it. */
+ssw_status ssw_engine_check_override(const char *text, ssw_error *err);
 
 ssw_status ssw_engine_open(const ssw_engine_options *options, ssw_engine **out, ssw_error *err);
 void ssw_engine_close(ssw_engine *engine); /* cancels what still runs; NULL is allowed */
@@ -214,6 +224,15 @@ typedef struct ssw_engine_load { /* for /metrics */
 } ssw_engine_load;
 
 void ssw_engine_read_load(ssw_engine *engine, ssw_engine_load *load); /* any thread */
+
+/* Hot experts in GPU memory; zeros where moe_cache_bytes made no cache. */
+typedef struct ssw_engine_expert_cache {
+    int32_t n_slots;                   /* experts that it holds */
+    uint64_t hits_total, misses_total; /* uses of experts by tokens in steps of at most 8 */
+    uint64_t uploads_total;            /* experts that were replaced */
+} ssw_engine_expert_cache;
+
+void ssw_engine_read_expert_cache(ssw_engine *engine, ssw_engine_expert_cache *out); /* any thread */
 
 #ifdef __cplusplus
 }

@@ -130,7 +130,7 @@ static void announce(ssw_server *server, const loader *load, const ssw_log *log)
 {
     const ssw_engine_info *info = ssw_engine_describe(load->engine);
     ssw_cli_print_placement(info, stdout);
-    if (load->options->engine.n_cpu_moe != 0)
+    if (load->options->engine.n_cpu_moe != 0 || load->options->engine.n_override_tensors > 0)
         ssw_cli_print_offload_effect(info, stdout);
     ssw_server_set_engine(server, load->engine);
     ssw_log_write(log, SSW_LOG_INFO, "ready after %.2f s: %s", (double)info->load_ns / 1e9,

@@ -9,6 +9,8 @@ enum {
     KEY_CPU_MOE = 1000,
     KEY_N_CPU_MOE,
     KEY_CPU_MOE_SHARE,
+    KEY_OVERRIDE_TENSOR,
+    KEY_MOE_CACHE_MIB,
     KEY_N_GPU_LAYERS,
     KEY_VRAM_MIB,
     KEY_NO_PIN,
@@ -31,6 +33,17 @@ static const struct argp_option arguments[] = {
      "of each expert in host memory the CPU computes so much, the GPU reads the rest over the bus meanwhile "
      "(default: by the number of threads and the kind of bus)",
      0},
+    {"moe-cache-mib", KEY_MOE_CACHE_MIB, "N", 0,
+     "keep copies of the most used of those experts in N MiB of GPU memory (default: 0); the contents follow "
+     "the tokens served",
+     0},
+    {"override-tensor", KEY_OVERRIDE_TENSOR, "PATTERN=DEVICE,...", 0,
+     "tensors whose names the regular expression matches go to DEVICE (CPU, CUDA0 or GPU), whatever the "
+     "other "
+     "options say; the first that matches decides. Short: -ot. A layer's experts go together, and so does "
+     "the "
+     "rest of a layer",
+     0},
     {"n-gpu-layers", KEY_N_GPU_LAYERS, "N", 0,
      "layers on the GPU, counted from the last, the output head as one more (default: all where there is a "
      "GPU)",
@@ -42,6 +55,17 @@ static const struct argp_option arguments[] = {
      "where they differ compute what ENGINE does, not what the model's publisher does; ENGINE: llama.cpp", 0},
     {0},
 };
+
+static void add_override(struct argp_state *state, ssw_engine_options *options, const char *text)
+{
+    ssw_error err;
+    if (ssw_engine_check_override(text, &err) != SSW_OK)
+        argp_error(state, "--override-tensor: %s", err.message);
+    if (options->n_override_tensors == SSW_ENGINE_OVERRIDES_MAX)
+        argp_error(state, "--override-tensor is given more than %d times; join them with commas",
+                   SSW_ENGINE_OVERRIDES_MAX);
+    options->override_tensors[options->n_override_tensors++] = text;
+}
 
 static error_t parse_argument(int key, char *text, struct argp_state *state)
 {
@@ -66,6 +90,12 @@ static error_t parse_argument(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_CPU_MOE_SHARE:
         options->cpu_moe_share = ssw_option_int(state, "cpu-moe-share", text, 0, 100);
+        return 0;
+    case KEY_MOE_CACHE_MIB:
+        options->moe_cache_bytes = (uint64_t)ssw_option_int(state, "moe-cache-mib", text, 0, 1 << 30) << 20;
+        return 0;
+    case KEY_OVERRIDE_TENSOR:
+        add_override(state, options, text);
         return 0;
     case KEY_N_GPU_LAYERS:
         options->n_gpu_layers = ssw_option_int(state, "n-gpu-layers", text, 0, SSW_ENGINE_LAYERS_ALL);
@@ -97,9 +127,11 @@ void ssw_cli_engine_options_init(ssw_engine_options *options)
 
 void ssw_cli_engine_spell_out(int argc, char **argv)
 {
-    static char long_name[] = "--n-gpu-layers";
+    static char n_gpu_layers[] = "--n-gpu-layers", override_tensor[] = "--override-tensor";
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "-ngl") == 0)
-            argv[i] = long_name;
+            argv[i] = n_gpu_layers;
+        else if (strcmp(argv[i], "-ot") == 0)
+            argv[i] = override_tensor;
     }
 }

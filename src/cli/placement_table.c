@@ -34,15 +34,27 @@ void ssw_cli_print_placement(const ssw_engine_info *info, FILE *out)
     print_row(out, "total", "", "", predicted_bytes, actual_bytes);
 }
 
+static void say_experts(const ssw_engine_info *info, FILE *out)
+{
+    uint64_t host_bytes = 0, gpu_bytes = 0;
+    for (int32_t i = 0; i < info->n_places; i++) {
+        bool is_host = strcmp(info->places[i].device, "CPU") == 0;
+        if (strcmp(info->places[i].tensors, "experts") == 0)
+            *(is_host ? &host_bytes : &gpu_bytes) += info->places[i].actual_bytes;
+    }
+    fprintf(out, "experts: %.1f MiB in host memory, %.1f MiB on the GPU\n", (double)host_bytes / 1048576.0,
+            (double)gpu_bytes / 1048576.0);
+}
+
 void ssw_cli_print_offload_effect(const ssw_engine_info *info, FILE *out)
 {
     for (int32_t i = 0; i < info->n_places; i++) {
         if (strcmp(info->places[i].device, "CPU") != 0) {
-            fputs("experts: those asked for stay in host memory, the rest is on the GPU\n", out);
+            say_experts(info, out);
             return;
         }
     }
-    fputs(
-        "experts: no GPU, so everything is in host memory anyway; --cpu-moe and --n-cpu-moe moved nothing\n",
-        out);
+    fputs("experts: no GPU, so everything is in host memory anyway; --cpu-moe, --n-cpu-moe and -ot moved "
+          "nothing\n",
+          out);
 }

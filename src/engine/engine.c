@@ -60,6 +60,8 @@ static ssw_status settle_sizes(ssw_engine *engine, const ssw_engine_options *o, 
         status = check_range("cpu_moe_share", o->cpu_moe_share, -1, 100, err);
     if (status == SSW_OK)
         status = check_range("n_gpu_layers", o->n_gpu_layers, 0, SSW_ENGINE_LAYERS_ALL, err);
+    if (status == SSW_OK)
+        status = check_range("n_override_tensors", o->n_override_tensors, 0, SSW_ENGINE_OVERRIDES_MAX, err);
     if (status != SSW_OK)
         return status;
     if (info->ctx_size > ctx_train)
@@ -244,6 +246,17 @@ void ssw_engine_close(ssw_engine *engine)
 const ssw_engine_info *ssw_engine_describe(const ssw_engine *engine)
 {
     return &engine->info;
+}
+
+void ssw_engine_read_expert_cache(ssw_engine *engine, ssw_engine_expert_cache *out)
+{
+    *out = (ssw_engine_expert_cache){.n_slots = engine->n_expert_slots};
+    if (!engine->gpu)
+        return;
+    ssw_gpu_expert_uses uses = ssw_gpu_read_uses(engine->gpu);
+    out->hits_total = uses.hits;
+    out->misses_total = uses.misses;
+    out->uploads_total = uses.uploads;
 }
 
 const struct ssw_tokenizer *ssw_engine_tokenizer(const ssw_engine *engine)

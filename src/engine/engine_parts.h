@@ -37,8 +37,9 @@ struct ssw_engine {
     ssw_pool *pool;
     ssw_weights weights;
     ssw_kvcache cache;
-    ssw_forward *forward; /* of the layers in host memory; NULL when there are none */
-    ssw_gpu *gpu;         /* of the others; NULL when there are none */
+    ssw_forward *forward;   /* of the layers in host memory; NULL when there are none */
+    ssw_gpu *gpu;           /* of the others; NULL when there are none */
+    int32_t n_expert_slots; /* of the GPU's expert cache */
     ssw_pass pass;
     ssw_pass_cursor cursors[SSW_ENGINE_PARALLEL_MAX];
     ssw_session sessions[SSW_ENGINE_PARALLEL_MAX];

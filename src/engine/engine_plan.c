@@ -6,15 +6,17 @@
 #include <string.h>
 
 #include "engine/host_memory.h"
+#include "place/override.h"
 
 #define MIB (1024.0 * 1024.0)
 
 enum { GPU_RESERVE_BYTES = 128 << 20 }; /* for what the driver takes when kernels are first used */
 
 typedef struct plan {
-    ssw_place_item *items; /* the weights' entries, then the layers' KV caches, then both sides' buffers */
+    ssw_place_item *items; /* the weights' entries, the layers' KV caches, and the three that follow */
     int32_t n_items, n_weights;
-    ssw_place_item *host_buffers, *gpu_buffers;
+    ssw_place_item *host_buffers, *gpu_buffers, *expert_cache;
+    ssw_place_overrides *overrides;
     ssw_place_device devices[SSW_PLACE_DEVICES_MAX];
     ssw_place_request request;
     ssw_gpu_device gpu;
@@ -32,7 +34,10 @@ static void list_items(const ssw_engine *engine, plan *p)
         ssw_tensor_role role = {SSW_TENSOR_OTHER, -1};
         if (entry->tensor)
             role = ssw_tensor_role_of(entry->tensor->name);
+        if (i % SSW_MODEL_SLOT_COUNT == SSW_MODEL_OUTPUT) /* which may be the embedding once more */
+            role.kind = SSW_TENSOR_OUTPUT;
         ssw_place_item_init(&p->items[i], role, ssw_weights_predict_bytes(entry));
+        p->items[i].name = entry->tensor ? entry->tensor->name : NULL;
         p->items[i].how = ssw_weights_form_name(entry->form);
     }
     for (int32_t i = 0; i < engine->info.n_layers; i++)
@@ -40,11 +45,13 @@ static void list_items(const ssw_engine *engine, plan *p)
                                                       .how = "allocated",
                                                       .layer = i,
                                                       .bytes = ssw_kvcache_layer_bytes(&engine->cache, i)};
-    p->host_buffers = &p->items[p->n_items - 2];
-    p->gpu_buffers = &p->items[p->n_items - 1];
+    p->host_buffers = &p->items[p->n_items - 3];
+    p->gpu_buffers = &p->items[p->n_items - 2];
+    p->expert_cache = &p->items[p->n_items - 1];
     *p->host_buffers =
         (ssw_place_item){.table_class = "compute buffers", .how = "allocated", .layer = -1, .is_input = true};
     *p->gpu_buffers = (ssw_place_item){.table_class = "compute buffers", .how = "allocated", .layer = -1};
+    *p->expert_cache = (ssw_place_item){.table_class = "expert cache", .how = "allocated", .layer = -1};
 }
 
 /* Layers in host memory: all, or those before the first whose attention is on the GPU. */
@@ -91,13 +98,39 @@ static void split_experts(ssw_engine *engine, const plan *p, int32_t first_gpu_l
     }
 }
 
-/* Tells the entries where they go, and measures what depends on it. */
-static void settle(ssw_engine *engine, plan *p)
+/* Whether the GPU reads experts from host memory. */
+static bool has_host_experts(const ssw_engine *engine, const plan *p, int32_t first_gpu_layer)
 {
+    for (int32_t i = 0; i < p->n_weights; i++) {
+        const ssw_place_item *item = &p->items[i];
+        if (item->is_expert && item->layer >= first_gpu_layer && item->device == SSW_PLACE_CPU &&
+            engine->weights.entries[i].form != SSW_WEIGHTS_ABSENT)
+            return true;
+    }
+    return false;
+}
+
+/* The rate on which shares of experts depend; not measured where there are none. */
+static ssw_status find_copy_rate(const ssw_engine *engine, plan *p, ssw_error *err)
+{
+    if (p->gpu.copy_bytes_per_s > 0 || !has_host_experts(engine, p, p->gpu_setup.first_layer))
+        return SSW_OK;
+    ssw_status status = ssw_gpu_measure_copies(&p->gpu, err);
+    p->gpu_setup.copy_bytes_per_s = p->gpu.copy_bytes_per_s;
+    return status;
+}
+
+/* Puts everything where the request says, tells the entries, and predicts what depends on it. */
+static ssw_status settle(ssw_engine *engine, plan *p, ssw_place_summary *summary, ssw_error *err)
+{
+    ssw_place_assign(&p->request, p->items, p->n_items, summary);
     for (int32_t i = 0; i < p->n_weights; i++)
         engine->weights.entries[i].on_gpu =
             p->items[i].device == SSW_PLACE_GPU && engine->weights.entries[i].form != SSW_WEIGHTS_ABSENT;
     p->forward.n_host_layers = p->gpu_setup.first_layer = count_host_layers(engine, p);
+    ssw_status status = find_copy_rate(engine, p, err);
+    if (status != SSW_OK)
+        return status;
     split_experts(engine, p, p->gpu_setup.first_layer);
     for (int32_t i = 0; i < p->n_weights; i++)
         p->items[i].bytes = ssw_weights_predict_bytes(&engine->weights.entries[i]);
@@ -105,8 +138,13 @@ static void settle(ssw_engine *engine, plan *p)
         p->host_buffers->bytes = ssw_forward_predict_bytes(&p->forward);
     for (int32_t i = p->gpu_setup.first_layer; i < engine->info.n_layers; i++)
         p->items[p->n_weights + i].bytes = ssw_gpu_predict_cache_bytes(&p->gpu_setup, i);
-    if (p->gpu_setup.first_layer < engine->info.n_layers)
+    p->gpu_buffers->bytes = p->expert_cache->bytes = 0;
+    if (p->gpu_setup.first_layer < engine->info.n_layers) {
         p->gpu_buffers->bytes = ssw_gpu_predict_buffer_bytes(&p->gpu_setup);
+        p->expert_cache->bytes = ssw_gpu_plan_cache(&p->gpu_setup).n_bytes;
+    }
+    ssw_place_assign(&p->request, p->items, p->n_items, summary); /* the sums of those bytes */
+    return SSW_OK;
 }
 
 /* ---- the placement ---- */
@@ -131,25 +169,107 @@ static uint64_t usable_bytes(const ssw_engine_options *options, const ssw_gpu_de
     return options->vram_bytes > 0 && options->vram_bytes < bytes ? options->vram_bytes : bytes;
 }
 
-static ssw_status solve_auto(ssw_engine *engine, plan *p, ssw_error *err)
+/* What each pattern did, loudly where that is nothing. */
+static void say_overrides(const ssw_engine *engine, const plan *p)
 {
-    p->request.n_cpu_moe = ssw_place_solve_n_cpu_moe(&p->request, p->items, p->n_items);
-    if (p->request.n_cpu_moe < 0) { /* check says what is missing */
-        p->request.n_cpu_moe = SSW_PLACE_LAYERS_ALL;
-        return ssw_place_check(&p->request, p->items, p->n_items, err);
+    for (int32_t i = 0; i < ssw_place_overrides_count(p->overrides); i++) {
+        ssw_place_override_effect e;
+        ssw_place_overrides_describe(p->overrides, i, &p->request, p->items, p->n_items, &e);
+        if (p->request.n_devices < 2)
+            ssw_log_write(&engine->log, SSW_LOG_WARN,
+                          "no GPU: -ot %s moves nothing; all tensors are already in host memory", e.text);
+        else if (e.is_shadowed)
+            ssw_log_write(&engine->log, SSW_LOG_WARN,
+                          "-ot %s moves nothing: patterns before it decide about all tensors that it matches",
+                          e.text);
+        else if (e.n_decided == 0)
+            ssw_log_write(&engine->log, SSW_LOG_WARN, "-ot %s moves nothing: it matches no tensor", e.text);
+        else if (e.n_moved == 0)
+            ssw_log_write(&engine->log, SSW_LOG_WARN,
+                          "-ot %s moves nothing: the %d tensors that it matches would be there without it",
+                          e.text, (int)e.n_decided);
+        else
+            ssw_log_write(&engine->log, SSW_LOG_INFO, "-ot %s moves %d tensors, %.1f MiB", e.text,
+                          (int)e.n_moved, (double)e.moved_bytes / MIB);
     }
-    ssw_log_write(&engine->log, SSW_LOG_INFO,
-                  "--n-cpu-moe auto: %d of %d layers' experts stay in host memory", p->request.n_cpu_moe,
-                  engine->info.n_layers);
+}
+
+static void say_expert_cache(const ssw_engine *engine, const ssw_engine_options *options, const plan *p)
+{
+    double asked_mib = (double)options->moe_cache_bytes / MIB;
+    ssw_gpu_expert_cache_plan cache = {0};
+    if (options->moe_cache_bytes == 0)
+        return;
+    if (p->gpu_setup.first_layer < engine->info.n_layers)
+        cache = ssw_gpu_plan_cache(&p->gpu_setup);
+    if (p->request.n_devices < 2)
+        ssw_log_write(&engine->log, SSW_LOG_WARN, "no GPU: --moe-cache-mib caches nothing");
+    else if (cache.n_experts == 0)
+        ssw_log_write(
+            &engine->log, SSW_LOG_WARN,
+            "--moe-cache-mib caches nothing: no layer on the GPU has its experts in host memory; it "
+            "goes with --cpu-moe, --n-cpu-moe or -ot");
+    else if (cache.n_slots == 0)
+        ssw_log_write(&engine->log, SSW_LOG_WARN,
+                      "--moe-cache-mib caches nothing: %.1f MiB are too few for one expert of %.1f MiB and "
+                      "%.1f MiB of tables",
+                      asked_mib, (double)cache.slot_bytes / MIB, (double)cache.tables_bytes / MIB);
+    else if (cache.n_slots == cache.n_experts)
+        ssw_log_write(&engine->log, SSW_LOG_WARN,
+                      "--moe-cache-mib holds all %d experts that are in host memory: without the flag that "
+                      "keeps them there they would be on the GPU only, and faster",
+                      (int)cache.n_experts);
+    else
+        ssw_log_write(&engine->log, SSW_LOG_INFO,
+                      "expert cache: %d of %d experts in host memory fit, %.1f MiB each", (int)cache.n_slots,
+                      (int)cache.n_experts, (double)cache.slot_bytes / MIB);
+}
+
+static void say_placement(const ssw_engine *engine, const ssw_engine_options *options, const plan *p,
+                          const ssw_place_summary *summary)
+{
+    bool has_gpu = p->request.n_devices > 1;
+    if (options->n_cpu_moe != 0 && !has_gpu)
+        ssw_log_write(&engine->log, SSW_LOG_WARN,
+                      "no GPU: --cpu-moe moves nothing; all tensors are already in host memory");
+    say_overrides(engine, p);
+    say_expert_cache(engine, options, p);
+    ssw_log_write(&engine->log, SSW_LOG_INFO, "placing %.1f MiB in host memory",
+                  (double)summary->device_bytes[SSW_PLACE_CPU] / MIB);
+    if (has_gpu)
+        ssw_log_write(&engine->log, SSW_LOG_INFO,
+                      "placing %.1f MiB on %s, of which %.1f MiB are free; %.1f MiB of experts kept off it",
+                      (double)summary->device_bytes[SSW_PLACE_GPU] / MIB, p->gpu.name,
+                      (double)p->gpu.free_bytes / MIB, (double)summary->expert_bytes_moved / MIB);
+}
+
+/* The smallest n_cpu_moe that fits. Buffers and the expert cache come with the first expert that stays in
+ * host memory: so again with their sizes, until nothing more is asked for. */
+static ssw_status solve_auto(ssw_engine *engine, plan *p, ssw_place_summary *summary, ssw_error *err)
+{
+    for (int32_t n = -1; n != p->request.n_cpu_moe;) {
+        ssw_status status = settle(engine, p, summary, err);
+        if (status != SSW_OK)
+            return status;
+        n = p->request.n_cpu_moe < 0 ? 0 : p->request.n_cpu_moe;
+        p->request.n_cpu_moe = ssw_place_solve_n_cpu_moe(&p->request, p->items, p->n_items);
+        if (p->request.n_cpu_moe < 0) { /* check says what is missing */
+            p->request.n_cpu_moe = SSW_PLACE_LAYERS_ALL;
+            break;
+        }
+        p->request.n_cpu_moe = p->request.n_cpu_moe > n ? p->request.n_cpu_moe : n;
+    }
+    if (p->request.n_cpu_moe <= engine->info.n_layers)
+        ssw_log_write(&engine->log, SSW_LOG_INFO,
+                      "--n-cpu-moe auto: %d of %d layers' experts stay in host memory", p->request.n_cpu_moe,
+                      engine->info.n_layers);
     return SSW_OK;
 }
 
-static ssw_status place_all(ssw_engine *engine, const ssw_engine_options *options, plan *p, ssw_error *err)
+static void open_request(const ssw_engine *engine, const ssw_engine_options *options, plan *p, bool has_gpu)
 {
-    ssw_place_summary summary;
-    bool has_gpu = find_gpu(engine, options, p);
-    p->gpu_setup.copy_bytes_per_s = p->gpu.copy_bytes_per_s;
     p->cpu_moe_share = options->cpu_moe_share;
+    p->gpu_setup.expert_cache_bytes = options->moe_cache_bytes;
     p->devices[SSW_PLACE_CPU] = (ssw_place_device){"CPU", ssw_host_memory_available_bytes()};
     p->devices[SSW_PLACE_GPU] = (ssw_place_device){"CUDA0", has_gpu ? usable_bytes(options, &p->gpu) : 0};
     p->request = (ssw_place_request){.devices = p->devices,
@@ -157,27 +277,35 @@ static ssw_status place_all(ssw_engine *engine, const ssw_engine_options *option
                                      .n_layers = engine->info.n_layers,
                                      .n_gpu_layers = options->n_gpu_layers,
                                      .n_cpu_moe = options->n_cpu_moe};
-    /* Buffers depend on who computes what: placed once for that, once with their sizes. */
-    ssw_place_assign(&p->request, p->items, p->n_items, &summary);
-    settle(engine, p);
-    if (options->n_cpu_moe == SSW_ENGINE_CPU_MOE_AUTO) {
-        ssw_status status = solve_auto(engine, p, err);
-        if (status != SSW_OK)
-            return status;
+    if (options->n_gpu_layers != 1 || !has_gpu)
+        return;
+    p->request.n_gpu_layers = 0;
+    ssw_log_write(&engine->log, SSW_LOG_WARN,
+                  "-ngl 1 moves nothing: the output head alone is not put on the GPU; -ngl 2 is the head and "
+                  "one layer");
+}
+
+static ssw_status place_all(ssw_engine *engine, const ssw_engine_options *options, plan *p, ssw_error *err)
+{
+    ssw_place_summary summary;
+    bool has_gpu = find_gpu(engine, options, p);
+    open_request(engine, options, p, has_gpu);
+    ssw_status status = ssw_place_overrides_apply(p->overrides, p->items, p->n_items, err);
+    if (status == SSW_OK && options->n_cpu_moe == SSW_ENGINE_CPU_MOE_AUTO)
+        status = solve_auto(engine, p, &summary, err);
+    if (status == SSW_OK) {
+        ssw_place_assign(&p->request, p->items, p->n_items, &summary);
+        status = ssw_place_overrides_check(&p->request, p->items, p->n_items, err);
     }
-    ssw_place_assign(&p->request, p->items, p->n_items, &summary);
-    settle(engine, p);
-    if (options->n_cpu_moe != 0 && !has_gpu)
-        ssw_log_write(&engine->log, SSW_LOG_WARN,
-                      "no GPU: --cpu-moe moves nothing; all tensors are already in host memory");
-    ssw_log_write(&engine->log, SSW_LOG_INFO, "placing %.1f MiB in host memory",
-                  (double)summary.device_bytes[SSW_PLACE_CPU] / MIB);
-    if (has_gpu)
-        ssw_log_write(&engine->log, SSW_LOG_INFO,
-                      "placing %.1f MiB on %s, of which %.1f MiB are free; %.1f MiB of experts kept off it",
-                      (double)summary.device_bytes[SSW_PLACE_GPU] / MIB, p->gpu.name,
-                      (double)p->gpu.free_bytes / MIB, (double)summary.expert_bytes_moved / MIB);
-    return ssw_place_check(&p->request, p->items, p->n_items, err);
+    if (status == SSW_OK)
+        status = settle(engine, p, &summary, err);
+    if (status != SSW_OK)
+        return status;
+    say_placement(engine, options, p, &summary);
+    status = ssw_place_check(&p->request, p->items, p->n_items, err);
+    if (status != SSW_OK && p->expert_cache->bytes > 0)
+        ssw_error_prefix(err, "with %.1f MiB of expert cache", (double)p->expert_cache->bytes / MIB);
+    return status;
 }
 
 /* ---- loading, and what became of it ---- */
@@ -196,6 +324,8 @@ static ssw_status load_all(ssw_engine *engine, plan *p, ssw_error *err)
         ssw_error_prefix(err, "%s", ssw_gguf_file_path(engine->gguf, 0));
     if (status != SSW_OK)
         return status;
+    if (engine->gpu)
+        engine->n_expert_slots = ssw_gpu_plan_cache(&p->gpu_setup).n_slots;
     engine->info.isa = ssw_cpu_isa_name(ssw_cpu_isa_resolve(p->forward.isa));
     return SSW_OK;
 }
@@ -215,14 +345,22 @@ static int32_t tabulate(const plan *p, ssw_place_row rows[SSW_PLACE_ROWS_MAX])
 static void fill_places(ssw_engine *engine, plan *p)
 {
     ssw_place_row rows[SSW_PLACE_ROWS_MAX];
+    ssw_gpu_bytes gpu_bytes = {0};
     for (int32_t i = 0; i < p->n_weights; i++)
-        p->items[i].actual_bytes = ssw_weights_actual_bytes(&engine->weights.entries[i]);
-    for (int32_t i = 0; i < engine->info.n_layers; i++)
-        p->items[p->n_weights + i].actual_bytes = p->items[p->n_weights + i].bytes;
+        p->items[i].actual_bytes = engine->weights.entries[i].on_gpu
+                                       ? ssw_gpu_weight_bytes(engine->gpu, i)
+                                       : ssw_weights_actual_bytes(&engine->weights.entries[i]);
     if (engine->forward)
         p->host_buffers->actual_bytes = ssw_forward_bytes(engine->forward);
     if (engine->gpu)
-        p->gpu_buffers->actual_bytes = ssw_gpu_count_bytes(engine->gpu).buffers;
+        gpu_bytes = ssw_gpu_count_bytes(engine->gpu);
+    p->gpu_buffers->actual_bytes = gpu_bytes.buffers;
+    p->expert_cache->actual_bytes = gpu_bytes.expert_cache;
+    /* A device's caches are one allocation: as a row of the table, on its first layer. */
+    if (p->forward.n_host_layers > 0)
+        p->items[p->n_weights].actual_bytes = engine->cache.n_bytes;
+    if (engine->gpu)
+        p->items[p->n_weights + p->gpu_setup.first_layer].actual_bytes = gpu_bytes.cache;
     engine->info.n_places = tabulate(p, rows);
     for (int32_t i = 0; i < engine->info.n_places; i++)
         engine->info.places[i] = (ssw_engine_place){.tensors = rows[i].table_class,
@@ -266,17 +404,32 @@ ssw_status ssw_engine_plan_and_load(ssw_engine *engine, const ssw_engine_options
     ssw_status status = ssw_weights_plan(&engine->weights, &engine->model, err);
     if (status != SSW_OK)
         return status;
+    status =
+        ssw_place_overrides_open(options->override_tensors, options->n_override_tensors, &p.overrides, err);
+    if (status != SSW_OK)
+        return status;
     p.n_weights = engine->weights.n_entries;
-    p.n_items = p.n_weights + info->n_layers + 2;
+    p.n_items = p.n_weights + info->n_layers + 3;
     p.items = calloc((size_t)p.n_items, sizeof *p.items);
     if (!p.items)
-        return ssw_error_set(err, SSW_ERR_NOMEM, "no memory for the placement of %d tensors", p.n_items);
-    list_items(engine, &p);
-    status = place_all(engine, options, &p, err);
+        status = ssw_error_set(err, SSW_ERR_NOMEM, "no memory for the placement of %d tensors", p.n_items);
+    if (status == SSW_OK) {
+        list_items(engine, &p);
+        status = place_all(engine, options, &p, err);
+    }
     if (status == SSW_OK)
         status = load_all(engine, &p, err);
     if (status == SSW_OK)
         fill_places(engine, &p);
+    ssw_place_overrides_close(p.overrides);
     free(p.items);
+    return status;
+}
+
+ssw_status ssw_engine_check_override(const char *text, ssw_error *err)
+{
+    ssw_place_overrides *overrides = NULL;
+    ssw_status status = ssw_place_overrides_open(&text, 1, &overrides, err);
+    ssw_place_overrides_close(overrides);
     return status;
 }

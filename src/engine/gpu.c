@@ -13,17 +13,17 @@ enum { SHORTEST_LENGTH = 512 }; /* of the classes that decode graphs are recorde
 #define PATIENCE_NS (30 * SSW_NS_PER_S)
 
 /* The class nearest to what a few copies take, by ratio. */
-static ssw_status classify_copies(ssw_gpu_device *out, ssw_error *err)
+ssw_status ssw_gpu_measure_copies(ssw_gpu_device *device, ssw_error *err)
 {
     static const double classes[] = {3e9, 6e9, 12e9, 25e9, 50e9};
     double measured = 0;
     ssw_status status = ssw_cuda_measure_copies(&measured, err);
     if (status != SSW_OK)
         return status;
-    out->copy_bytes_per_s = classes[0];
+    device->copy_bytes_per_s = classes[0];
     for (size_t i = 1; i < sizeof classes / sizeof classes[0]; i++) {
         if (measured * measured > classes[i - 1] * classes[i])
-            out->copy_bytes_per_s = classes[i];
+            device->copy_bytes_per_s = classes[i];
     }
     return SSW_OK;
 }
@@ -40,7 +40,7 @@ ssw_status ssw_gpu_find(ssw_gpu_device *out, ssw_error *err)
     memcpy(out->name, device.name, SSW_GPU_NAME_MAX);
     out->free_bytes = device.free_bytes;
     out->total_bytes = device.total_bytes;
-    return classify_copies(out, err);
+    return SSW_OK;
 }
 
 /* Float rows are read 16 bytes at a time. */
@@ -87,6 +87,8 @@ static ssw_status open_all(ssw_gpu *gpu, ssw_error *err)
     if (status == SSW_OK)
         status = ssw_cuda_stream_open(&gpu->copy, err);
     if (status == SSW_OK)
+        status = ssw_gpu_alloc_cache(gpu, err);
+    if (status == SSW_OK)
         status = ssw_gpu_load_weights(gpu, err);
     if (status == SSW_OK)
         status = ssw_gpu_open_buffers(gpu, err);
@@ -94,6 +96,8 @@ static ssw_status open_all(ssw_gpu *gpu, ssw_error *err)
         status = ssw_gpu_open_handover(gpu, err);
     if (status == SSW_OK && gpu->has_host_experts)
         status = ssw_gpu_open_share(gpu, err);
+    if (status == SSW_OK)
+        status = ssw_gpu_open_cache(gpu, err);
     return status;
 }
 
@@ -128,6 +132,7 @@ void ssw_gpu_close(ssw_gpu *gpu)
         for (int i = 0; i < SSW_GPU_LENGTHS; i++)
             ssw_cuda_graph_close(gpu->graphs[n][i]);
     }
+    ssw_gpu_close_cache(gpu);
     ssw_gpu_close_share(gpu);
     ssw_gpu_close_handover(gpu);
     ssw_gpu_close_memory(gpu);
@@ -140,6 +145,14 @@ void ssw_gpu_close(ssw_gpu *gpu)
 ssw_gpu_bytes ssw_gpu_count_bytes(const ssw_gpu *gpu)
 {
     return gpu->bytes;
+}
+
+ssw_gpu_expert_uses ssw_gpu_read_uses(const ssw_gpu *gpu)
+{
+    const ssw_gpu_expert_cache *cache = &gpu->expert_cache;
+    return (ssw_gpu_expert_uses){.hits = atomic_load(&cache->hits),
+                                 .misses = atomic_load(&cache->misses),
+                                 .uploads = atomic_load(&cache->uploads)};
 }
 
 /* ---- a pass ---- */
@@ -264,7 +277,9 @@ static ssw_status make_logits(ssw_gpu *gpu, const ssw_pass *pass, ssw_error *err
 
 static ssw_status run(ssw_gpu *gpu, const ssw_pass *pass, const float *x, ssw_error *err)
 {
-    ssw_status status = SSW_OK;
+    ssw_status status = ssw_gpu_turn_cache(gpu, pass->n_rows, err);
+    if (status != SSW_OK)
+        return status;
     gpu->pass = pass;
     gpu->next_layer = gpu->setup.first_layer;
     ssw_gpu_shape shape = describe(gpu, pass, x);

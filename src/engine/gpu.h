@@ -25,12 +25,15 @@ typedef struct ssw_gpu_device { /* what placement needs to know */
     uint64_t free_bytes, total_bytes;
     /* From pinned memory, as a class (3, 6, 12, 25 or 50e9), so that every start on a machine finds the same.
      */
-    double copy_bytes_per_s;
+    double copy_bytes_per_s; /* 0 before ssw_gpu_measure_copies */
 } ssw_gpu_device;
 
 /* The first device. SSW_ERR_UNAVAILABLE, with the reason, when there is none, or the program was built
  * without CUDA. */
 ssw_status ssw_gpu_find(ssw_gpu_device *out, ssw_error *err);
+
+/* Fills in copy_bytes_per_s; takes some 30 ms, and matters where experts are in host memory only. */
+ssw_status ssw_gpu_measure_copies(ssw_gpu_device *device, ssw_error *err);
 
 /* Whether the GPU operations can run this model; else SSW_ERR_UNSUPPORTED names what is missing. */
 ssw_status ssw_gpu_check_model(const ssw_model *model, ssw_error *err);
@@ -43,7 +46,8 @@ typedef struct ssw_gpu_setup { /* borrowed, all of it */
     ssw_cpu_isa isa;
     ssw_log log;
     int32_t first_layer;
-    double copy_bytes_per_s; /* as ssw_gpu_find has it */
+    double copy_bytes_per_s;     /* as ssw_gpu_measure_copies has it */
+    uint64_t expert_cache_bytes; /* at most, for hot experts of layers whose experts are in host memory */
     int32_t ctx_size, n_batch, n_sequences;
     int64_t patience_ns; /* of host and device, each waiting for the other; 0: 30 s */
 } ssw_gpu_setup;
@@ -52,16 +56,37 @@ typedef struct ssw_gpu_setup { /* borrowed, all of it */
 uint64_t ssw_gpu_predict_cache_bytes(const ssw_gpu_setup *setup, int32_t layer);
 uint64_t ssw_gpu_predict_buffer_bytes(const ssw_gpu_setup *setup);
 
+typedef struct ssw_gpu_expert_cache_plan {
+    int32_t n_layers;  /* on the device whose experts are in host memory */
+    int32_t n_experts; /* of those layers, all together */
+    int32_t n_slots;   /* experts that fit expert_cache_bytes */
+    uint64_t slot_bytes;
+    uint64_t tables_bytes;
+    uint64_t n_bytes; /* of slots and tables; 0 without slots */
+} ssw_gpu_expert_cache_plan;
+
+/* After the weights' entries know where they go. */
+ssw_gpu_expert_cache_plan ssw_gpu_plan_cache(const ssw_gpu_setup *setup);
+
 /* After the host's weights are loaded. */
 ssw_status ssw_gpu_open(const ssw_gpu_setup *setup, ssw_gpu **out, ssw_error *err);
 void ssw_gpu_close(ssw_gpu *gpu); /* NULL is allowed */
 
 typedef struct ssw_gpu_bytes {
-    uint64_t weights, cache, buffers; /* on the device */
-    uint64_t pinned;                  /* host memory that the device may read */
+    uint64_t weights, cache, buffers, expert_cache; /* on the device */
+    uint64_t pinned;                                /* host memory that the device may read */
 } ssw_gpu_bytes;
 
 ssw_gpu_bytes ssw_gpu_count_bytes(const ssw_gpu *gpu);
+/* Of one entry of the weights, as it was loaded; 0 when it is not on the device. */
+uint64_t ssw_gpu_weight_bytes(const ssw_gpu *gpu, int32_t entry);
+
+typedef struct ssw_gpu_expert_uses { /* since it was opened */
+    uint64_t hits, misses;           /* by tokens of steps of at most 8: in the expert cache, or not */
+    uint64_t uploads;
+} ssw_gpu_expert_uses;
+
+ssw_gpu_expert_uses ssw_gpu_read_uses(const ssw_gpu *gpu); /* any thread */
 
 /* x: [n_rows][n_embd] as the host's layers left it, or NULL when first_layer is 0: then the tokens'
  * embeddings. Logits are where the pass says when it returns. */

@@ -15,6 +15,17 @@ ssw_status ssw_gpu_check_model(const ssw_model *model, ssw_error *err)
     return ssw_gpu_find(NULL, err);
 }
 
+ssw_status ssw_gpu_measure_copies(ssw_gpu_device *device, ssw_error *err)
+{
+    return ssw_gpu_find(device, err);
+}
+
+ssw_gpu_expert_cache_plan ssw_gpu_plan_cache(const ssw_gpu_setup *setup)
+{
+    (void)setup;
+    return (ssw_gpu_expert_cache_plan){0};
+}
+
 uint64_t ssw_gpu_predict_cache_bytes(const ssw_gpu_setup *setup, int32_t layer)
 {
     (void)setup, (void)layer;
@@ -43,6 +54,18 @@ ssw_gpu_bytes ssw_gpu_count_bytes(const ssw_gpu *gpu)
 {
     (void)gpu;
     return (ssw_gpu_bytes){0};
+}
+
+uint64_t ssw_gpu_weight_bytes(const ssw_gpu *gpu, int32_t entry)
+{
+    (void)gpu, (void)entry;
+    return 0;
+}
+
+ssw_gpu_expert_uses ssw_gpu_read_uses(const ssw_gpu *gpu)
+{
+    (void)gpu;
+    return (ssw_gpu_expert_uses){0};
 }
 
 ssw_status ssw_gpu_run(ssw_gpu *gpu, const ssw_pass *pass, const float *x, ssw_error *err)

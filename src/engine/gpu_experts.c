@@ -159,6 +159,9 @@ static void multiply(const ssw_gpu *gpu, ssw_cpu_worker *worker, int32_t layer, 
     ssw_cpu_matrix gate =
         first_rows(ssw_weights_matrix(weights, layer, SSW_MODEL_GATE_EXPS), gpu->share.split);
     ssw_cpu_matrix up = first_rows(ssw_weights_matrix(weights, layer, SSW_MODEL_UP_EXPS), gpu->share.split);
+    int32_t left[SSW_GPU_FEW_PAIRS_MAX];
+    const int32_t *chosen = shape->is_streamed ? gpu->share.own_chosen
+                                               : ssw_gpu_leave_out_cached(gpu, layer, shape->n_rows, left);
     ssw_cpu_moe_args args = {
         .gate = &gate,
         .up = &up,
@@ -169,7 +172,7 @@ static void multiply(const ssw_gpu *gpu, ssw_cpu_worker *worker, int32_t layer, 
         .x = {hand->x, h->n_embd, hand->x_q8},
         .n = shape->n_rows,
         .n_used = h->n_experts_used,
-        .chosen = shape->is_streamed ? gpu->share.own_chosen : hand->chosen,
+        .chosen = chosen,
         .weights = hand->weights,
         .out = hand->y,
         .out_stride = h->n_embd,
@@ -191,6 +194,8 @@ static void serve(void *context, int index, int n_workers)
         if (!ssw_gpu_layer_is_handed_over(gpu, layer))
             continue;
         await_ready(gpu, layer);
+        if (index == 0)
+            ssw_gpu_count_uses(gpu, layer, job->shape);
         if (job->shape->is_streamed) {
             bool plans = index == 0 && !atomic_load(&gpu->is_lost);
             if (plans)

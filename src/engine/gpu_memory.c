@@ -44,6 +44,14 @@ static uint64_t carve_weights(ssw_gpu *gpu, uint8_t *base)
     return c.at;
 }
 
+uint64_t ssw_gpu_weight_bytes(const ssw_gpu *gpu, int32_t entry)
+{
+    const ssw_gpu_weight *weight = &gpu->weights[entry];
+    if (weight->matrix.data)
+        return (uint64_t)weight->matrix.n_matrices * weight->matrix.matrix_bytes;
+    return weight->floats ? ssw_weights_predict_bytes(&gpu->setup.weights->entries[entry]) : 0;
+}
+
 static ssw_status load_matrix(ssw_gpu *gpu, const ssw_gguf_tensor *t, ssw_gpu_weight *weight,
                               uint8_t *staging, ssw_error *err)
 {

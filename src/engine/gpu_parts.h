@@ -1,6 +1,6 @@
 /* What a GPU's half of an engine consists of; shared by gpu.c (open, close), gpu_memory.c (loading),
  * gpu_layers.c (what is enqueued), gpu_experts.c (the hand-over to the
- * host), gpu_share.c and gpu_stream.c (what the device does of the host's experts). */
+ * host), gpu_share.c, gpu_stream.c and gpu_cache.c (what the device does of the host's experts). */
 #ifndef SSW_ENGINE_GPU_PARTS_H
 #define SSW_ENGINE_GPU_PARTS_H
 
@@ -9,11 +9,13 @@
 #include "cuda/cuda_device.h"
 #include "cuda/cuda_ops.h"
 #include "engine/carver.h"
+#include "engine/expert_cache.h"
 #include "engine/gpu.h"
 
 enum {
     SSW_GPU_LOGITS_ROWS = 32, /* least rows of logits made at once */
     SSW_GPU_GRAPH_ROWS_MAX = SSW_CUDA_GEMV_TOKENS_MAX,
+    SSW_GPU_FEW_PAIRS_MAX = SSW_CUDA_GEMV_TOKENS_MAX * SSW_CUDA_EXPERTS_USED_MAX,
     SSW_GPU_LENGTHS = 12 /* classes of context length, each twice the one before */
 };
 
@@ -53,6 +55,7 @@ typedef struct ssw_gpu_host_layer {
     bool is_pinned;
     ssw_cuda_experts own, rest;       /* as the device sees the two parts; `own` lies in a slot's tables */
     const float *gate_bias, *up_bias; /* the CPU's: [n_experts][split], or NULL */
+    int32_t cache_number;             /* among such layers, with an expert cache */
 } ssw_gpu_host_layer;
 
 enum { SSW_GPU_SLOTS = 4, SSW_GPU_SLOT_TABLES = 6 };
@@ -77,6 +80,23 @@ typedef struct ssw_gpu_share {
     int32_t *own_chosen; /* [P] host: the choice with those left out */
     double copy_bytes_per_s;
 } ssw_gpu_share;
+
+/* Experts of such layers on the device. Tables: [n_layers of the plan][9][n_experts], see gpu_cache.c. */
+typedef struct ssw_gpu_expert_cache {
+    ssw_gpu_expert_cache_plan plan; /* n_slots 0: there is none */
+    ssw_expert_cache *contents;     /* NULL likewise */
+    int32_t *layer_of;              /* [plan.n_layers] */
+    uint8_t *memory, *slots;        /* device; slots lie in memory, after the tables */
+    const uint8_t **tables;         /* device, in memory */
+    const uint8_t **tables_host;    /* pinned; what the device's are to be */
+    ssw_expert_cache_move moves[SSW_EXPERT_CACHE_MOVES_MAX]; /* begun at the last boundary */
+    int32_t n_moves;
+    int32_t n_tokens;                  /* of the step since that boundary */
+    atomic_uint_fast64_t hits, misses; /* uses of experts in steps of few tokens */
+    atomic_uint_fast64_t uploads;      /* replacements begun */
+    uint64_t said_hits, said_misses, said_uploads;
+    int64_t said_ns;
+} ssw_gpu_expert_cache;
 
 struct ssw_gpu {
     ssw_gpu_setup setup;
@@ -119,6 +139,7 @@ struct ssw_gpu {
 
     ssw_gpu_handover handover;
     ssw_gpu_share share;
+    ssw_gpu_expert_cache expert_cache;
     int32_t next_layer; /* the first that is not enqueued yet */
     bool has_host_experts;
     ssw_cuda_graph *graphs[SSW_GPU_GRAPH_ROWS_MAX + 1][SSW_GPU_LENGTHS];
@@ -175,8 +196,25 @@ ssw_status ssw_gpu_check_answers(const ssw_gpu *gpu, ssw_error *err);
 void ssw_gpu_carve_share(ssw_gpu *gpu, ssw_carver *c);
 ssw_status ssw_gpu_open_share(ssw_gpu *gpu, ssw_error *err);
 void ssw_gpu_close_share(ssw_gpu *gpu);
-/* The device's rows of the chosen experts, few tokens: read where they lie in host memory. */
+
+/* ---- gpu_cache.c ---- */
+
+ssw_status ssw_gpu_alloc_cache(ssw_gpu *gpu, ssw_error *err); /* before the weights */
+ssw_status ssw_gpu_open_cache(ssw_gpu *gpu, ssw_error *err);  /* after ssw_gpu_open_share: fills it */
+void ssw_gpu_close_cache(ssw_gpu *gpu);                       /* before ssw_gpu_close_share */
+/* Before a step of n_tokens is enqueued. */
+ssw_status ssw_gpu_turn_cache(ssw_gpu *gpu, int32_t n_tokens, ssw_error *err);
+/* On one thread, while the handover has the layer's choices. */
+void ssw_gpu_count_uses(ssw_gpu *gpu, int32_t layer, const ssw_gpu_shape *shape);
+bool ssw_gpu_is_cached(const ssw_gpu *gpu, int32_t layer, int32_t expert); /* during the current step */
+/* The handover's choices with -1 for cached experts: in left, or as they are where nothing is cached. */
+const int32_t *ssw_gpu_leave_out_cached(const ssw_gpu *gpu, int32_t layer, int32_t n_rows,
+                                        int32_t left[SSW_GPU_FEW_PAIRS_MAX]);
+/* The device's part of the chosen experts, few tokens: cached ones whole, of the others its rows, read where
+ * they lie in host memory. */
 void ssw_gpu_enqueue_rest(ssw_gpu *gpu, int32_t layer, int32_t n_rows);
+/* Cached experts whole, many tokens: rows to pair_rows and rest_rows. Pairs are sorted. */
+void ssw_gpu_enqueue_cached(ssw_gpu *gpu, int32_t layer, int32_t n_rows);
 
 /* ---- gpu_stream.c ---- */
 

@@ -306,20 +306,3 @@ void ssw_gpu_close_share(ssw_gpu *gpu)
     free(gpu->share.own_chosen);
     free(gpu->share.host_biases);
 }
-
-/* ---- decoding ---- */
-
-void ssw_gpu_enqueue_rest(ssw_gpu *gpu, int32_t layer, int32_t n_rows)
-{
-    if (!gpu->share.has_rest)
-        return;
-    ssw_cuda_moe_args args = {.experts = &gpu->share.layers[layer].rest,
-                              .x = gpu->normed,
-                              .n = n_rows,
-                              .n_used = gpu->h->n_experts_used,
-                              .chosen = gpu->chosen,
-                              .weights = gpu->expert_weights,
-                              .hidden = gpu->hidden,
-                              .out = gpu->x};
-    ssw_cuda_moe(gpu->compute, &args);
-}

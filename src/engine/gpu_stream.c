@@ -35,6 +35,17 @@ static void count_pairs(const ssw_gpu *gpu, int32_t n_rows, stream_plan *plan)
     }
 }
 
+/* Cached experts are the device's and need no copy. */
+static void drop_cached(const ssw_gpu *gpu, int32_t layer, stream_plan *plan)
+{
+    int32_t kept = 0;
+    for (int32_t i = 0; i < plan->n_active; i++) {
+        if (!ssw_gpu_is_cached(gpu, layer, plan->order[i]))
+            plan->order[kept++] = plan->order[i];
+    }
+    plan->n_active = kept;
+}
+
 /* Bytes of one expert's two parts. */
 static void part_bytes(const ssw_gpu_host_layer *layer, bool has_rest, double *own, double *rest)
 {
@@ -82,8 +93,10 @@ void ssw_gpu_plan_stream(ssw_gpu *gpu, int32_t layer, int32_t n_rows)
     int32_t n_experts = gpu->h->n_experts, n_pairs = n_rows * gpu->h->n_experts_used;
     uint8_t *mask = gpu->share.mask + (size_t)layer * (size_t)n_experts;
     count_pairs(gpu, n_rows, &plan);
+    drop_cached(gpu, layer, &plan);
     int32_t n_device = choose_count(gpu, layer, &plan);
-    memset(mask, 0, (size_t)n_experts);
+    for (int32_t e = 0; e < n_experts; e++)
+        mask[e] = ssw_gpu_is_cached(gpu, layer, e);
     for (int32_t i = 0; i < n_device; i++)
         mask[plan.order[i]] = 1;
     for (int32_t p = 0; p < n_pairs; p++) {
@@ -164,8 +177,10 @@ void ssw_gpu_enqueue_stream(ssw_gpu *gpu, int32_t layer, int32_t n_rows)
     const uint8_t *mask = gpu->share.mask + (size_t)layer * (size_t)h->n_experts;
     stream_plan plan;
     count_pairs(gpu, n_rows, &plan);
+    drop_cached(gpu, layer, &plan);
     ssw_cuda_sort_pairs(gpu->compute, gpu->chosen, n_rows * h->n_experts_used, h->n_experts, gpu->first,
                         gpu->pairs);
+    ssw_gpu_enqueue_cached(gpu, layer, n_rows);
     for (int32_t i = 0; i < plan.n_active; i++) {
         int32_t expert = plan.order[i];
         if (mask[expert] || gpu->share.has_rest)

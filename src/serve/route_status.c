@@ -55,6 +55,25 @@ typedef struct metric {
     double value;
 } metric;
 
+/* The placement table: what was predicted, and what became of it. */
+static void append_places(ssw_strbuf *text, const ssw_engine_info *info)
+{
+    static const char *const names[] = {"placement_predicted_bytes", "placement_actual_bytes"};
+    static const char *const helps[] = {"Memory that placement counted with, by class of tensors.",
+                                        "Memory that was taken."};
+    for (int which = 0; which < 2; which++) {
+        ssw_strbuf_append_format(text, "# HELP seesaw_%s %s\n# TYPE seesaw_%s gauge\n", names[which],
+                                 helps[which], names[which]);
+        for (int32_t i = 0; i < info->n_places; i++) {
+            const ssw_engine_place *place = &info->places[i];
+            uint64_t bytes = which == 0 ? place->predicted_bytes : place->actual_bytes;
+            ssw_strbuf_append_format(text, "seesaw_%s{tensors=\"%s\",device=\"%s\",how=\"%s\"} %llu\n",
+                                     names[which], place->tensors, place->device, place->how,
+                                     (unsigned long long)bytes);
+        }
+    }
+}
+
 void ssw_route_metrics(ssw_exchange *exchange)
 {
     ssw_server *server = exchange->server;
@@ -65,8 +84,11 @@ void ssw_route_metrics(ssw_exchange *exchange)
         return;
     }
     ssw_engine_load load = {0};
-    if (exchange->engine)
+    ssw_engine_expert_cache cache = {0};
+    if (exchange->engine) {
         ssw_engine_read_load(exchange->engine, &load);
+        ssw_engine_read_expert_cache(exchange->engine, &cache);
+    }
     const metric metrics[] = {
         {"prompt_tokens_total", "counter", "Prompt tokens evaluated by finished jobs.",
          (double)load.prompt_tokens_total},
@@ -80,6 +102,13 @@ void ssw_route_metrics(ssw_exchange *exchange)
         {"jobs_queued", "gauge", "Jobs waiting for a sequence.", load.n_queued},
         {"kv_tokens_used", "gauge", "Tokens in the KV cache, idle sequences included.",
          (double)load.kv_tokens_used},
+        {"expert_cache_slots", "gauge", "Experts that the cache in GPU memory holds.", cache.n_slots},
+        {"expert_cache_hits_total", "counter", "Uses of cached experts while decoding.",
+         (double)cache.hits_total},
+        {"expert_cache_misses_total", "counter",
+         "Uses of experts in host memory that were not cached, while decoding.", (double)cache.misses_total},
+        {"expert_cache_uploads_total", "counter", "Experts replaced in the cache.",
+         (double)cache.uploads_total},
         {"http_requests_total", "counter", "HTTP requests.", (double)atomic_load(&server->requests_total)},
         {"http_connections", "gauge", "Open connections.", ssw_guard_count(server->guard)},
         {"clients_gone_total", "counter", "Jobs stopped because their client went away.",
@@ -91,6 +120,8 @@ void ssw_route_metrics(ssw_exchange *exchange)
         ssw_strbuf_append_format(&text, "# HELP seesaw_%s %s\n# TYPE seesaw_%s %s\nseesaw_%s %.17g\n",
                                  metrics[i].name, metrics[i].help, metrics[i].name, metrics[i].type,
                                  metrics[i].name, metrics[i].value);
+    if (exchange->engine)
+        append_places(&text, ssw_engine_describe(exchange->engine));
     ssw_exchange_reply_text(exchange, 200, "text/plain; version=0.0.4", &text);
     ssw_strbuf_deinit(&text);
 }

@@ -1,6 +1,7 @@
 /* One model in every placement: all in host memory, all on the GPU, the experts of all or of the first layers
- * in host memory, the last layers on the GPU. Against the publishers' figures where the fixtures have them
- * (tests/fixtures/README.md), and placement against placement.
+ * in host memory, with a cache of them on the GPU, some by name, the last layers on the GPU. Against the
+ * publishers' figures where the fixtures have them (tests/fixtures/README.md), and placement against
+ * placement.
  *
  * Skipped where no GPU is. Arguments: models to take instead of the fixtures, which then are compared with
  * the host's logits only. */
@@ -12,6 +13,7 @@
 
 #include "engine/gpu.h"
 #include "fixture.h"
+#include "gguf/tensor_class.h"
 #include "logits.h"
 #include "seesaw/engine.h"
 
@@ -31,14 +33,18 @@ enum { N_GPU_LAYERS_LAST = 2, EXIT_SKIPPED = 77, RANDOM_PROMPT = 200, RANDOM_DEC
 typedef struct placement {
     const char *name;
     int32_t n_gpu_layers, n_cpu_moe;
+    int32_t cache_divisor; /* the expert cache has room for this part of all experts; 0: none */
+    const char *override_tensor;
 } placement;
 
 static const placement placements[] = {
-    {"host", 0, 0},
-    {"gpu", SSW_ENGINE_LAYERS_ALL, 0},
-    {"gpu, experts in host memory", SSW_ENGINE_LAYERS_ALL, SSW_ENGINE_LAYERS_ALL},
-    {"gpu, first layer's experts in host memory", SSW_ENGINE_LAYERS_ALL, 1},
-    {"last layers on the gpu", N_GPU_LAYERS_LAST, 0},
+    {"host", 0, 0, 0, NULL},
+    {"gpu", SSW_ENGINE_LAYERS_ALL, 0, 0, NULL},
+    {"gpu, experts in host memory", SSW_ENGINE_LAYERS_ALL, SSW_ENGINE_LAYERS_ALL, 0, NULL},
+    {"gpu, experts in host memory, half cached", SSW_ENGINE_LAYERS_ALL, SSW_ENGINE_LAYERS_ALL, 2, NULL},
+    {"gpu, first layer's experts in host memory", SSW_ENGINE_LAYERS_ALL, 1, 0, NULL},
+    {"gpu, second layer's experts by name", SSW_ENGINE_LAYERS_ALL, 0, 0, "blk\\.1\\..*_exps=CPU"},
+    {"last layers on the gpu", N_GPU_LAYERS_LAST, 0, 0, NULL},
 };
 enum { N_PLACEMENTS = sizeof placements / sizeof placements[0] };
 
@@ -72,17 +78,59 @@ static const char *const names[] = {
 static int n_models;
 static char **models;
 
-static ssw_engine *open_engine(const char *path, int32_t ctx_size, const placement *where, ssw_error *err)
+/* Every class of the placement table took what was predicted. */
+static void check_bytes(const ssw_engine *engine)
 {
+    const ssw_engine_info *info = ssw_engine_describe(engine);
+    for (int32_t i = 0; i < info->n_places; i++) {
+        const ssw_engine_place *place = &info->places[i];
+        double predicted = (double)place->predicted_bytes, actual = (double)place->actual_bytes;
+        if (actual > predicted * 1.03 || actual < predicted * 0.97)
+            fail_msg("%s on %s: predicted %.0f bytes, took %.0f", place->tensors, place->device, predicted,
+                     actual);
+    }
+}
+
+/* The GGUF's expert tensors, as large as they are in memory or a little smaller. */
+static uint64_t count_expert_bytes(const char *path)
+{
+    uint64_t bytes = 0;
+    ssw_gguf *gguf;
+    ssw_error err;
+    if (ssw_gguf_open(path, &gguf, &err) != SSW_OK)
+        fail_msg("%s", err.message);
+    for (size_t i = 0; i < ssw_gguf_count_tensors(gguf); i++) {
+        const ssw_gguf_tensor *tensor = ssw_gguf_tensor_at(gguf, i);
+        if (ssw_tensor_role_of(tensor->name).kind == SSW_TENSOR_EXPERT)
+            bytes += tensor->n_bytes;
+    }
+    ssw_gguf_close(gguf);
+    return bytes;
+}
+
+static ssw_engine_options options_of(const char *path, int32_t ctx_size, const placement *where)
+{
+    enum { TABLES_BYTES = 8 << 10 };
     ssw_engine_options options;
-    ssw_engine *engine = NULL;
     ssw_engine_options_init(&options);
     options.model_path = path;
     options.ctx_size = ctx_size;
     options.n_gpu_layers = where->n_gpu_layers;
     options.n_cpu_moe = where->n_cpu_moe;
+    if (where->cache_divisor > 0)
+        options.moe_cache_bytes = count_expert_bytes(path) / (uint64_t)where->cache_divisor + TABLES_BYTES;
+    if (where->override_tensor)
+        options.override_tensors[options.n_override_tensors++] = where->override_tensor;
+    return options;
+}
+
+static ssw_engine *open_engine(const char *path, int32_t ctx_size, const placement *where, ssw_error *err)
+{
+    ssw_engine *engine = NULL;
+    ssw_engine_options options = options_of(path, ctx_size, where);
     if (ssw_engine_open(&options, &engine, err) != SSW_OK)
         fail_msg("%s: %s", path, err->message);
+    check_bytes(engine);
     return engine;
 }
 
@@ -144,6 +192,12 @@ static void compare_placement(const char *name, const fixture *f, const placemen
     assert_true(d.max_dlogit <= (is_float ? FLOAT_MAX : QUANTISED_MAX));
     assert_true(d.mean_kl <= (is_float ? FLOAT_KL_MAX : QUANTISED_KL_MAX));
     assert_true(kl <= BETWEEN_KL_MAX);
+    if (where->cache_divisor > 0 && is_on_gpu(engine)) {
+        ssw_engine_expert_cache cache;
+        ssw_engine_read_expert_cache(engine, &cache);
+        assert_true(cache.n_slots > 0);
+        assert_true(n_decoded == 0 || cache.hits_total > 0);
+    }
     if (*host)
         free(logits);
     else
@@ -184,6 +238,11 @@ static void models_compute_the_same(void **state)
                 tokens[t] = (int32_t)((random >> 8) % (uint32_t)n_vocab);
             }
             float *logits = eval_in_two(engine, tokens, RANDOM_PROMPT, RANDOM_DECODED);
+            if (placements[p].cache_divisor >
+                0) { /* its contents follow what was served: from a fresh start */
+                ssw_engine_close(engine);
+                engine = open_engine(models[i], 2 * RANDOM_PROMPT, &placements[p], &err);
+            }
             float *again = eval_in_two(engine, tokens, RANDOM_PROMPT, RANDOM_DECODED);
             double kl = host ? mean_kl(host, logits, RANDOM_PROMPT, n_vocab) : 0;
             float largest = host ? max_difference(host, logits, (int64_t)(RANDOM_PROMPT * n_vocab)) : 0;
@@ -211,15 +270,10 @@ static void company_changes_little(void **state)
     fixture f;
     fixture_open(&f, "gpt_oss/mxfp4_q8_0_gqa4_e7k4");
     for (size_t p = 1; p < N_PLACEMENTS; p++) {
-        ssw_engine_options options;
         ssw_engine *engine;
         ssw_error err;
-        ssw_engine_options_init(&options);
-        options.model_path = f.model_path;
-        options.ctx_size = f.n_prompt;
+        ssw_engine_options options = options_of(f.model_path, f.n_prompt, &placements[p]);
         options.n_parallel = N;
-        options.n_gpu_layers = placements[p].n_gpu_layers;
-        options.n_cpu_moe = placements[p].n_cpu_moe;
         if (ssw_engine_open(&options, &engine, &err) != SSW_OK)
             fail_msg("%s", err.message);
         float *alone = eval_in_two(engine, f.prompt, f.n_prompt, 0);
@@ -251,11 +305,48 @@ static void company_changes_little(void **state)
     fixture_close(&f);
 }
 
+/* Decoding long enough for experts to be replaced, some while a step runs. */
+static void a_cache_follows_its_tokens(void **state)
+{
+    (void)state;
+    enum { N = 400, N_DECODED = 390, DIVISOR = 4 };
+    static const char *const fixtures[] = {"gpt_oss/mxfp4_q8_0_gqa4_e7k4", "mixtral/mixtral_q4_0_gqa1_e8k2",
+                                           "gpt_oss/f32_gqa4_e5k4_clamp"};
+    static const placement host = {"host", 0, 0, 0, NULL},
+                           cached = {"cached", SSW_ENGINE_LAYERS_ALL, SSW_ENGINE_LAYERS_ALL, DIVISOR, NULL};
+    for (size_t i = 0; i < sizeof fixtures / sizeof fixtures[0] && n_models == 0; i++) {
+        fixture f;
+        int32_t tokens[N];
+        float *logits[3]; /* of the host, of the cache, of a fresh cache */
+        ssw_engine_expert_cache cache = {0};
+        ssw_error err;
+        fixture_open(&f, fixtures[i]);
+        for (int t = 0; t < N; t++) /* a few tokens over and over: some experts get hot */
+            tokens[t] = f.prompt[t % 3 + (t < N / 2 ? 0 : 5)];
+        for (int run = 0; run < 3; run++) {
+            ssw_engine *engine = open_engine(f.model_path, N, run == 0 ? &host : &cached, &err);
+            logits[run] = eval_in_two(engine, tokens, N, N_DECODED);
+            ssw_engine_read_expert_cache(engine, &cache);
+            ssw_engine_close(engine);
+        }
+        double kl = mean_kl(logits[0], logits[1], N, (size_t)f.n_vocab);
+        print_message("%s: %d experts cached, %llu hits, %llu misses, %llu replaced; from the host KL %.1e\n",
+                      fixtures[i], (int)cache.n_slots, (unsigned long long)cache.hits_total,
+                      (unsigned long long)cache.misses_total, (unsigned long long)cache.uploads_total, kl);
+        assert_true(kl <= BETWEEN_KL_MAX);
+        assert_true(cache.hits_total > 0 && cache.misses_total > 0 && cache.uploads_total > 0);
+        assert_memory_equal(logits[1], logits[2], (size_t)N * (size_t)f.n_vocab * sizeof(float));
+        for (int run = 0; run < 3; run++)
+            free(logits[run]);
+        fixture_close(&f);
+    }
+}
+
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_placement_computes_the_same),
-                                       cmocka_unit_test(company_changes_little),
-                                       cmocka_unit_test(models_compute_the_same)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_placement_computes_the_same), cmocka_unit_test(company_changes_little),
+        cmocka_unit_test(a_cache_follows_its_tokens), cmocka_unit_test(models_compute_the_same)};
     ssw_gpu_device device;
     ssw_error err;
     if (ssw_gpu_find(&device, &err) != SSW_OK) {

@@ -85,6 +85,12 @@ void fake_engine_hidden(const fake_engine_settings *settings, const int32_t *tok
         hidden[i] = (float)(mix(hash + 1000u * (uint64_t)i) % 2001) / 1000.0f - 1.0f;
 }
 
+void ssw_engine_read_expert_cache(ssw_engine *engine, ssw_engine_expert_cache *out)
+{
+    (void)engine;
+    *out = (ssw_engine_expert_cache){.n_slots = 3, .hits_total = 30, .misses_total = 10, .uploads_total = 2};
+}
+
 ssw_engine *fake_engine_make(const fake_engine_settings *settings)
 {
     ssw_engine *engine = calloc(1, sizeof *engine);

@@ -216,6 +216,9 @@ static void describes_what_was_loaded(void **state)
 {
     ssw_engine_options options = options_of(0, 0, 3);
     options.n_cpu_moe = SSW_ENGINE_LAYERS_ALL;
+    options.n_gpu_layers = 0;
+    options.override_tensors[options.n_override_tensors++] = "exps=CUDA0";
+    options.moe_cache_bytes = 1 << 20;
     ssw_engine *engine = open_with(options);
     const ssw_engine_info *info = ssw_engine_describe(engine);
     assert_string_equal(info->architecture, "gpt-oss");
@@ -227,6 +230,11 @@ static void describes_what_was_loaded(void **state)
     assert_int_equal(info->expert_bytes_per_token, 3u * 3 * 2 * 64 * 64 * 4);
     assert_int_equal(info->n_parameters * 4, info->model_bytes);
     assert_non_null(strstr(log_text, "no GPU: --cpu-moe moves nothing"));
+    assert_non_null(strstr(log_text, "no GPU: -ot exps=CUDA0 moves nothing"));
+    assert_non_null(strstr(log_text, "no GPU: --moe-cache-mib caches nothing"));
+    ssw_engine_expert_cache cache;
+    ssw_engine_read_expert_cache(engine, &cache);
+    assert_int_equal(cache.n_slots + (int)cache.hits_total, 0);
     assert_true(info->load_ns > 0);
     bool has_experts = false, has_cache = false, has_buffers = false;
     for (int i = 0; i < info->n_places; i++) {
@@ -265,6 +273,11 @@ static void refuses_bad_options(void **state)
     expect_refused(options_of(-1, 0, 0), SSW_ERR_USAGE, "ctx_size is -1");
     expect_refused(options_of(0, 0, 65), SSW_ERR_USAGE, "n_parallel is 65, expected 1 to 64");
     expect_refused(options_of(0, 100000, 0), SSW_ERR_USAGE, "n_batch is 100000");
+    options = options_of(0, 0, 0);
+    options.override_tensors[options.n_override_tensors++] = "exps=CPU,blk=DISK";
+    expect_refused(options, SSW_ERR_USAGE, "override 'blk=DISK': no device 'DISK'");
+    options.n_override_tensors = SSW_ENGINE_OVERRIDES_MAX + 1;
+    expect_refused(options, SSW_ERR_USAGE, "n_override_tensors is 33");
     /* 64 sequences of 16 million tokens: terabytes */
     expect_refused(options_of(1 << 24, 0, 64), SSW_ERR_LIMIT, "CPU: needs");
     assert_non_null(strstr(log_text, "longer than the 256 of its training"));

@@ -34,11 +34,16 @@ field() { # PYTHON-EXPRESSION over d: of the JSON on standard input
     python3 -c 'import json, sys; d = json.load(sys.stdin); print(eval(sys.argv[1]))' "$1"
 }
 
-start_server "$1" "$2" --metrics --alias demo --cpu-moe --parallel 4
+start_server "$1" "$2" --metrics --alias demo --cpu-moe --parallel 4 -ot 'blk\.0\..*exps=CPU' --moe-cache-mib 1
 grep -q "^  experts  *CPU .* [0-9][0-9]* " "$server_dir/out"
 say $? "the placement table is printed" "$(cat "$server_dir/out")"
 grep -q "moved nothing" "$server_dir/out"
 say $? "--cpu-moe without a GPU says that it moves nothing" "$(cat "$server_dir/out")"
+grep -q -F 'no GPU: -ot blk\.0\..*exps=CPU moves nothing' "$server_log" && grep -q "no GPU: --moe-cache-mib" "$server_log"
+say $? "and so do -ot and --moe-cache-mib" "$(cat "$server_log")"
+got=$("$1" serve -m "$2" -ot 'exps=DISK' 2>&1)
+[ $? -eq 2 ] && printf '%s' "$got" | grep -q "no device 'DISK'"
+say $? "a wrong -ot is a wrong option" "$got"
 
 haiku='"messages":[{"role":"user","content":"Write a haiku about AI"}],"temperature":0'
 ask "health" 200 '{"status":"ok"}' /health
@@ -56,6 +61,18 @@ ask "large headers" 431 '' /health -H "X-Filler: $(head -c 70000 /dev/zero | tr 
 ask "tokenize" 200 '"tokens":\[' /tokenize -d '{"content":"hello"}'
 ask "detokenize" 200 '"content":"hello world"' /detokenize -d "$(curl -s "$url/tokenize" -d '{"content":"hello world"}')"
 ask "metrics" 200 '^seesaw_jobs_running 0$' /metrics
+curl -s "$url/metrics" | python3 -c '
+import re, sys
+bytes = {"predicted": {}, "actual": {}}
+for kind, labels, value in re.findall(r"^seesaw_placement_(predicted|actual)_bytes(\{.*\}) (\d+)$", sys.stdin.read(), re.M):
+    bytes[kind][labels] = int(value)
+assert len(bytes["actual"]) > 5 and bytes["actual"].keys() == bytes["predicted"].keys(), bytes
+for labels, actual in bytes["actual"].items():
+    assert abs(actual - bytes["predicted"][labels]) <= 0.03 * actual, labels
+    print(labels, actual)' >"$server_dir/places"
+say $? "every class of the placement table took the bytes that were predicted" "$(cat "$server_dir/places")"
+same "as many classes as in the table" "$(sed -n '/^  tensors /,/^  total /p' "$server_dir/out" | grep -vc -e ' tensors ' -e ' total ')" \
+    "$(wc -l <"$server_dir/places")"
 
 # whole and streamed, chat and raw, alone and among others: one text
 whole=$(curl -s "$url/v1/chat/completions" -d "{$haiku,\"max_tokens\":100}")

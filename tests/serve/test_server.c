@@ -502,6 +502,10 @@ static void gone_client_stops_its_job(void **state)
     } while (!strstr(reply->bytes, "seesaw_clients_gone_total 8\n") && ssw_clock_now_ns() < deadline_ns);
     expect_status(reply, 200, "seesaw_clients_gone_total 8\n");
     expect_status(reply, 200, "seesaw_jobs_running 0\n");
+    expect_status(reply, 200, "seesaw_expert_cache_hits_total 30\n");
+    expect_status(
+        reply, 200,
+        "seesaw_placement_actual_bytes{tensors=\"everything\",device=\"CPU\",how=\"imagined\"} 10\n");
     test_free(reply);
 }
 
