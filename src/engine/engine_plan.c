@@ -247,22 +247,23 @@ static void say_placement(const ssw_engine *engine, const ssw_engine_options *op
  * host memory: so again with their sizes, until nothing more is asked for. */
 static ssw_status solve_auto(ssw_engine *engine, plan *p, ssw_place_summary *summary, ssw_error *err)
 {
-    for (int32_t n = -1; n != p->request.n_cpu_moe;) {
+    int32_t n_before = -1;
+    p->request.n_cpu_moe = 0;
+    while (p->request.n_cpu_moe != n_before) {
         ssw_status status = settle(engine, p, summary, err);
         if (status != SSW_OK)
             return status;
-        n = p->request.n_cpu_moe < 0 ? 0 : p->request.n_cpu_moe;
-        p->request.n_cpu_moe = ssw_place_solve_n_cpu_moe(&p->request, p->items, p->n_items);
-        if (p->request.n_cpu_moe < 0) { /* check says what is missing */
+        n_before = p->request.n_cpu_moe;
+        int32_t n = ssw_place_solve_n_cpu_moe(&p->request, p->items, p->n_items);
+        if (n < 0) { /* check says what is missing */
             p->request.n_cpu_moe = SSW_PLACE_LAYERS_ALL;
-            break;
+            return SSW_OK;
         }
-        p->request.n_cpu_moe = p->request.n_cpu_moe > n ? p->request.n_cpu_moe : n;
+        p->request.n_cpu_moe = n > n_before ? n : n_before;
     }
-    if (p->request.n_cpu_moe <= engine->info.n_layers)
-        ssw_log_write(&engine->log, SSW_LOG_INFO,
-                      "--n-cpu-moe auto: %d of %d layers' experts stay in host memory", p->request.n_cpu_moe,
-                      engine->info.n_layers);
+    ssw_log_write(&engine->log, SSW_LOG_INFO,
+                  "--n-cpu-moe auto: %d of %d layers' experts stay in host memory", p->request.n_cpu_moe,
+                  engine->info.n_layers);
     return SSW_OK;
 }
 
