@@ -6,11 +6,15 @@
 #include "bench/report/verify_run.h"
 #include "cli/commands.h"
 
-enum option_key { KEY_JSON = 256, KEY_GNUPLOT };
+enum option_key { KEY_JSON = 256, KEY_GNUPLOT, KEY_NO_MODEL, KEY_NO_SERVER };
 
 static const struct argp_option option_list[] = {
     {"model", 'm', "PATH", 0, "where the model lies now, if it moved (of a split model the first file)", 0},
     {"gnuplot", KEY_GNUPLOT, "PATH", 0, "the gnuplot that drew the plots (found on PATH)", 0},
+    {"no-model", KEY_NO_MODEL, NULL, 0,
+     "the model is not on this machine: leave out its hash, and the token counts, which need its tokenizer",
+     0},
+    {"no-server", KEY_NO_SERVER, NULL, 0, "the servers are not on this machine: leave out their hashes", 0},
     {"json", KEY_JSON, NULL, 0, "print the checks as JSON", 0},
     {0},
 };
@@ -30,6 +34,12 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         return 0;
     case KEY_GNUPLOT:
         all->options.gnuplot = argument;
+        return 0;
+    case KEY_NO_MODEL:
+        all->options.no_model = true;
+        return 0;
+    case KEY_NO_SERVER:
+        all->options.no_server = true;
         return 0;
     case KEY_JSON:
         all->json = 1;
@@ -87,6 +97,10 @@ int ssw_cmd_verify(int argc, char **argv)
     arguments all = {0};
     if (argp_parse(&argp, argc, argv, 0, NULL, &all))
         return SSW_EXIT_USAGE;
+    if (all.options.no_model && all.options.model) {
+        fprintf(stderr, "%s: --no-model and --model contradict each other\n", argv[0]);
+        return SSW_EXIT_USAGE;
+    }
     ssw_verify_result result;
     ssw_error err = {0};
     if (ssw_verify_run(all.dir, &all.options, &result, &err)) {

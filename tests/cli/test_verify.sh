@@ -56,6 +56,18 @@ change "$work/model.gguf" 4000000
 verify 4 'model.gguf is not the file that was measured'
 change "$work/model.gguf" 4000000
 
+# On another machine neither model nor server may be there; what is left out is said, and the rest is still checked.
+mv "$work/model.gguf" "$work/elsewhere.gguf"
+verify 4 '--no-model leaves it out'
+verify 0 'made again byte for byte' --model "$work/elsewhere.gguf"
+verify 0 'made again byte for byte' --no-model --no-server
+[ "$(grep -c 'skipped  left out by --no-' "$work/verify.out")" -eq 3 ] || fail "not three checks are said to be left out"
+verify 2 'contradict' --no-model --model "$work/elsewhere.gguf"
+change "$run/samples.jsonl" 2000
+verify 4 'samples.jsonl has changed' --no-model --no-server
+cp "$work/kept" "$run/samples.jsonl"
+mv "$work/elsewhere.gguf" "$work/model.gguf"
+
 # Whoever also mends SHA256SUMS is found out by the tokens, or by the report.
 cp "$run/SHA256SUMS" "$work/sums"
 sed -i '0,/"id":"b0.p0.*q[0-9]/s/"text":"\([^"]*\)","reasoning"/"text":"\1 and one more word","reasoning"/' "$run/samples.jsonl"

@@ -187,9 +187,12 @@ void ssw_compose_section(ssw_composer *composer)
     write_title(composer);
     ssw_compose_verdict(composer);
     ssw_compose_tradeoff(composer);
-    ssw_compose_overall(composer);
-    ssw_compose_prompts(composer);
-    ssw_compose_lengths(composer);
+    if (!ssw_compose_is_sweep(
+            composer->analysis)) { /* of a sweep that table says what these would, at length */
+        ssw_compose_overall(composer);
+        ssw_compose_prompts(composer);
+        ssw_compose_lengths(composer);
+    }
     ssw_compose_memory(composer);
     ssw_compose_energy(composer);
     ssw_compose_quality(composer);

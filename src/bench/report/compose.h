@@ -37,6 +37,8 @@ void ssw_compose_prompts(ssw_composer *composer);
 void ssw_compose_lengths(ssw_composer *composer); /* nothing where all prompts are of one length */
 void ssw_compose_memory(ssw_composer *composer);
 void ssw_compose_energy(ssw_composer *composer);
+void ssw_compose_token_verdict(ssw_composer *composer);   /* a sentence where many counts disagree */
+void ssw_compose_token_agreement(ssw_composer *composer); /* an item of "Validity" */
 void ssw_compose_quality_verdict(ssw_composer *composer); /* sentences of the verdict */
 void ssw_compose_quality(ssw_composer *composer);         /* nothing where the run has no quality phase */
 void ssw_compose_validity(ssw_composer *composer);

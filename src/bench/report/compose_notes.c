@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "bench/evidence/machine_id.h"
-#include "bench/evidence/token_count.h"
 #include "bench/report/compose.h"
 
 static void heading(ssw_composer *composer, ssw_page_kind kind, const char *text)
@@ -165,20 +164,37 @@ static void write_bursts(ssw_composer *composer)
     }
 }
 
-static void write_token_agreement(ssw_composer *composer)
+/* One sentence for all comparisons where none can be told, else one for each. */
+static void write_clean_ratios(ssw_composer *composer)
 {
     const ssw_analysis *analysis = composer->analysis;
-    if (!analysis->tokens_are_ours)
-        return;
-    int disagree = 0;
-    for (size_t arm = 0; arm < analysis->n_arms; arm++)
-        disagree += analysis->arms[arm].n_token_disagreements;
-    ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
-    ssw_page_print(composer->page, SSW_PAGE_PLAIN,
-                   "Token counts: ours and the server's usage cannot both be right in %d of %d replies "
-                   "(usage may exceed "
-                   "ours by up to %d control tokens). Both stay on record; figures use ours.",
-                   disagree, analysis->n_measured, SSW_TOKEN_COUNT_CONTROL_MAX);
+    bool any = analysis->n_arms < 2;
+    for (size_t arm = 1; arm < analysis->n_arms; arm++)
+        any |= analysis->arms[arm].comparisons[SSW_METRIC_DECODE_RATE].clean.n > 0 ||
+               analysis->arms[arm].comparisons[SSW_METRIC_TTFT].clean.n > 0;
+    if (!any && analysis->n_flags > 0)
+        item(composer, "Ratios: every pair holds a flagged sample, so nothing is left without them.");
+    for (size_t arm = 1; arm < analysis->n_arms && any; arm++) {
+        write_clean(composer, arm, SSW_METRIC_DECODE_RATE);
+        write_clean(composer, arm, SSW_METRIC_TTFT);
+    }
+}
+
+static void write_orders(ssw_composer *composer)
+{
+    const ssw_analysis *analysis = composer->analysis;
+    bool any = analysis->n_arms < 2;
+    for (size_t arm = 1; arm < analysis->n_arms; arm++)
+        any |= !isnan(analysis->arms[arm].comparisons[SSW_METRIC_DECODE_RATE].order.second_over_first) ||
+               !isnan(analysis->arms[arm].comparisons[SSW_METRIC_TTFT].order.second_over_first);
+    if (!any)
+        item(composer,
+             "Order: it cannot be told apart from the arms; one of them always ran first, or there are "
+             "too few pairs.");
+    for (size_t arm = 1; arm < analysis->n_arms && any; arm++) {
+        write_order(composer, arm, SSW_METRIC_DECODE_RATE);
+        write_order(composer, arm, SSW_METRIC_TTFT);
+    }
 }
 
 void ssw_compose_validity(ssw_composer *composer)
@@ -194,16 +210,10 @@ void ssw_compose_validity(ssw_composer *composer)
                        analysis->arms[arm].n_crashed);
     ssw_page_write(composer->page, SSW_PAGE_PLAIN, ".");
     write_flags(composer);
-    for (size_t arm = 1; arm < analysis->n_arms; arm++) {
-        write_clean(composer, arm, SSW_METRIC_DECODE_RATE);
-        write_clean(composer, arm, SSW_METRIC_TTFT);
-    }
-    write_token_agreement(composer);
+    write_clean_ratios(composer);
+    ssw_compose_token_agreement(composer);
     write_bursts(composer);
-    for (size_t arm = 1; arm < analysis->n_arms; arm++) {
-        write_order(composer, arm, SSW_METRIC_DECODE_RATE);
-        write_order(composer, arm, SSW_METRIC_TTFT);
-    }
+    write_orders(composer);
     write_outliers(composer);
 }
 

@@ -219,6 +219,7 @@ void ssw_compose_verdict(ssw_composer *composer)
         ssw_compose_sweep_verdict(composer);
     for (size_t arm = first; arm < analysis->n_arms; arm++)
         write_arm_sentence(composer, arm);
+    ssw_compose_token_verdict(composer);
     ssw_compose_quality_verdict(composer);
     if (!refuted)
         ssw_compose_offload(composer);

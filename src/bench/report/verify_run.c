@@ -167,6 +167,10 @@ static bool check_file(verification *v, const char *what, const char *path, cons
 static bool check_model(verification *v)
 {
     const ssw_manifest_model *model = &v->evidence->manifest.model;
+    if (v->options->no_model) {
+        note(v, "model", SSW_VERIFY_SKIPPED, "left out by --no-model");
+        return true;
+    }
     for (size_t i = 0; i < model->n_files; i++) {
         char path[PATH_MAX];
         if (!model->files[i].path || !model->files[i].sha256 || !model_path(v, i, path)) {
@@ -174,7 +178,8 @@ static bool check_model(verification *v)
                  i + 1);
             return false;
         }
-        if (!check_file(v, "model", path, model->files[i].sha256, "; if the model moved, give --model PATH"))
+        if (!check_file(v, "model", path, model->files[i].sha256,
+                        "; if the model moved, give --model PATH; --no-model leaves it out"))
             return false;
     }
     if (model->n_files == 0)
@@ -188,6 +193,10 @@ static bool check_model(verification *v)
 static bool check_servers(verification *v)
 {
     const ssw_manifest *manifest = &v->evidence->manifest;
+    if (v->options->no_server) {
+        note(v, "server", SSW_VERIFY_SKIPPED, "left out by --no-server");
+        return true;
+    }
     for (size_t i = 0; i < manifest->n_arms; i++) {
         const ssw_manifest_file *server = &manifest->arms[i].server;
         bool checked = false;
@@ -201,7 +210,7 @@ static bool check_servers(verification *v)
                  manifest->arms[i].name);
             return false;
         }
-        if (!check_file(v, "server", server->path, server->sha256, " any more"))
+        if (!check_file(v, "server", server->path, server->sha256, " any more; --no-server leaves it out"))
             return false;
     }
     note(v, "server", SSW_VERIFY_SAME, "the servers have the SHA-256 that the manifest says");
@@ -243,6 +252,10 @@ static bool check_tokens(verification *v)
         any |= evidence->token_counts[i].tokens != SSW_EVIDENCE_NONE;
     if (!any) {
         note(v, "tokens", SSW_VERIFY_SKIPPED, "they were not counted by the model's own tokenizer");
+        return true;
+    }
+    if (v->options->no_model) {
+        note(v, "tokens", SSW_VERIFY_SKIPPED, "left out by --no-model");
         return true;
     }
     char path[PATH_MAX];

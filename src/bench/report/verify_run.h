@@ -14,6 +14,8 @@ enum { SSW_VERIFY_CHECKS_MAX = 8, SSW_VERIFY_TEXT_MAX = 512, SSW_VERIFY_SUMS_MAX
 typedef struct ssw_verify_options {
     const char *model;   /* where the model's (first) file lies now; NULL: where the manifest says */
     const char *gnuplot; /* NULL for "gnuplot" found on PATH */
+    bool no_model;       /* it is not here: neither its hash nor token counts are checked */
+    bool no_server;      /* the servers' executables are not here */
 } ssw_verify_options;
 
 typedef enum ssw_verify_outcome {

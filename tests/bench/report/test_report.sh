@@ -69,6 +69,33 @@ gpu)
         head -c 8 "$run/report/plot-$plot.png" | grep -q PNG || fail "plot-$plot.png is no PNG"
         xmllint --noout "$run/report/plot-$plot.svg" || fail "plot-$plot.svg"
     done
+    expect_not report.md 'the server counted otherwise'
+    expect_not figures.json 'by_usage'
+    # A server that counts 40 tokens more in every reply: its rates stand beside ours.
+    python3 - "$run" <<'PY' || fail "usage"
+import json, sys
+path = sys.argv[1] + "/samples.jsonl"
+lines = [json.loads(line) for line in open(path, encoding="utf-8")]
+for line in lines:
+    if line["kind"] == "sample":
+        line["usage"]["completion_tokens"] += 40
+open(path, "w", encoding="utf-8").write("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+PY
+    make_report
+    expect report.md 'in 24 of 24 replies the server counted otherwise'
+    python3 - "$run" <<'PY' || fail "the decode rate by usage"
+import json, sys
+rates = {}
+for line in open(sys.argv[1] + "/samples.jsonl", encoding="utf-8"):
+    s = json.loads(line)
+    if s["kind"] == "sample" and s["phase"] == "measure":
+        t = [f["t_ns"] for f in s["frames"] if f["kind"] == "content"]
+        rates.setdefault(s["arm"], []).append((s["usage"]["completion_tokens"] - 1) / (t[-1] - t[0]) * 1e9)
+figures = json.load(open(sys.argv[1] + "/report/figures.json"))["figures"]
+for arm, values in rates.items():
+    found = figures[f"decode_rate.{arm}.by_usage"]["value"]
+    assert abs(found / (sum(values) / len(values)) - 1) < 1e-9, (arm, found)
+PY
     ;;
 gpu-stuck)
     make_evidence gpu-stuck
@@ -128,7 +155,7 @@ sequential)
     make_evidence sequential
     make_report
     expect report.md 'Sequential design: each server was started once'
-    expect report.md 'cannot be told apart from the arms'
+    expect report.md 'Order: it cannot be told apart from the arms'
     expect_not report.md 'by block 1'
     ;;
 three)
