@@ -78,6 +78,30 @@ static void say_cache(const settings *s, ssw_engine *engine)
                (unsigned long long)cache.misses_total, (unsigned long long)cache.uploads_total);
 }
 
+/* Where a decoded token's time went, of what passed since `before`; nothing without experts in host memory.
+ */
+static void print_times(const settings *s, const ssw_engine *engine, const ssw_engine_layer_times *before,
+                        double step_s)
+{
+    double wait_us = 0, work_us = 0;
+    int n = 0;
+    for (int32_t i = 0; i < ssw_engine_describe(engine)->n_layers; i++) {
+        ssw_engine_layer_times times;
+        ssw_engine_read_layer_times(engine, i, &times);
+        double n_steps = (double)(times.n_steps - before[i].n_steps);
+        if (n_steps <= 0)
+            continue;
+        n++;
+        wait_us += (double)(times.wait_ns - before[i].wait_ns) / n_steps / 1e3;
+        work_us += (double)(times.work_ns - before[i].work_ns) / n_steps / 1e3;
+    }
+    if (n > 0)
+        printf("{\"label\": \"%s\", \"expert_layers\": %d, \"gpu_us_per_layer\": %.1f, \"cpu_us_per_layer\": "
+               "%.1f, "
+               "\"outside_us\": %.1f}\n",
+               s->label, n, wait_us / n, work_us / n, step_s * 1e6 - wait_us - work_us);
+}
+
 static void run(const settings *s, ssw_engine *engine)
 {
     const ssw_engine_info *info = ssw_engine_describe(engine);
@@ -101,17 +125,25 @@ static void run(const settings *s, ssw_engine *engine)
                s->prompts[p], middle, s->prompts[p] / middle);
         fflush(stdout);
     }
+    ssw_engine_layer_times *before = calloc((size_t)info->n_layers, sizeof *before);
+    double all_s = 0;
+    if (!before)
+        exit(1);
     for (int r = -1; r < s->n_repeats && s->n_decode > 0; r++) {
         fill_random(tokens, s->prompts[0], info->n_vocab, (uint32_t)(r + 7));
         ssw_session_truncate(session, 0, NULL);
         eval(engine, session, tokens, s->prompts[0], logits);
         double took = 0;
+        for (int32_t i = 0; r == 0 && i < info->n_layers; i++)
+            ssw_engine_read_layer_times(engine, i, &before[i]);
         for (int32_t i = 0; i < s->n_decode; i++) {
             int32_t token = argmax(logits, info->n_vocab);
             took += eval(engine, session, &token, 1, logits);
         }
-        if (r >= 0)
+        if (r >= 0) {
             seconds[r] = took / s->n_decode;
+            all_s += took / s->n_decode / s->n_repeats;
+        }
     }
     if (s->n_decode > 0) {
         double middle = median(seconds, s->n_repeats);
@@ -119,8 +151,10 @@ static void run(const settings *s, ssw_engine *engine)
                "\"expert_gb_per_s\": %.1f}\n",
                s->label, s->n_decode, middle * 1e3, 1 / middle,
                (double)info->expert_bytes_per_token / middle / 1e9);
+        print_times(s, engine, before, all_s);
     }
     say_cache(s, engine);
+    free(before);
     free(tokens);
     free(logits);
 }

@@ -234,6 +234,17 @@ typedef struct ssw_engine_expert_cache {
 
 void ssw_engine_read_expert_cache(ssw_engine *engine, ssw_engine_expert_cache *out); /* any thread */
 
+/* A layer on the GPU whose experts are in host memory, over all steps that only decode. What is left of a
+ * step's time is the first layers' input, the head and the choice of tokens. */
+typedef struct ssw_engine_layer_times {
+    uint64_t n_steps;
+    int64_t wait_ns; /* the CPU waits for the GPU: its part of the layer, and a signal in each direction */
+    int64_t work_ns; /* the CPU computes experts */
+} ssw_engine_layer_times;
+
+/* Any thread; layer in [0, n_layers). Zeros for layers of another kind. */
+void ssw_engine_read_layer_times(const ssw_engine *engine, int32_t layer, ssw_engine_layer_times *out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -269,6 +269,14 @@ const struct ssw_chat *ssw_engine_chat(const ssw_engine *engine)
     return engine->chat;
 }
 
+void ssw_engine_read_layer_times(const ssw_engine *engine, int32_t layer, ssw_engine_layer_times *out)
+{
+    ssw_gpu_layer_times times = {0};
+    if (engine->gpu)
+        ssw_gpu_read_layer_times(engine->gpu, layer, &times);
+    *out = (ssw_engine_layer_times){times.n_steps, times.wait_ns, times.work_ns};
+}
+
 ssw_scheduler_slot *ssw_engine_scheduler_slot(ssw_engine *engine)
 {
     return &engine->scheduler_slot;

@@ -92,6 +92,16 @@ ssw_gpu_expert_uses ssw_gpu_read_uses(const ssw_gpu *gpu); /* any thread */
  * embeddings. Logits are where the pass says when it returns. */
 ssw_status ssw_gpu_run(ssw_gpu *gpu, const ssw_pass *pass, const float *x, ssw_error *err);
 
+/* Of one layer whose experts are in host memory: the first worker's time over all steps that decode. */
+typedef struct ssw_gpu_layer_times {
+    uint64_t n_steps;
+    int64_t wait_ns; /* until the device asks: its part of the layer, and a signal in each direction */
+    int64_t work_ns; /* until the host's result is there */
+} ssw_gpu_layer_times;
+
+/* Any thread. Zeros for other layers. */
+void ssw_gpu_read_layer_times(const ssw_gpu *gpu, int32_t layer, ssw_gpu_layer_times *out);
+
 /* [n_outputs][n_embd] of the last pass, after the final norm; host memory. */
 ssw_status ssw_gpu_read_hidden(ssw_gpu *gpu, const float **hidden, ssw_error *err);
 

@@ -80,3 +80,9 @@ ssw_status ssw_gpu_read_hidden(ssw_gpu *gpu, const float **hidden, ssw_error *er
     *hidden = NULL;
     return ssw_gpu_find(NULL, err);
 }
+
+void ssw_gpu_read_layer_times(const ssw_gpu *gpu, int32_t layer, ssw_gpu_layer_times *out)
+{
+    (void)gpu, (void)layer;
+    *out = (ssw_gpu_layer_times){0};
+}

@@ -182,6 +182,24 @@ static void multiply(const ssw_gpu *gpu, ssw_cpu_worker *worker, int32_t layer, 
     ssw_cpu_moe(worker, &args);
 }
 
+static void count_times(ssw_gpu_host_layer *layer, int64_t wait_ns, int64_t work_ns)
+{
+    atomic_fetch_add_explicit(&layer->n_steps, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&layer->wait_ns, wait_ns, memory_order_relaxed);
+    atomic_fetch_add_explicit(&layer->work_ns, work_ns, memory_order_relaxed);
+}
+
+void ssw_gpu_read_layer_times(const ssw_gpu *gpu, int32_t layer, ssw_gpu_layer_times *out)
+{
+    *out = (ssw_gpu_layer_times){0};
+    if (!gpu->share.layers)
+        return;
+    ssw_gpu_host_layer *from = &gpu->share.layers[layer];
+    out->n_steps = atomic_load_explicit(&from->n_steps, memory_order_relaxed);
+    out->wait_ns = atomic_load_explicit(&from->wait_ns, memory_order_relaxed);
+    out->work_ns = atomic_load_explicit(&from->work_ns, memory_order_relaxed);
+}
+
 /* When the device is lost, the workers go on with whatever the hand-over's memory holds: one of them may have
  * seen the word that another waited for in vain, and they must meet at the same barriers. */
 static void serve(void *context, int index, int n_workers)
@@ -190,12 +208,14 @@ static void serve(void *context, int index, int n_workers)
     ssw_gpu *gpu = job->gpu;
     ssw_cpu_worker *worker = ssw_cpu_team_worker(gpu->team, index);
     (void)n_workers;
+    int64_t begin_ns = ssw_clock_now_ns();
     for (int32_t layer = gpu->setup.first_layer; layer < gpu->h->n_layers; layer++) {
         if (!ssw_gpu_layer_is_handed_over(gpu, layer))
             continue;
         await_ready(gpu, layer);
         if (index == 0)
             ssw_gpu_count_uses(gpu, layer, job->shape);
+        int64_t ready_ns = ssw_clock_now_ns();
         if (job->shape->is_streamed) {
             bool plans = index == 0 && !atomic_load(&gpu->is_lost);
             if (plans)
@@ -208,8 +228,13 @@ static void serve(void *context, int index, int n_workers)
         }
         multiply(gpu, worker, layer, job->shape);
         ssw_cpu_barrier(worker);
-        if (index == 0)
-            __atomic_store_n(&gpu->handover.done[layer].value, gpu->step_host->number, __ATOMIC_RELEASE);
+        if (index > 0)
+            continue;
+        __atomic_store_n(&gpu->handover.done[layer].value, gpu->step_host->number, __ATOMIC_RELEASE);
+        int64_t done_ns = ssw_clock_now_ns();
+        if (!job->shape->is_streamed)
+            count_times(&gpu->share.layers[layer], ready_ns - begin_ns, done_ns - ready_ns);
+        begin_ns = done_ns;
     }
 }
 

@@ -56,6 +56,9 @@ typedef struct ssw_gpu_host_layer {
     ssw_cuda_experts own, rest;       /* as the device sees the two parts; `own` lies in a slot's tables */
     const float *gate_bias, *up_bias; /* the CPU's: [n_experts][split], or NULL */
     int32_t cache_number;             /* among such layers, with an expert cache */
+    /* sums over the steps that decode; see ssw_gpu_layer_times */
+    atomic_uint_least64_t n_steps;
+    atomic_int_least64_t wait_ns, work_ns;
 } ssw_gpu_host_layer;
 
 enum { SSW_GPU_SLOTS = 4, SSW_GPU_SLOT_TABLES = 6 };

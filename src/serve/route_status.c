@@ -74,6 +74,18 @@ static void append_places(ssw_strbuf *text, const ssw_engine_info *info)
     }
 }
 
+/* Of all layers, in seconds. */
+static void sum_layer_times(const ssw_engine *engine, double *wait_s, double *work_s)
+{
+    *wait_s = *work_s = 0;
+    for (int32_t i = 0; engine && i < ssw_engine_describe(engine)->n_layers; i++) {
+        ssw_engine_layer_times times;
+        ssw_engine_read_layer_times(engine, i, &times);
+        *wait_s += (double)times.wait_ns / 1e9;
+        *work_s += (double)times.work_ns / 1e9;
+    }
+}
+
 void ssw_route_metrics(ssw_exchange *exchange)
 {
     ssw_server *server = exchange->server;
@@ -89,6 +101,8 @@ void ssw_route_metrics(ssw_exchange *exchange)
         ssw_engine_read_load(exchange->engine, &load);
         ssw_engine_read_expert_cache(exchange->engine, &cache);
     }
+    double wait_s, work_s;
+    sum_layer_times(exchange->engine, &wait_s, &work_s);
     const metric metrics[] = {
         {"prompt_tokens_total", "counter", "Prompt tokens evaluated by finished jobs.",
          (double)load.prompt_tokens_total},
@@ -97,6 +111,10 @@ void ssw_route_metrics(ssw_exchange *exchange)
         {"predicted_tokens_total", "counter", "Tokens generated.", (double)load.predicted_tokens_total},
         {"predicted_seconds_total", "counter", "Time finished jobs spent generating.",
          (double)load.predicted_ns_total / 1e9},
+        {"expert_wait_seconds_total", "counter", "Decoding: the CPU waited for the GPU before experts.",
+         wait_s},
+        {"expert_cpu_seconds_total", "counter", "Decoding: the CPU computed experts kept in host memory.",
+         work_s},
         {"jobs_total", "counter", "Jobs that have ended.", (double)load.jobs_total},
         {"jobs_running", "gauge", "Jobs being worked on.", load.n_running},
         {"jobs_queued", "gauge", "Jobs waiting for a sequence.", load.n_queued},

@@ -175,6 +175,21 @@ static double mean_kl(const float *a, const float *b, int32_t n_rows, size_t n_v
     return total / n_rows;
 }
 
+/* Layers with experts in host memory count their steps and time, others nothing. */
+static void check_times(const ssw_engine *engine, const placement *where, int32_t n_decoded)
+{
+    for (int32_t i = 0; i < ssw_engine_describe(engine)->n_layers; i++) {
+        ssw_engine_layer_times times;
+        ssw_engine_read_layer_times(engine, i, &times);
+        bool is_counted = times.n_steps > 0;
+        assert_true(times.n_steps <= (uint64_t)n_decoded + 1); /* a prompt of one token decodes, too */
+        assert_int_equal(is_counted, times.work_ns > 0);
+        assert_int_equal(is_counted, times.wait_ns > 0);
+        if (!where->override_tensor && (where->n_cpu_moe <= i || where->n_gpu_layers == 0))
+            assert_false(is_counted);
+    }
+}
+
 /* The first placement's logits are kept in *host for the others to be compared with. */
 static void compare_placement(const char *name, const fixture *f, const placement *where, int32_t n_decoded,
                               float **host)
@@ -198,11 +213,29 @@ static void compare_placement(const char *name, const fixture *f, const placemen
         assert_true(cache.n_slots > 0);
         assert_true(n_decoded == 0 || cache.hits_total > 0);
     }
+    check_times(engine, where, n_decoded);
     if (*host)
         free(logits);
     else
         *host = logits;
     ssw_engine_close(engine);
+}
+
+/* A layer whose experts are in host memory is timed whenever it decodes. */
+static void hand_overs_are_timed(void **state)
+{
+    (void)state;
+    static const int32_t tokens[] = {1, 2, 3, 4};
+    ssw_error err;
+    fixture f;
+    ssw_engine_layer_times times;
+    fixture_open(&f, "gpt_oss/mxfp4_q8_0_gqa4_e7k4");
+    ssw_engine *engine = open_engine(f.model_path, f.n_prompt, &placements[2], &err);
+    free(eval_in_two(engine, tokens, 4, 3));
+    ssw_engine_read_layer_times(engine, 0, &times);
+    assert_true(!is_on_gpu(engine) || times.n_steps >= 3);
+    ssw_engine_close(engine);
+    fixture_close(&f);
 }
 
 static void every_placement_computes_the_same(void **state)
@@ -345,8 +378,9 @@ static void a_cache_follows_its_tokens(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_placement_computes_the_same), cmocka_unit_test(company_changes_little),
-        cmocka_unit_test(a_cache_follows_its_tokens), cmocka_unit_test(models_compute_the_same)};
+        cmocka_unit_test(hand_overs_are_timed), cmocka_unit_test(every_placement_computes_the_same),
+        cmocka_unit_test(company_changes_little), cmocka_unit_test(a_cache_follows_its_tokens),
+        cmocka_unit_test(models_compute_the_same)};
     ssw_gpu_device device;
     ssw_error err;
     if (ssw_gpu_find(&device, &err) != SSW_OK) {

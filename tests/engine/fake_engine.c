@@ -85,6 +85,12 @@ void fake_engine_hidden(const fake_engine_settings *settings, const int32_t *tok
         hidden[i] = (float)(mix(hash + 1000u * (uint64_t)i) % 2001) / 1000.0f - 1.0f;
 }
 
+void ssw_engine_read_layer_times(const ssw_engine *engine, int32_t layer, ssw_engine_layer_times *out)
+{
+    (void)engine;
+    *out = (ssw_engine_layer_times){.n_steps = 1, .wait_ns = 2000000000, .work_ns = 3000000000 + layer};
+}
+
 void ssw_engine_read_expert_cache(ssw_engine *engine, ssw_engine_expert_cache *out)
 {
     (void)engine;

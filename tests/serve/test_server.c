@@ -503,6 +503,8 @@ static void gone_client_stops_its_job(void **state)
     expect_status(reply, 200, "seesaw_clients_gone_total 8\n");
     expect_status(reply, 200, "seesaw_jobs_running 0\n");
     expect_status(reply, 200, "seesaw_expert_cache_hits_total 30\n");
+    expect_status(reply, 200, "seesaw_expert_wait_seconds_total 2\n");
+    expect_status(reply, 200, "seesaw_expert_cpu_seconds_total 3\n");
     expect_status(
         reply, 200,
         "seesaw_placement_actual_bytes{tensors=\"everything\",device=\"CPU\",how=\"imagined\"} 10\n");
