@@ -5,19 +5,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ADVANTAGE 1.5f /* of the newcomer's heat */
-
-enum { NOT_HERE = -1, ON_ITS_WAY = -2 };
+enum {
+    NOT_HERE = -1,
+    ON_ITS_WAY = -2,
+    MOVES_DIVISOR = 16,
+    QUICK_TOKENS = 8, /* over which uses fade */
+    SLOW_TOKENS = 512,
+    SLOW_DIVISOR = 256 /* an expert of average use has SLOW_TOKENS / SLOW_DIVISOR of its heat from the slow */
+};
 
 struct ssw_expert_cache {
     ssw_expert_cache_shape shape;
     int32_t n_all;
-    float *heat;      /* [n_all] */
-    int32_t *uses;    /* [n_all], of the step */
-    int32_t *slot_of; /* [n_all], NOT_HERE or ON_ITS_WAY */
+    float *quick, *slow; /* [n_all], faded uses */
+    float *heat;         /* [n_all], of both */
+    int32_t *uses;       /* [n_all], of the step */
+    int32_t *slot_of;    /* [n_all], NOT_HERE or ON_ITS_WAY */
     ssw_expert_cache_move pending[SSW_EXPERT_CACHE_MOVES_MAX];
     int32_t n_pending;
 };
+
+int32_t ssw_expert_cache_moves(int32_t n_layers, int32_t n_used)
+{
+    int32_t n = n_layers * n_used / MOVES_DIVISOR;
+    n = n < SSW_EXPERT_CACHE_MOVES_MAX ? n : SSW_EXPERT_CACHE_MOVES_MAX;
+    return n > 1 ? n : 1;
+}
 
 ssw_status ssw_expert_cache_open(const ssw_expert_cache_shape *shape, ssw_expert_cache **out, ssw_error *err)
 {
@@ -28,10 +41,12 @@ ssw_status ssw_expert_cache_open(const ssw_expert_cache_shape *shape, ssw_expert
     cache->shape = *shape;
     cache->n_all = shape->n_layers * shape->n_experts;
     size_t n = (size_t)cache->n_all;
+    cache->quick = calloc(n, sizeof *cache->quick);
+    cache->slow = calloc(n, sizeof *cache->slow);
     cache->heat = calloc(n, sizeof *cache->heat);
     cache->uses = calloc(n, sizeof *cache->uses);
     cache->slot_of = calloc(n, sizeof *cache->slot_of);
-    if (!cache->heat || !cache->uses || !cache->slot_of) {
+    if (!cache->quick || !cache->slow || !cache->heat || !cache->uses || !cache->slot_of) {
         ssw_expert_cache_close(cache);
         return ssw_error_set(err, SSW_ERR_NOMEM, "no memory for the expert cache");
     }
@@ -47,6 +62,8 @@ void ssw_expert_cache_close(ssw_expert_cache *cache)
 {
     if (!cache)
         return;
+    free(cache->quick);
+    free(cache->slow);
     free(cache->heat);
     free(cache->uses);
     free(cache->slot_of);
@@ -71,15 +88,24 @@ int32_t ssw_expert_cache_count(ssw_expert_cache *cache, int32_t layer, const int
     return n_hits;
 }
 
-/* Heat as if the step's tokens had come one by one with its uses spread evenly over them. */
+/* As if the step's tokens had come one by one with its uses spread evenly over them. */
+static void fade(const ssw_expert_cache *cache, float *faded, int32_t n_tokens, int32_t horizon)
+{
+    double decay = 1 - 1.0 / horizon, kept = pow(decay, n_tokens);
+    float keep = (float)kept, weight = (float)((1 - kept) / (n_tokens * (1 - decay)));
+    for (int32_t i = 0; i < cache->n_all; i++)
+        faded[i] = faded[i] * keep + (float)cache->uses[i] * weight;
+}
+
 static void fold_uses(ssw_expert_cache *cache, int32_t n_tokens)
 {
+    float slow_weight = (float)cache->shape.n_experts / (float)(SLOW_DIVISOR * cache->shape.n_used);
     if (n_tokens < 1)
         return;
-    double decay = 1 - 1.0 / SSW_EXPERT_CACHE_HORIZON, faded = pow(decay, n_tokens);
-    float keep = (float)faded, weight = (float)((1 - faded) / (n_tokens * (1 - decay)));
+    fade(cache, cache->quick, n_tokens, QUICK_TOKENS);
+    fade(cache, cache->slow, n_tokens, SLOW_TOKENS);
     for (int32_t i = 0; i < cache->n_all; i++)
-        cache->heat[i] = cache->heat[i] * keep + (float)cache->uses[i] * weight;
+        cache->heat[i] = cache->quick[i] + slow_weight * cache->slow[i];
     memset(cache->uses, 0, (size_t)cache->n_all * sizeof *cache->uses);
 }
 
@@ -110,8 +136,7 @@ int32_t ssw_expert_cache_turn(ssw_expert_cache *cache, int32_t n_tokens,
     for (cache->n_pending = 0; cache->n_pending < cache->shape.n_moves;) {
         int32_t newcomer, old;
         find_extremes(cache, &newcomer, &old);
-        if (newcomer < 0 || old < 0 ||
-            cache->heat[newcomer] <= cache->heat[old] * ADVANTAGE + SSW_EXPERT_CACHE_MARGIN)
+        if (newcomer < 0 || old < 0 || cache->heat[newcomer] <= cache->heat[old] + SSW_EXPERT_CACHE_MARGIN)
             break;
         int32_t slot = cache->slot_of[old];
         cache->slot_of[old] = NOT_HERE;

@@ -1,14 +1,16 @@
 /* Which experts a cache of a few slots holds: the decisions, without any memory of experts.
  *
- * Every expert of every layer has a heat, its uses with older ones fading (a horizon of
- * SSW_EXPERT_CACHE_HORIZON tokens). The slots are one pool for all layers: experts are of one size, each hit
- * saves the same work in whichever layer it is, and every layer has the same number of uses per token, so
- * that the hottest experts of all are the best use of the room. Layers whose routing is uneven get more
- * slots by themselves.
+ * Every expert of every layer has a heat: its uses, of which older ones fade. They fade twice, within some 8
+ * tokens and within some 512: experts come in runs, which is where most hits are to be had, and some are used
+ * more than others for long. The slots are one pool for all layers: experts are of one size, each hit saves
+ * the same work in whichever layer it is, and every layer has the same number of uses per token, so that the
+ * hottest experts of all are the best use of the room. Layers whose routing is uneven get more slots by
+ * themselves.
  *
- * A replacement must promise more than noise: the newcomer's heat exceeds the other's by half and by
- * SSW_EXPERT_CACHE_MARGIN uses. Decisions follow from the counted uses alone, never from time: the same steps
- * give the same contents. One thread; nothing is allocated after open. */
+ * A replacement must promise more than noise: the newcomer's heat exceeds the other's by
+ * SSW_EXPERT_CACHE_MARGIN, which is half of the quick part of an expert that every token uses. docs/GPU.md
+ * has what was tried. Decisions follow from the counted uses alone, never from time: the same steps give the
+ * same contents. One thread; nothing is allocated after open. */
 #ifndef SSW_ENGINE_EXPERT_CACHE_H
 #define SSW_ENGINE_EXPERT_CACHE_H
 
@@ -17,15 +19,20 @@
 
 #include "base/status.h"
 
-enum { SSW_EXPERT_CACHE_HORIZON = 512, SSW_EXPERT_CACHE_MARGIN = 4, SSW_EXPERT_CACHE_MOVES_MAX = 16 };
+enum { SSW_EXPERT_CACHE_MARGIN = 4, SSW_EXPERT_CACHE_MOVES_MAX = 16 };
 
 typedef struct ssw_expert_cache ssw_expert_cache;
 
 typedef struct ssw_expert_cache_shape {
     int32_t n_layers, n_experts; /* a layer's; layers are numbered from 0 */
+    int32_t n_used;              /* of a layer by a token */
     int32_t n_slots;             /* 1 to n_layers * n_experts */
     int32_t n_moves;             /* begun per step at most; 1 to SSW_EXPERT_CACHE_MOVES_MAX */
 } ssw_expert_cache_shape;
+
+/* As many moves as uploads may take of a step: a sixteenth of the experts that a token uses. They go over a
+ * bus that the GPU's share of misses uses too, from memory that the CPU reads. */
+int32_t ssw_expert_cache_moves(int32_t n_layers, int32_t n_used);
 
 /* Filled evenly at first, since nothing is known: slot s is to hold expert s / n_layers of layer
  * s % n_layers. */

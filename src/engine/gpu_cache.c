@@ -18,10 +18,7 @@ enum {
     TABLE_OWN = 0,
     TABLE_CACHED_REST = N_MATRICES,
     TABLE_ANY_REST = 2 * N_MATRICES,
-    N_TABLES = 3 * N_MATRICES,
-    /* A step's uploads take at most this part of the bytes that a token's experts have: on a bus that the
-       share uses too, and from memory that the CPU reads. */
-    UPLOAD_DIVISOR = 16
+    N_TABLES = 3 * N_MATRICES
 };
 #define SAY_EVERY_NS (10 * SSW_NS_PER_S)
 
@@ -155,13 +152,6 @@ ssw_status ssw_gpu_alloc_cache(ssw_gpu *gpu, ssw_error *err)
     return status;
 }
 
-static int32_t count_moves(const ssw_gpu *gpu)
-{
-    int32_t n = gpu->expert_cache.plan.n_layers * gpu->h->n_experts_used / UPLOAD_DIVISOR;
-    n = n < SSW_EXPERT_CACHE_MOVES_MAX ? n : SSW_EXPERT_CACHE_MOVES_MAX;
-    return n > 1 ? n : 1;
-}
-
 ssw_status ssw_gpu_open_cache(ssw_gpu *gpu, ssw_error *err)
 {
     ssw_gpu_expert_cache *cache = &gpu->expert_cache;
@@ -177,10 +167,12 @@ ssw_status ssw_gpu_open_cache(ssw_gpu *gpu, ssw_error *err)
         gpu->share.layers[layer].cache_number = n;
         cache->layer_of[n++] = layer;
     }
-    const ssw_expert_cache_shape shape = {.n_layers = cache->plan.n_layers,
-                                          .n_experts = gpu->h->n_experts,
-                                          .n_slots = cache->plan.n_slots,
-                                          .n_moves = count_moves(gpu)};
+    const ssw_expert_cache_shape shape = {
+        .n_layers = cache->plan.n_layers,
+        .n_experts = gpu->h->n_experts,
+        .n_used = gpu->h->n_experts_used,
+        .n_slots = cache->plan.n_slots,
+        .n_moves = ssw_expert_cache_moves(cache->plan.n_layers, gpu->h->n_experts_used)};
     ssw_status status = ssw_expert_cache_open(&shape, &cache->contents, err);
     if (status != SSW_OK)
         return status;

@@ -11,7 +11,7 @@ enum { N_LAYERS = 3, N_EXPERTS = 8, N_USED = 2 };
 static ssw_expert_cache *open_cache(int32_t n_slots, int32_t n_moves)
 {
     ssw_expert_cache *cache;
-    const ssw_expert_cache_shape shape = {N_LAYERS, N_EXPERTS, n_slots, n_moves};
+    const ssw_expert_cache_shape shape = {N_LAYERS, N_EXPERTS, N_USED, n_slots, n_moves};
     assert_int_equal(ssw_expert_cache_open(&shape, &cache, NULL), SSW_OK);
     return cache;
 }
@@ -59,7 +59,7 @@ static void a_hot_expert_comes_in_at_the_next_boundary(void **state)
     for (; n_moves == 0 && n_steps < 20; n_steps++)
         n_moves = step(cache, 1, 5, 6, moves);
     assert_int_equal(n_moves, 1);
-    assert_int_equal(n_steps, SSW_EXPERT_CACHE_MARGIN + 1);
+    assert_int_equal(n_steps, 6); /* 8 (1 - (7 / 8)^6) + 6 / 64 > 4 */
     assert_int_equal(moves[0].layer, 1);
     assert_int_equal(moves[0].expert, 5);
     assert_int_equal(moves[0].old_layer, 0); /* none of the old ones was used: the lowest number */
@@ -111,7 +111,7 @@ static void uneven_layers_get_their_favourites_and_keep_them(void **state)
     n_hits = 0;
     for (int i = 0; i < 1000; i++)
         n_moves += mixed_step(cache, first, &seed, &n_hits);
-    assert_true(n_moves <= 6);                /* settled */
+    assert_true(n_moves <= 25);               /* settled */
     assert_true(n_hits > 1000 * (2 + 6) / 4); /* both favourites, and a quarter of the rest at the least */
     for (int i = 0; i < 2000; i++)
         mixed_step(cache, second, &seed, &n_hits);
@@ -120,7 +120,7 @@ static void uneven_layers_get_their_favourites_and_keep_them(void **state)
     ssw_expert_cache_close(cache);
 }
 
-static void chance_moves_next_to_nothing(void **state)
+static void chance_moves_little(void **state)
 {
     (void)state;
     static const int32_t none[N_LAYERS] = {-1, -1, -1};
@@ -129,12 +129,12 @@ static void chance_moves_next_to_nothing(void **state)
     int32_t n_hits = 0, n_moves = 0;
     for (int i = 0; i < 4000; i++)
         n_moves += mixed_step(cache, none, &seed, &n_hits);
-    assert_true(n_moves < 40);
+    assert_true(n_moves < 4000 * N_LAYERS / 50); /* a fiftieth of the misses */
     assert_in_range(n_hits, 4000 * N_LAYERS * 9 / 10, 4000 * N_LAYERS * 11 / 10); /* half of two each */
     ssw_expert_cache_close(cache);
 }
 
-static void a_long_prompt_weighs_no_more_than_its_horizon(void **state)
+static void a_long_prompt_is_soon_forgotten(void **state)
 {
     (void)state;
     ssw_expert_cache_move moves[SSW_EXPERT_CACHE_MOVES_MAX];
@@ -147,10 +147,10 @@ static void a_long_prompt_weighs_no_more_than_its_horizon(void **state)
     ssw_expert_cache_count(cache, 0, chosen, N_PROMPT);
     assert_int_equal(ssw_expert_cache_turn(cache, N_PROMPT, moves), 1);
     assert_int_equal(moves[0].expert, 3);
-    int n_steps = 0; /* another takes over after some horizons, not after as many tokens as the prompt had */
+    int n_steps = 0; /* another takes over after some tokens, not after as many as the prompt had */
     while (step(cache, 2, 4, 5, moves) == 0 && n_steps < N_PROMPT)
         n_steps++;
-    assert_in_range(n_steps, SSW_EXPERT_CACHE_HORIZON / 4, 2 * SSW_EXPERT_CACHE_HORIZON);
+    assert_in_range(n_steps, 8, 200);
     free(chosen);
     ssw_expert_cache_close(cache);
 }
@@ -193,8 +193,8 @@ int main(void)
         cmocka_unit_test(is_filled_evenly_at_first),
         cmocka_unit_test(a_hot_expert_comes_in_at_the_next_boundary),
         cmocka_unit_test(uneven_layers_get_their_favourites_and_keep_them),
-        cmocka_unit_test(chance_moves_next_to_nothing),
-        cmocka_unit_test(a_long_prompt_weighs_no_more_than_its_horizon),
+        cmocka_unit_test(chance_moves_little),
+        cmocka_unit_test(a_long_prompt_is_soon_forgotten),
         cmocka_unit_test(the_same_steps_give_the_same_contents),
         cmocka_unit_test(a_cache_of_all_never_changes),
     };
