@@ -197,6 +197,18 @@ case_server_failures() {
     grep -q "ended with exit code 3 while loading; its log (server-$port.log) ends: .*as ordered" "$work/load.out" ||
         fail "$(cat "$work/load.out")"
     rm -r "$work/runs"
+    # What was wrong is quoted, not where to read more.
+    cat >"$work/refuses" <<'EOF'
+#!/bin/sh
+echo "server: no option --x"
+echo "Try \`server --help' for more information."
+exit 2
+EOF
+    chmod +x "$work/refuses"
+    ab refuses.out -m fake_server --server "$work/refuses" --arm a=--x
+    expect_status 5 "a server that refuses its options"
+    grep -q "its log (server-$port.log) ends: server: no option --x" "$work/refuses.out" || fail "$(cat "$work/refuses.out")"
+    rm -r "$work/runs"
     ab never.out -m fake_server --load-timeout 0.5 --arm "a=--fault never-ready"
     expect_status 5 "a server that is never ready"
     rm -r "$work/runs"

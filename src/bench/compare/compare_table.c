@@ -132,9 +132,9 @@ static void put_line(ssw_strbuf *out, const cell cells[COLUMNS], const int width
     for (int i = 0; i < COLUMNS; i++) {
         ssw_strbuf_append_text(out, md ? "| " : "");
         ssw_strbuf_append_text(out, cells[i]);
-        for (int n = width_of(cells[i]); n < widths[i]; n++)
+        for (int n = width_of(cells[i]); n < widths[i] && i + 1 < COLUMNS; n++)
             ssw_strbuf_append_text(out, " ");
-        ssw_strbuf_append_text(out, md ? " " : "  ");
+        ssw_strbuf_append_text(out, md ? " " : i + 1 < COLUMNS ? "  " : "");
     }
     ssw_strbuf_append_text(out, md ? "|\n" : "\n");
 }
@@ -158,6 +158,9 @@ static void put_legend(ssw_strbuf *out, const ssw_compare_rows *rows, size_t n_s
                                  bullet, model, row->texts[SSW_COMPARE_CREATED], machine, cpu,
                                  *gpu ? gpu : "none", server, *commit ? commit : "an unknown commit");
     }
+    ssw_strbuf_append_format(
+        out, "%sBrackets: 95 %%. \"saved\" and \"decode x\": against the first arm of the same run.\n",
+        md ? "\n" : "  ");
     if (n_settings < 2)
         return;
     ssw_strbuf_append_format(out, "%sRows of different settings do not compare:\n", md ? "\n" : "");

@@ -77,6 +77,11 @@ ssw_page_tone ssw_compose_tone(const ssw_comparison *comparison, ssw_metric metr
     return higher == (better == SSW_BETTER_HIGHER) ? SSW_PAGE_GOOD : SSW_PAGE_BAD;
 }
 
+const char *ssw_compose_too_few(const ssw_comparison *comparison)
+{
+    return comparison->by_pair.n < 2 ? "too few pairs" : "one start each: too few";
+}
+
 ssw_report_worth ssw_compose_worth(const ssw_analysis *analysis)
 {
     bool too_few = analysis->n_arms > 1;

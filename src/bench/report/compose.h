@@ -24,6 +24,9 @@ void ssw_compose_section(ssw_composer *composer);
 /* The table and the verdict for a terminal, at most lines_max lines. */
 void ssw_compose_summary(ssw_composer *composer, int lines_max, ssw_strbuf *out);
 
+/* Of which there are too few for a verdict. */
+const char *ssw_compose_too_few(const ssw_comparison *comparison);
+
 ssw_report_worth ssw_compose_worth(const ssw_analysis *analysis);
 
 /* The sections, in their order. */

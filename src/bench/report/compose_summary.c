@@ -7,14 +7,14 @@
 
 enum { LABEL_COLUMNS = 25, VALUE_COLUMNS = 17, ARMS_BESIDE_MAX = 4, VERDICT_LINES = 5 };
 
-/* printf's widths count bytes; characters such as ± are two. */
+/* printf's widths count bytes; characters such as ± are two. At least one blank follows. */
 static void put_padded(ssw_strbuf *out, const char *text, int columns)
 {
     int width = 0;
     for (const char *c = text; *c; c++)
         width += ((unsigned char)*c & 0xc0) != 0x80;
     ssw_strbuf_append_text(out, text);
-    for (int i = width; i < columns; i++)
+    for (int i = width; i < columns || i == width; i++)
         ssw_strbuf_append_text(out, " ");
 }
 
@@ -37,7 +37,7 @@ static void put_metric(const ssw_composer *composer, size_t n_arms, ssw_metric m
             out, "%s %s",
             ssw_number_format_interval(text, comparison->by_pair.ci_low, comparison->by_pair.ci_high),
             shown ? ssw_number_format_change(change, comparison->by_pair.ratio, "higher", "lower")
-            : comparison->verdict == SSW_VERDICT_TOO_FEW ? "too few pairs"
+            : comparison->verdict == SSW_VERDICT_TOO_FEW ? ssw_compose_too_few(comparison)
                                                          : "no difference shown");
     }
     ssw_strbuf_append_text(out, "\n");

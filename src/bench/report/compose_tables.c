@@ -56,7 +56,7 @@ static const char *verdict_text(ssw_number_text text, const ssw_comparison *comp
     case SSW_VERDICT_TOO_FEW:
         break;
     }
-    return strcpy(text, "too few pairs");
+    return strcpy(text, ssw_compose_too_few(comparison));
 }
 
 static void add_overall_comparison(ssw_composer *composer, size_t arm, ssw_metric metric)

@@ -57,8 +57,12 @@ static void write_effect(ssw_composer *composer, size_t arm, ssw_metric metric)
     double margin = composer->analysis->evidence->manifest.plan.equivalence_margin;
     switch (comparison->verdict) {
     case SSW_VERDICT_TOO_FEW:
-        ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s cannot be compared (%zu pairs)", name,
-                       comparison->by_pair.n);
+        ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s cannot be compared (%zu pairs%s)", name,
+                       comparison->by_pair.n,
+                       comparison->by_pair.n < 2
+                           ? ""
+                           : " of one start of each server, and starts differ; two runs "
+                             "or more would tell");
         return;
     case SSW_VERDICT_HIGHER:
     case SSW_VERDICT_LOWER:
@@ -250,7 +254,7 @@ static void add_metric_tile(ssw_composer *composer, size_t arm, ssw_metric metri
     ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
     write(composer, comparison->verdict == SSW_VERDICT_NOT_SHOWN ? "no difference shown"
                     : comparison->verdict == SSW_VERDICT_TOO_FEW
-                        ? "too few pairs"
+                        ? ssw_compose_too_few(comparison)
                         : ssw_number_format_change(text, comparison->by_pair.ratio, "higher", "lower"));
     write(composer, "; ratio ");
     write(composer,

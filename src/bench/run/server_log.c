@@ -1,6 +1,7 @@
 /* Reads the file that the server's output goes to. */
 #include "bench/run/server_log.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,6 +30,12 @@ size_t ssw_server_log_read_buffers(const char *path, int64_t offset, const ssw_a
     return n;
 }
 
+/* "Try `seesaw serve --help' ...": what stands before it says what was wrong. */
+static bool is_usage_hint(const char *line)
+{
+    return strncmp(line, "Try ", 4) == 0 && strstr(line, "--help");
+}
+
 void ssw_server_log_read_last(const char *path, char *out, size_t size)
 {
     char text[LOG_TAIL_BYTES + 1];
@@ -40,11 +47,16 @@ void ssw_server_log_read_last(const char *path, char *out, size_t size)
         rewind(file);
     size_t n = fread(text, 1, LOG_TAIL_BYTES, file);
     fclose(file);
-    while (n > 0 && (unsigned char)text[n - 1] <= ' ')
-        n--;
-    text[n] = '\0';
-    const char *line = strrchr(text, '\n');
-    snprintf(out, size, "%.190s", line ? line + 1 : text);
+    const char *line;
+    do {
+        while (n > 0 && (unsigned char)text[n - 1] <= ' ')
+            n--;
+        text[n] = '\0';
+        line = strrchr(text, '\n');
+        line = line ? line + 1 : text;
+        n = (size_t)(line - text);
+    } while (n > 0 && is_usage_hint(line));
+    snprintf(out, size, "%.190s", line);
     for (char *c = out; *c; c++) {
         if ((unsigned char)*c < 0x20)
             *c = ' ';

@@ -128,7 +128,7 @@ double ssw_stats_noise_floor(const ssw_comparison *same)
 static ssw_verdict judge(const ssw_comparison *comparison)
 {
     const ssw_ratio *pairs = &comparison->by_pair, *blocks = &comparison->by_block;
-    if (pairs->n < 2)
+    if (pairs->n < 2 || blocks->n == 1)
         return SSW_VERDICT_TOO_FEW;
     bool higher = pairs->ratio > 1;
     if (comparison->p_holm > SSW_STATS_LEVEL || (blocks->n >= 2 && (blocks->ratio > 1) != higher))

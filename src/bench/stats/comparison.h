@@ -12,7 +12,7 @@
 #include "bench/stats/hypothesis.h"
 
 typedef enum ssw_verdict {
-    SSW_VERDICT_TOO_FEW,   /* fewer than two pairs */
+    SSW_VERDICT_TOO_FEW,   /* fewer than two pairs, or one block of a design with blocks */
     SSW_VERDICT_NOT_SHOWN, /* no difference was shown, nor was its absence: see equivalent */
     SSW_VERDICT_HIGHER,
     SSW_VERDICT_LOWER
@@ -58,6 +58,7 @@ ssw_status ssw_stats_compare(const ssw_pair *pairs, size_t n, const ssw_compare_
 double ssw_stats_noise_floor(const ssw_comparison *same);
 
 /* Verdicts for n comparisons that are tested together. floors[i]: of comparison i, NAN for none; may be NULL.
+ * One block says nothing of how server starts scatter, so no verdict comes of it.
  * A difference is claimed where Holm's p is at most SSW_STATS_LEVEL, pairs and blocks agree on the side, and
  * the ratio is farther from 1 than the noise floor. */
 ssw_status ssw_stats_judge_family(ssw_comparison *const *family, const double *floors, size_t n,

@@ -91,6 +91,21 @@ static ssw_verdict verdict_of(ssw_comparison *one, double noise_floor)
     return one->verdict;
 }
 
+/* Twelve pairs of one block agree, but they share a start of each server. */
+static void one_block_gives_no_verdict(void **state)
+{
+    (void)state;
+    ssw_pair pairs[12];
+    ssw_comparison out;
+    const ssw_compare_rules blocked = {.n_blocks = 1}, sequential = {.n_blocks = 0};
+    for (size_t i = 0; i < 12; i++)
+        pairs[i] = (ssw_pair){log(0.5) + (i % 2 ? 0.01 : -0.01), 0, 1, false};
+    assert_int_equal(ssw_stats_compare(pairs, 12, &blocked, &out, NULL), SSW_OK);
+    assert_int_equal(verdict_of(&out, NAN), SSW_VERDICT_TOO_FEW);
+    assert_int_equal(ssw_stats_compare(pairs, 12, &sequential, &out, NULL), SSW_OK);
+    assert_int_equal(verdict_of(&out, NAN), SSW_VERDICT_LOWER);
+}
+
 static void verdicts(void **state)
 {
     ssw_comparison lower = comparison(0.7, 12, 0.02), higher = comparison(1.3, 12, 0.02);
@@ -158,6 +173,7 @@ int main(void)
         cmocka_unit_test(holm),
         cmocka_unit_test(welch),
         cmocka_unit_test(verdicts),
+        cmocka_unit_test(one_block_gives_no_verdict),
         cmocka_unit_test(blocks_speak_against_pairs),
         cmocka_unit_test(many_at_once),
         cmocka_unit_test(noise_floor),
