@@ -286,6 +286,27 @@ static void open_request(const ssw_engine *engine, const ssw_engine_options *opt
                   "one layer");
 }
 
+/* What a refusal advises must still fit with what experts in host memory need on the GPU. */
+static ssw_status check_all(ssw_engine *engine, plan *p, ssw_error *err)
+{
+    ssw_place_summary summary;
+    int32_t n_cpu_moe = p->request.n_cpu_moe;
+    ssw_status status = ssw_place_check(&p->request, p->items, p->n_items, err);
+    if (status == SSW_OK || n_cpu_moe >= engine->info.n_layers)
+        return status;
+    p->request.n_cpu_moe = SSW_PLACE_LAYERS_ALL;
+    ssw_status settled = settle(engine, p, &summary, err);
+    uint64_t buffers_bytes = p->gpu_buffers->bytes, cache_bytes = p->expert_cache->bytes;
+    p->request.n_cpu_moe = n_cpu_moe;
+    if (settled == SSW_OK)
+        settled = settle(engine, p, &summary, err);
+    if (settled != SSW_OK)
+        return settled;
+    p->gpu_buffers->bytes = buffers_bytes;
+    p->expert_cache->bytes = cache_bytes;
+    return ssw_place_check(&p->request, p->items, p->n_items, err);
+}
+
 static ssw_status place_all(ssw_engine *engine, const ssw_engine_options *options, plan *p, ssw_error *err)
 {
     ssw_place_summary summary;
@@ -303,7 +324,7 @@ static ssw_status place_all(ssw_engine *engine, const ssw_engine_options *option
     if (status != SSW_OK)
         return status;
     say_placement(engine, options, p, &summary);
-    status = ssw_place_check(&p->request, p->items, p->n_items, err);
+    status = check_all(engine, p, err);
     if (status != SSW_OK && p->expert_cache->bytes > 0)
         ssw_error_prefix(err, "with %.1f MiB of expert cache", (double)p->expert_cache->bytes / MIB);
     return status;
