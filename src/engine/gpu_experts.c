@@ -4,7 +4,8 @@
  * every worker watches that word itself, so that no barrier stands before the work. The result goes to y, the
  * first worker raises `done`, and the device, which has computed shared experts meanwhile, adds y. Both words
  * carry the number of the step. */
-#include <string.h>
+#include <sched.h>
+#include <stdlib.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -68,7 +69,8 @@ ssw_status ssw_gpu_open_handover(ssw_gpu *gpu, ssw_error *err)
     hand->scratch_bytes = ssw_cpu_moe_scratch_bytes(gpu->setup.n_batch, gpu->h->n_experts_used,
                                                     gpu->h->n_ff_expert, gpu->h->n_embd);
     hand->scratch = ssw_cpu_memory_alloc(hand->scratch_bytes);
-    if (!hand->scratch)
+    hand->verdicts = calloc((size_t)gpu->h->n_layers, sizeof *hand->verdicts);
+    if (!hand->scratch || !hand->verdicts)
         return ssw_error_set(err, SSW_ERR_NOMEM, "no memory for %llu bytes of expert buffers",
                              (unsigned long long)hand->scratch_bytes);
     ssw_cpu_team_options options = {.pool = gpu->setup.pool,
@@ -82,6 +84,7 @@ void ssw_gpu_close_handover(ssw_gpu *gpu)
 {
     ssw_cpu_team_close(gpu->team);
     ssw_cpu_memory_free(gpu->handover.scratch, gpu->handover.scratch_bytes);
+    free(gpu->handover.verdicts);
     ssw_cuda_free_host(gpu->handover.memory);
 }
 
@@ -116,24 +119,38 @@ static void rest(void)
 #endif
 }
 
-/* Returns also when the device has stopped answering, or had before. */
-static void await_ready(ssw_gpu *gpu, int32_t layer)
+/* What the first worker finds holds for all of them: they meet at the same barriers or at none. */
+static bool agree(ssw_gpu *gpu, int32_t layer, bool has_answered)
+{
+    atomic_uint_fast64_t *verdict = &gpu->handover.verdicts[layer];
+    uint64_t own = (uint64_t)gpu->step_host->number * 2 + has_answered;
+    uint_fast64_t found = atomic_load(verdict);
+    if (found >> 1 != own >> 1 && atomic_compare_exchange_strong(verdict, &found, own))
+        return has_answered;
+    return found & 1;
+}
+
+/* False when the device has stopped answering. */
+static bool await_ready(ssw_gpu *gpu, int32_t layer)
 {
     const uint32_t *word = &gpu->handover.ready[layer].value;
     uint32_t wanted = gpu->step_host->number;
     int64_t begin_ns = 0;
-    for (uint32_t looks = 1; __atomic_load_n(word, __ATOMIC_ACQUIRE) != wanted; looks++) {
+    bool is_late = false;
+    for (uint32_t looks = 1; !is_late && __atomic_load_n(word, __ATOMIC_ACQUIRE) != wanted; looks++) {
         rest();
         if (looks % LOOKS_PER_CLOCK != 0)
             continue;
+        sched_yield(); /* to whoever the device needs in order to answer */
         int64_t now_ns = ssw_clock_now_ns();
         if (begin_ns == 0)
             begin_ns = now_ns;
-        if (now_ns - begin_ns > gpu->setup.patience_ns)
-            atomic_store(&gpu->is_lost, true);
-        if (atomic_load(&gpu->is_lost))
-            return;
+        is_late = now_ns - begin_ns > gpu->setup.patience_ns || atomic_load(&gpu->is_lost);
     }
+    if (agree(gpu, layer, !is_late))
+        return true;
+    atomic_store(&gpu->is_lost, true);
+    return false;
 }
 
 typedef struct host_job {
@@ -200,8 +217,6 @@ void ssw_gpu_read_layer_times(const ssw_gpu *gpu, int32_t layer, ssw_gpu_layer_t
     out->work_ns = atomic_load_explicit(&from->work_ns, memory_order_relaxed);
 }
 
-/* When the device is lost, the workers go on with whatever the hand-over's memory holds: one of them may have
- * seen the word that another waited for in vain, and they must meet at the same barriers. */
 static void serve(void *context, int index, int n_workers)
 {
     const host_job *job = context;
@@ -212,16 +227,16 @@ static void serve(void *context, int index, int n_workers)
     for (int32_t layer = gpu->setup.first_layer; layer < gpu->h->n_layers; layer++) {
         if (!ssw_gpu_layer_is_handed_over(gpu, layer))
             continue;
-        await_ready(gpu, layer);
+        if (!await_ready(gpu, layer))
+            return;
         if (index == 0)
             ssw_gpu_count_uses(gpu, layer, job->shape);
         int64_t ready_ns = ssw_clock_now_ns();
         if (job->shape->is_streamed) {
-            bool plans = index == 0 && !atomic_load(&gpu->is_lost);
-            if (plans)
+            if (index == 0)
                 ssw_gpu_plan_stream(gpu, layer, job->shape->n_rows);
             ssw_cpu_barrier(worker);
-            if (plans) { /* the others begin meanwhile */
+            if (index == 0) { /* the others begin meanwhile */
                 ssw_gpu_finish_layer(gpu, job->shape);
                 ssw_gpu_enqueue_layers(gpu, job->shape);
             }

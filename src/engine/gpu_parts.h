@@ -35,12 +35,13 @@ typedef struct ssw_gpu_step {
 
 /* The hand-over of one pass's experts to the host; mapped pinned memory, T: n_batch. */
 typedef struct ssw_gpu_handover {
-    ssw_cuda_signal *ready; /* [n_layers] device to host: x, chosen, weights are there */
-    ssw_cuda_signal *done;  /* [n_layers] host to device: y is there */
-    uint32_t *gave_up;      /* the device waited too long */
-    float *x;               /* [T][n_embd], or NULL when no float weights are in host memory */
-    void *x_q8;             /* T rows, or NULL when no quantised ones are */
-    int32_t *chosen;        /* [T][n_used] */
+    ssw_cuda_signal *ready;         /* [n_layers] device to host: x, chosen, weights are there */
+    ssw_cuda_signal *done;          /* [n_layers] host to device: y is there */
+    uint32_t *gave_up;              /* the device waited too long */
+    atomic_uint_fast64_t *verdicts; /* [n_layers] not mapped: 2 * step + whether the device has answered */
+    float *x;                       /* [T][n_embd], or NULL when no float weights are in host memory */
+    void *x_q8;                     /* T rows, or NULL when no quantised ones are */
+    int32_t *chosen;                /* [T][n_used] */
     float *weights;
     float *y;      /* [T][n_embd] */
     void *scratch; /* the CPU's, not mapped */
