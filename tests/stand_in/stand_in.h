@@ -42,8 +42,9 @@ bool stand_in_has_failed(void);
 
 /* The device finishes n more operations and then stops, as one that hangs. */
 void stand_in_stop_after(int64_t n_operations);
-/* In place of what ssw_cuda_signal_wait is told. */
-void stand_in_set_patience(uint64_t patience_ns);
+/* The n-th wait for a signal from now on says that it gave up, n from 1. It goes on when the word is there
+ * all the same: a device that did not would read what the host still writes. */
+void stand_in_give_up(int64_t n);
 
 /* ---- what is alive ---- */
 

@@ -32,7 +32,7 @@ static struct {
     int64_t stops_in; /* operations; negative: never */
     int64_t n_operations;
     atomic_bool is_stopped;
-    uint64_t patience_ns; /* 0: as told */
+    int64_t gives_up_in; /* 0: never, or it has */
 } device = {.lock = PTHREAD_MUTEX_INITIALIZER,
             .total_bytes = UINT64_C(8) << 30,
             .copy_bytes_per_s = 25e9,
@@ -77,7 +77,7 @@ void stand_in_reset(void)
     device.stops_in = -1;
     device.n_operations = 0;
     atomic_store(&device.is_stopped, false);
-    device.patience_ns = 0;
+    device.gives_up_in = 0;
     unlock();
 }
 
@@ -119,19 +119,11 @@ void stand_in_stop_after(int64_t n_operations)
     unlock();
 }
 
-void stand_in_set_patience(uint64_t patience_ns)
+void stand_in_give_up(int64_t n)
 {
     lock();
-    device.patience_ns = patience_ns;
+    device.gives_up_in = n;
     unlock();
-}
-
-uint64_t stand_in_patience(uint64_t patience_ns)
-{
-    lock();
-    uint64_t own_ns = device.patience_ns;
-    unlock();
-    return own_ns > 0 ? own_ns : patience_ns;
 }
 
 stand_in_counts stand_in_count(void)
@@ -172,6 +164,14 @@ bool stand_in_must_fail(stand_in_call which)
     device.has_failed = device.has_failed || fails;
     unlock();
     return fails;
+}
+
+bool stand_in_must_give_up(void)
+{
+    lock();
+    bool gives_up = device.gives_up_in > 0 && --device.gives_up_in == 0;
+    unlock();
+    return gives_up;
 }
 
 bool stand_in_may_run(void)

@@ -30,7 +30,7 @@ void stand_in_add_graphs(int32_t n);
 /* Before each operation. False: the device stops here, and with it the stream. */
 bool stand_in_may_run(void);
 bool stand_in_is_stopped(void);
-uint64_t stand_in_patience(uint64_t patience_ns);
+bool stand_in_must_give_up(void); /* counts the wait */
 void stand_in_reset_streams(void);
 
 #endif

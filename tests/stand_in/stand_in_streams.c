@@ -384,14 +384,16 @@ static void run_signal_wait(const void *args)
     stand_in_require(s->signal, sizeof *s->signal, "signal");
     stand_in_require(s->step, sizeof *s->step, "signal's step");
     int64_t begin_ns = ssw_clock_now_ns();
-    uint64_t patience_ns = stand_in_patience(s->patience_ns);
+    bool gives_up = stand_in_must_give_up();
     while (__atomic_load_n(&s->signal->value, __ATOMIC_ACQUIRE) != *s->step) {
-        if ((uint64_t)(ssw_clock_now_ns() - begin_ns) > patience_ns) {
-            __atomic_store_n(s->gave_up, 1, __ATOMIC_RELEASE);
-            return;
+        if ((uint64_t)(ssw_clock_now_ns() - begin_ns) > s->patience_ns) {
+            gives_up = true;
+            break;
         }
         sched_yield();
     }
+    if (gives_up)
+        __atomic_store_n(s->gave_up, 1, __ATOMIC_RELEASE);
 }
 
 void ssw_cuda_signal_set(ssw_cuda_stream stream, ssw_cuda_signal *signal, const uint32_t *step)
