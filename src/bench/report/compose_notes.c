@@ -252,8 +252,11 @@ void ssw_compose_missing(ssw_composer *composer)
                        "one start to "
                        "the next, cannot be told from the treatment.");
     item(composer, "No percentiles: so few runs cannot show them.");
-    if (!analysis->quality)
-        item(composer, "What the replies are worth was not compared: `seesaw ab --quality` does.");
+    if (analysis->quality)
+        return;
+    item(composer, "What the replies are worth was not compared: ");
+    ssw_page_write(composer->page, SSW_PAGE_CODE, "seesaw ab --quality");
+    ssw_page_write(composer->page, SSW_PAGE_PLAIN, " does.");
 }
 
 void ssw_compose_replies(ssw_composer *composer)

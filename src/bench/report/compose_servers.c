@@ -138,8 +138,17 @@ static void write_buffers(ssw_composer *composer, size_t arm)
     write(composer, " Its log says of buffers: ");
     for (size_t i = 0; i < last->n_buffers; i++) {
         const ssw_server_buffer *buffer = &last->buffers[i];
-        ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s%s%s%s %.1f MiB", i ? ", " : "", buffer->device,
-                       *buffer->device ? " " : "", buffer->use, (double)buffer->bytes / 1048576);
+        bool seen = false;
+        double bytes = 0; /* of all with this device and use: a log may tell parts of one */
+        for (size_t k = 0; k < last->n_buffers; k++) {
+            bool same = strcmp(last->buffers[k].device, buffer->device) == 0 &&
+                        strcmp(last->buffers[k].use, buffer->use) == 0;
+            seen |= same && k < i;
+            bytes += same ? (double)last->buffers[k].bytes : 0;
+        }
+        if (!seen)
+            ssw_page_print(composer->page, SSW_PAGE_PLAIN, "%s%s%s%s %.1f MiB", i ? ", " : "", buffer->device,
+                           *buffer->device ? " " : "", buffer->use, bytes / 1048576);
     }
     write(composer, ".");
 }
@@ -160,10 +169,12 @@ static void write_page_cache(ssw_composer *composer)
     ssw_page_cell_add(composer->page, false, SSW_PAGE_NEUTRAL);
     ssw_page_print(composer->page, SSW_PAGE_PLAIN, "Page cache: declared %s; before the starts it held ",
                    ssw_plan_page_cache_name(evidence->manifest.plan.page_cache));
-    write_value(composer, least / 1048576, 1, "MiB",
-                "least over server starts of the model's bytes in the page cache", evidence->n_servers,
-                "page_cache.least");
-    write(composer, " to ");
+    if (most - least >= 0.05 * 1048576) {
+        write_value(composer, least / 1048576, 1, "MiB",
+                    "least over server starts of the model's bytes in the page cache", evidence->n_servers,
+                    "page_cache.least");
+        write(composer, " to ");
+    }
     write_value(composer, most / 1048576, 1, "MiB",
                 "most over server starts of the model's bytes in the page cache", evidence->n_servers,
                 "page_cache.most");
