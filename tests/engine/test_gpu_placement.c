@@ -63,6 +63,7 @@ static void eval(ssw_engine *engine)
 
 typedef struct placed { /* bytes by the table */
     uint64_t host_experts, gpu_experts, cache, gpu;
+    int32_t n_measured;
     ssw_engine_expert_cache uses;
 } placed;
 
@@ -85,6 +86,7 @@ static placed place(ssw_engine_options options)
             *(is_gpu ? &out.gpu_experts : &out.host_experts) += p->actual_bytes;
     }
     assert_in_range(stand_in_count().device_bytes * 100, out.gpu * 97, out.gpu * 103);
+    out.n_measured = stand_in_count().n_measured;
     eval(engine);
     ssw_engine_read_expert_cache(engine, &out.uses);
     ssw_engine_close(engine);
@@ -189,6 +191,27 @@ static void auto_leaves_room_for_the_cache(void **state)
     assert_true(n_fit > 0 && n_refused > 0 && n_cached > 0 && n_cached < n_fit);
 }
 
+static void the_bus_is_measured_only_where_it_matters(void **state)
+{
+    (void)state;
+    assert_int_equal(place(options_of(0, 0, NULL)).n_measured, 0);
+    assert_int_equal(place(options_of(0, 1, "blk\\.[01]\\.=CPU")).n_measured, 0); /* whole layers */
+    assert_int_equal(place(options_of(SSW_ENGINE_CPU_MOE_AUTO, 0, NULL)).n_measured, 0);
+    assert_int_equal(place(options_of(1, 0, NULL)).n_measured, 1);
+    assert_int_equal(place(options_of(0, 0, "exps=CPU")).n_measured, 1);
+}
+
+static void a_cache_works_without_pinned_memory(void **state)
+{
+    (void)state;
+    ssw_engine_options options = options_of(SSW_ENGINE_LAYERS_ALL, 2, NULL);
+    options.cpu_moe_share = 100;
+    stand_in_fail(STAND_IN_PIN, 3);
+    placed p = place(options);
+    expect_said("WARN experts of 1 of 5 layers could not be pinned");
+    assert_true(p.uses.hits_total > 0);
+}
+
 static void impossible_overrides_are_refused(void **state)
 {
     (void)state;
@@ -216,6 +239,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_moves_nothing_is_said),
         cmocka_unit_test(a_cache_takes_what_was_asked_at_most),
         cmocka_unit_test(auto_leaves_room_for_the_cache),
+        cmocka_unit_test(the_bus_is_measured_only_where_it_matters),
+        cmocka_unit_test(a_cache_works_without_pinned_memory),
         cmocka_unit_test(impossible_overrides_are_refused),
     };
     if (argc != 2)

@@ -50,6 +50,7 @@ void stand_in_give_up(int64_t n);
 
 typedef struct stand_in_counts {
     int32_t n_device, n_host, n_pinned, n_streams, n_events, n_graphs;
+    int32_t n_measured; /* calls of ssw_cuda_measure_copies since the reset */
     uint64_t device_bytes, host_bytes, pinned_bytes;
     uint64_t device_bytes_highest; /* since the reset */
 } stand_in_counts;

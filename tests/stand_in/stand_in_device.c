@@ -381,6 +381,7 @@ ssw_status ssw_cuda_measure_copies(double *bytes_per_s, ssw_error *err)
 {
     lock();
     *bytes_per_s = device.copy_bytes_per_s;
+    device.counts.n_measured++;
     unlock();
     return SSW_OK;
 }
