@@ -1,33 +1,19 @@
-/* What goes where: the list of everything that takes memory, its placement, its loading, and the table of
- * both. */
+/* What goes where: the list of everything that takes memory, its placement and its loading. */
 #include "engine/engine_plan.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/host_memory.h"
-#include "place/override.h"
+#include "engine/plan_parts.h"
 
 #define MIB (1024.0 * 1024.0)
 
 enum { GPU_RESERVE_BYTES = 128 << 20 }; /* for what the driver takes when kernels are first used */
 
-typedef struct plan {
-    ssw_place_item *items; /* the weights' entries, the layers' KV caches, and the three that follow */
-    int32_t n_items, n_weights;
-    ssw_place_item *host_buffers, *gpu_buffers, *expert_cache;
-    ssw_place_overrides *overrides;
-    ssw_place_device devices[SSW_PLACE_DEVICES_MAX];
-    ssw_place_request request;
-    ssw_gpu_device gpu;
-    int32_t cpu_moe_share; /* per cent; negative: by the machine's kind */
-    ssw_forward_setup forward;
-    ssw_gpu_setup gpu_setup;
-} plan;
-
 /* ---- the list ---- */
 
-static void list_items(const ssw_engine *engine, plan *p)
+static void list_items(const ssw_engine *engine, ssw_plan_work *p)
 {
     for (int32_t i = 0; i < p->n_weights; i++) {
         const ssw_weights_entry *entry = &engine->weights.entries[i];
@@ -55,7 +41,7 @@ static void list_items(const ssw_engine *engine, plan *p)
 }
 
 /* Layers in host memory: all, or those before the first whose attention is on the GPU. */
-static int32_t count_host_layers(const ssw_engine *engine, const plan *p)
+static int32_t count_host_layers(const ssw_engine *engine, const ssw_plan_work *p)
 {
     for (int32_t i = 0; i < engine->info.n_layers; i++) {
         if (p->items[p->n_weights + i].device == SSW_PLACE_GPU)
@@ -71,7 +57,7 @@ static int32_t count_host_layers(const ssw_engine *engine, const plan *p)
 
 /* Of every expert in host memory below a layer on the GPU, the columns of its last matrix that are the CPU's;
  * 0: all. */
-static int64_t split_of(const ssw_engine *engine, const plan *p, const ssw_weights_entry *entry)
+static int64_t split_of(const ssw_engine *engine, const ssw_plan_work *p, const ssw_weights_entry *entry)
 {
     enum { UNIT = 32 };
     int64_t n_ff = (int64_t)entry->tensor->dims[0];
@@ -88,7 +74,7 @@ static int64_t split_of(const ssw_engine *engine, const plan *p, const ssw_weigh
     return split < n_ff ? split : 0;
 }
 
-static void split_experts(ssw_engine *engine, const plan *p, int32_t first_gpu_layer)
+static void split_experts(ssw_engine *engine, const ssw_plan_work *p, int32_t first_gpu_layer)
 {
     for (int32_t layer = 0; layer < engine->info.n_layers; layer++) {
         ssw_weights_entry *down =
@@ -99,7 +85,7 @@ static void split_experts(ssw_engine *engine, const plan *p, int32_t first_gpu_l
 }
 
 /* Whether the GPU reads experts from host memory. */
-static bool has_host_experts(const ssw_engine *engine, const plan *p, int32_t first_gpu_layer)
+static bool has_host_experts(const ssw_engine *engine, const ssw_plan_work *p, int32_t first_gpu_layer)
 {
     for (int32_t i = 0; i < p->n_weights; i++) {
         const ssw_place_item *item = &p->items[i];
@@ -111,7 +97,7 @@ static bool has_host_experts(const ssw_engine *engine, const plan *p, int32_t fi
 }
 
 /* The rate on which shares of experts depend; not measured where there are none. */
-static ssw_status find_copy_rate(const ssw_engine *engine, plan *p, ssw_error *err)
+static ssw_status find_copy_rate(const ssw_engine *engine, ssw_plan_work *p, ssw_error *err)
 {
     if (p->gpu.copy_bytes_per_s > 0 || !has_host_experts(engine, p, p->gpu_setup.first_layer))
         return SSW_OK;
@@ -121,7 +107,7 @@ static ssw_status find_copy_rate(const ssw_engine *engine, plan *p, ssw_error *e
 }
 
 /* Puts everything where the request says, tells the entries, and predicts what depends on it. */
-static ssw_status settle(ssw_engine *engine, plan *p, ssw_place_summary *summary, ssw_error *err)
+static ssw_status settle(ssw_engine *engine, ssw_plan_work *p, ssw_place_summary *summary, ssw_error *err)
 {
     ssw_place_assign(&p->request, p->items, p->n_items, summary);
     for (int32_t i = 0; i < p->n_weights; i++)
@@ -150,7 +136,7 @@ static ssw_status settle(ssw_engine *engine, plan *p, ssw_place_summary *summary
 /* ---- the placement ---- */
 
 /* Whether the GPU takes part; why not is said where someone asked for it. */
-static bool find_gpu(const ssw_engine *engine, const ssw_engine_options *options, plan *p)
+static bool find_gpu(const ssw_engine *engine, const ssw_engine_options *options, ssw_plan_work *p)
 {
     ssw_error why = {0};
     if (options->n_gpu_layers == 0)
@@ -169,83 +155,9 @@ static uint64_t usable_bytes(const ssw_engine_options *options, const ssw_gpu_de
     return options->vram_bytes > 0 && options->vram_bytes < bytes ? options->vram_bytes : bytes;
 }
 
-/* What each pattern did, loudly where that is nothing. */
-static void say_overrides(const ssw_engine *engine, const plan *p)
-{
-    for (int32_t i = 0; i < ssw_place_overrides_count(p->overrides); i++) {
-        ssw_place_override_effect e;
-        ssw_place_overrides_describe(p->overrides, i, &p->request, p->items, p->n_items, &e);
-        if (p->request.n_devices < 2)
-            ssw_log_write(&engine->log, SSW_LOG_WARN,
-                          "no GPU: -ot %s moves nothing; all tensors are already in host memory", e.text);
-        else if (e.is_shadowed)
-            ssw_log_write(&engine->log, SSW_LOG_WARN,
-                          "-ot %s moves nothing: patterns before it decide about all tensors that it matches",
-                          e.text);
-        else if (e.n_decided == 0)
-            ssw_log_write(&engine->log, SSW_LOG_WARN, "-ot %s moves nothing: it matches no tensor", e.text);
-        else if (e.n_moved == 0)
-            ssw_log_write(&engine->log, SSW_LOG_WARN,
-                          "-ot %s moves nothing: the %d tensors that it matches would be there without it",
-                          e.text, (int)e.n_decided);
-        else
-            ssw_log_write(&engine->log, SSW_LOG_INFO, "-ot %s moves %d tensors, %.1f MiB", e.text,
-                          (int)e.n_moved, (double)e.moved_bytes / MIB);
-    }
-}
-
-static void say_expert_cache(const ssw_engine *engine, const ssw_engine_options *options, const plan *p)
-{
-    double asked_mib = (double)options->moe_cache_bytes / MIB;
-    ssw_gpu_expert_cache_plan cache = {0};
-    if (options->moe_cache_bytes == 0)
-        return;
-    if (p->gpu_setup.first_layer < engine->info.n_layers)
-        cache = ssw_gpu_plan_cache(&p->gpu_setup);
-    if (p->request.n_devices < 2)
-        ssw_log_write(&engine->log, SSW_LOG_WARN, "no GPU: --moe-cache-mib caches nothing");
-    else if (cache.n_experts == 0)
-        ssw_log_write(
-            &engine->log, SSW_LOG_WARN,
-            "--moe-cache-mib caches nothing: no layer on the GPU has its experts in host memory; it "
-            "goes with --cpu-moe, --n-cpu-moe or -ot");
-    else if (cache.n_slots == 0)
-        ssw_log_write(&engine->log, SSW_LOG_WARN,
-                      "--moe-cache-mib caches nothing: %.1f MiB are too few for one expert of %.1f MiB and "
-                      "%.1f MiB of tables",
-                      asked_mib, (double)cache.slot_bytes / MIB, (double)cache.tables_bytes / MIB);
-    else if (cache.n_slots == cache.n_experts)
-        ssw_log_write(&engine->log, SSW_LOG_WARN,
-                      "--moe-cache-mib holds all %d experts that are in host memory: without the flag that "
-                      "keeps them there they would be on the GPU only, and faster",
-                      (int)cache.n_experts);
-    else
-        ssw_log_write(&engine->log, SSW_LOG_INFO,
-                      "expert cache: %d of %d experts in host memory fit, %.1f MiB each", (int)cache.n_slots,
-                      (int)cache.n_experts, (double)cache.slot_bytes / MIB);
-}
-
-static void say_placement(const ssw_engine *engine, const ssw_engine_options *options, const plan *p,
-                          const ssw_place_summary *summary)
-{
-    bool has_gpu = p->request.n_devices > 1;
-    if (options->n_cpu_moe != 0 && !has_gpu)
-        ssw_log_write(&engine->log, SSW_LOG_WARN,
-                      "no GPU: --cpu-moe moves nothing; all tensors are already in host memory");
-    say_overrides(engine, p);
-    say_expert_cache(engine, options, p);
-    ssw_log_write(&engine->log, SSW_LOG_INFO, "placing %.1f MiB in host memory",
-                  (double)summary->device_bytes[SSW_PLACE_CPU] / MIB);
-    if (has_gpu)
-        ssw_log_write(&engine->log, SSW_LOG_INFO,
-                      "placing %.1f MiB on %s, of which %.1f MiB are free; %.1f MiB of experts kept off it",
-                      (double)summary->device_bytes[SSW_PLACE_GPU] / MIB, p->gpu.name,
-                      (double)p->gpu.free_bytes / MIB, (double)summary->expert_bytes_moved / MIB);
-}
-
 /* The smallest n_cpu_moe that fits. Buffers and the expert cache come with the first expert that stays in
  * host memory: so again with their sizes, until nothing more is asked for. */
-static ssw_status solve_auto(ssw_engine *engine, plan *p, ssw_place_summary *summary, ssw_error *err)
+static ssw_status solve_auto(ssw_engine *engine, ssw_plan_work *p, ssw_place_summary *summary, ssw_error *err)
 {
     int32_t n_before = -1;
     p->request.n_cpu_moe = 0;
@@ -267,7 +179,8 @@ static ssw_status solve_auto(ssw_engine *engine, plan *p, ssw_place_summary *sum
     return SSW_OK;
 }
 
-static void open_request(const ssw_engine *engine, const ssw_engine_options *options, plan *p, bool has_gpu)
+static void open_request(const ssw_engine *engine, const ssw_engine_options *options, ssw_plan_work *p,
+                         bool has_gpu)
 {
     p->cpu_moe_share = options->cpu_moe_share;
     p->gpu_setup.expert_cache_bytes = options->moe_cache_bytes;
@@ -287,7 +200,7 @@ static void open_request(const ssw_engine *engine, const ssw_engine_options *opt
 }
 
 /* What a refusal advises must still fit with what experts in host memory need on the GPU. */
-static ssw_status check_all(ssw_engine *engine, plan *p, ssw_error *err)
+static ssw_status check_all(ssw_engine *engine, ssw_plan_work *p, ssw_error *err)
 {
     ssw_place_summary summary;
     int32_t n_cpu_moe = p->request.n_cpu_moe;
@@ -307,7 +220,8 @@ static ssw_status check_all(ssw_engine *engine, plan *p, ssw_error *err)
     return ssw_place_check(&p->request, p->items, p->n_items, err);
 }
 
-static ssw_status place_all(ssw_engine *engine, const ssw_engine_options *options, plan *p, ssw_error *err)
+static ssw_status place_all(ssw_engine *engine, const ssw_engine_options *options, ssw_plan_work *p,
+                            ssw_error *err)
 {
     ssw_place_summary summary;
     bool has_gpu = find_gpu(engine, options, p);
@@ -323,7 +237,7 @@ static ssw_status place_all(ssw_engine *engine, const ssw_engine_options *option
         status = settle(engine, p, &summary, err);
     if (status != SSW_OK)
         return status;
-    say_placement(engine, options, p, &summary);
+    ssw_plan_say_flags(engine, options, p, &summary);
     status = check_all(engine, p, err);
     if (status != SSW_OK && p->expert_cache->bytes > 0)
         ssw_error_prefix(err, "with %.1f MiB of expert cache", (double)p->expert_cache->bytes / MIB);
@@ -332,7 +246,7 @@ static ssw_status place_all(ssw_engine *engine, const ssw_engine_options *option
 
 /* ---- loading, and what became of it ---- */
 
-static ssw_status load_all(ssw_engine *engine, plan *p, ssw_error *err)
+static ssw_status load_all(ssw_engine *engine, ssw_plan_work *p, ssw_error *err)
 {
     int32_t n_host_layers = p->forward.n_host_layers, n_layers = engine->info.n_layers;
     ssw_status status = ssw_weights_load(&engine->weights, engine->pool, &engine->log, err);
@@ -352,47 +266,7 @@ static ssw_status load_all(ssw_engine *engine, plan *p, ssw_error *err)
     return SSW_OK;
 }
 
-/* Drops the entries without a tensor, which would be rows of zero bytes. */
-static int32_t tabulate(const plan *p, ssw_place_row rows[SSW_PLACE_ROWS_MAX])
-{
-    int32_t n = 0, kept = 0;
-    n = ssw_place_tabulate(p->items, p->n_items, rows);
-    for (int32_t i = 0; i < n; i++) {
-        if (rows[i].predicted_bytes + rows[i].actual_bytes > 0)
-            rows[kept++] = rows[i];
-    }
-    return kept;
-}
-
-static void fill_places(ssw_engine *engine, plan *p)
-{
-    ssw_place_row rows[SSW_PLACE_ROWS_MAX];
-    ssw_gpu_bytes gpu_bytes = {0};
-    for (int32_t i = 0; i < p->n_weights; i++)
-        p->items[i].actual_bytes = engine->weights.entries[i].on_gpu
-                                       ? ssw_gpu_weight_bytes(engine->gpu, i)
-                                       : ssw_weights_actual_bytes(&engine->weights.entries[i]);
-    if (engine->forward)
-        p->host_buffers->actual_bytes = ssw_forward_bytes(engine->forward);
-    if (engine->gpu)
-        gpu_bytes = ssw_gpu_count_bytes(engine->gpu);
-    p->gpu_buffers->actual_bytes = gpu_bytes.buffers;
-    p->expert_cache->actual_bytes = gpu_bytes.expert_cache;
-    /* A device's caches are one allocation: as a row of the table, on its first layer. */
-    if (p->forward.n_host_layers > 0)
-        p->items[p->n_weights].actual_bytes = engine->cache.n_bytes;
-    if (engine->gpu)
-        p->items[p->n_weights + p->gpu_setup.first_layer].actual_bytes = gpu_bytes.cache;
-    engine->info.n_places = tabulate(p, rows);
-    for (int32_t i = 0; i < engine->info.n_places; i++)
-        engine->info.places[i] = (ssw_engine_place){.tensors = rows[i].table_class,
-                                                    .device = p->devices[rows[i].device].name,
-                                                    .how = rows[i].how,
-                                                    .predicted_bytes = rows[i].predicted_bytes,
-                                                    .actual_bytes = rows[i].actual_bytes};
-}
-
-static void set_up(const ssw_engine *engine, const ssw_engine_options *options, plan *p)
+static void set_up(const ssw_engine *engine, const ssw_engine_options *options, ssw_plan_work *p)
 {
     const ssw_engine_info *info = &engine->info;
     ssw_cpu_isa isa = options->use_reference_ops ? SSW_CPU_ISA_REFERENCE : SSW_CPU_ISA_AUTO;
@@ -419,7 +293,7 @@ static void set_up(const ssw_engine *engine, const ssw_engine_options *options, 
 ssw_status ssw_engine_plan_and_load(ssw_engine *engine, const ssw_engine_options *options, ssw_error *err)
 {
     const ssw_engine_info *info = &engine->info;
-    plan p = {0};
+    ssw_plan_work p = {0};
     set_up(engine, options, &p);
     ssw_kvcache_plan(&engine->cache, &engine->model.hparams,
                      &(ssw_kvcache_shape){info->ctx_size, info->n_parallel, info->n_batch});
@@ -442,7 +316,7 @@ ssw_status ssw_engine_plan_and_load(ssw_engine *engine, const ssw_engine_options
     if (status == SSW_OK)
         status = load_all(engine, &p, err);
     if (status == SSW_OK)
-        fill_places(engine, &p);
+        ssw_plan_fill_places(engine, &p);
     ssw_place_overrides_close(p.overrides);
     free(p.items);
     return status;

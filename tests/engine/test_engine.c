@@ -219,6 +219,8 @@ static void describes_what_was_loaded(void **state)
     options.n_gpu_layers = 0;
     options.override_tensors[options.n_override_tensors++] = "exps=CUDA0";
     options.moe_cache_bytes = 1 << 20;
+    options.vram_bytes = 1 << 20;
+    options.cpu_moe_share = 50;
     ssw_engine *engine = open_with(options);
     const ssw_engine_info *info = ssw_engine_describe(engine);
     assert_string_equal(info->architecture, "gpt-oss");
@@ -232,6 +234,8 @@ static void describes_what_was_loaded(void **state)
     assert_non_null(strstr(log_text, "no GPU: --cpu-moe moves nothing"));
     assert_non_null(strstr(log_text, "no GPU: -ot exps=CUDA0 moves nothing"));
     assert_non_null(strstr(log_text, "no GPU: --moe-cache-mib caches nothing"));
+    assert_non_null(strstr(log_text, "no GPU: --vram-mib limits nothing"));
+    assert_non_null(strstr(log_text, "--cpu-moe-share changes nothing"));
     ssw_engine_expert_cache cache;
     ssw_engine_read_expert_cache(engine, &cache);
     assert_int_equal(cache.n_slots + (int)cache.hits_total, 0);

@@ -109,6 +109,7 @@ static void experts_go_where_a_pattern_says(void **state)
     uint64_t layer_bytes = all.gpu_experts / N_LAYERS; /* a share's cut pads a little */
     assert_in_range(some.host_experts, 2 * layer_bytes, 2 * layer_bytes * 103 / 100);
     expect_said("-ot blk\\.(1|3)\\.ffn_.*_exps=CPU moves 12 tensors");
+    assert_null(strstr(log_text, "WARN"));
     placed back = place(options_of(SSW_ENGINE_LAYERS_ALL, 0, "blk\\.4\\..*exps=GPU"));
     assert_int_equal(back.gpu_experts, layer_bytes);
     placed layers = place(options_of(0, 0, "blk\\.[01]\\.=CPU"));
@@ -135,6 +136,12 @@ static void what_moves_nothing_is_said(void **state)
     expect_said("WARN --moe-cache-mib caches nothing: 0.1 MiB are too few for one expert of 0.1 MiB");
     place(options_of(SSW_ENGINE_LAYERS_ALL, 100, NULL));
     expect_said("WARN --moe-cache-mib holds all 80 experts that are in host memory");
+    options = options_of(2, 0, NULL);
+    options.n_gpu_layers = 3;
+    options.cpu_moe_share = 50;
+    place(options);
+    expect_said("WARN --cpu-moe or --n-cpu-moe moves nothing: those experts");
+    expect_said("WARN --cpu-moe-share changes nothing");
     options = options_of(0, 0, NULL);
     options.n_gpu_layers = 1;
     assert_int_equal(place(options).gpu, 0);
