@@ -81,26 +81,28 @@ static double time_us(const std::function<void(int)> &run)
     return (double)times[times.size() / 2] * 1000 / PER_EVENT;
 }
 
-static const char *name_of(ssw_dtype dtype)
+static const struct weight_type {
+    ssw_dtype dtype;
+    const char *name;
+    double block_bytes; /* of 32 columns of a row */
+} types[] = {{SSW_DTYPE_F32, "F32", 128},    {SSW_DTYPE_F16, "F16", 64},     {SSW_DTYPE_BF16, "BF16", 64},
+             {SSW_DTYPE_Q8_0, "Q8_0", 34},   {SSW_DTYPE_Q4_0, "Q4_0", 18},   {SSW_DTYPE_MXFP4, "MXFP4", 17},
+             {SSW_DTYPE_Q5_0, "Q5_0", 22},   {SSW_DTYPE_Q4_K, "Q4_K", 18.5}, {SSW_DTYPE_Q5_K, "Q5_K", 22.5},
+             {SSW_DTYPE_Q6_K, "Q6_K", 26.25}};
+
+static const weight_type &type_of(ssw_dtype dtype)
 {
-    return dtype == SSW_DTYPE_F32    ? "F32"
-           : dtype == SSW_DTYPE_F16  ? "F16"
-           : dtype == SSW_DTYPE_BF16 ? "BF16"
-           : dtype == SSW_DTYPE_Q8_0 ? "Q8_0"
-           : dtype == SSW_DTYPE_Q4_0 ? "Q4_0"
-                                     : "MXFP4";
+    const weight_type *type = types;
+    while (type->dtype != dtype)
+        type++;
+    return *type;
 }
 
 static ssw_cuda_matrix make_matrix(memory &m, ssw_dtype dtype, int64_t rows, int64_t cols, int n_matrices)
 {
-    uint64_t block_bytes = dtype == SSW_DTYPE_F32                              ? 128
-                           : dtype == SSW_DTYPE_F16 || dtype == SSW_DTYPE_BF16 ? 64
-                           : dtype == SSW_DTYPE_Q8_0                           ? 34
-                           : dtype == SSW_DTYPE_Q4_0                           ? 18
-                                                                               : 17;
     ssw_cuda_matrix w = {};
     w.dtype = dtype, w.rows = rows, w.cols = cols, w.n_matrices = n_matrices;
-    w.band_bytes = ((uint64_t)cols / 32 * 16 * block_bytes + 63) / 64 * 64;
+    w.band_bytes = ((uint64_t)((double)(cols / 32 * 16) * type_of(dtype).block_bytes) + 63) / 64 * 64;
     w.matrix_bytes = w.band_bytes * (uint64_t)((rows + 15) / 16);
     w.data = (const uint8_t *)m.get(w.matrix_bytes * (uint64_t)n_matrices, 0x3b);
     return w;
@@ -128,8 +130,8 @@ static void bench_product(ssw_dtype dtype, int64_t rows, int64_t cols, int n)
         ssw_cuda_gemm(nullptr, &args);
     });
     printf("product   %-5s %5lld x %4lld  n %4d: %8.1f us  %6.0f GB/s of weights  %6.1f TOPS\n",
-           name_of(dtype), (long long)rows, (long long)cols, n, us, (double)args.w.matrix_bytes / us / 1e3,
-           2.0 * (double)(rows * cols * n) / us / 1e6);
+           type_of(dtype).name, (long long)rows, (long long)cols, n, us,
+           (double)args.w.matrix_bytes / us / 1e3, 2.0 * (double)(rows * cols * n) / us / 1e6);
 }
 
 /* Pairs spread evenly at random, as a router without favourites does. */
@@ -178,9 +180,9 @@ static void bench_experts(const char *model, ssw_dtype dtype, int64_t n_embd, in
     double down_ops = 2.0 * (double)((int64_t)n * n_used * n_embd * n_ff);
     printf("experts   %-5s %-12s n %4d: up %8.1f us %6.0f GB/s %6.1f TOPS  down %8.1f us %6.0f GB/s %6.1f "
            "TOPS\n",
-           name_of(dtype), model, n, up_us, (double)experts.gate.matrix_bytes * 2 * n_chosen / up_us / 1e3,
-           2 * down_ops / up_us / 1e6, down_us, (double)experts.down.matrix_bytes * n_chosen / down_us / 1e3,
-           down_ops / down_us / 1e6);
+           type_of(dtype).name, model, n, up_us,
+           (double)experts.gate.matrix_bytes * 2 * n_chosen / up_us / 1e3, 2 * down_ops / up_us / 1e6,
+           down_us, (double)experts.down.matrix_bytes * n_chosen / down_us / 1e3, down_ops / down_us / 1e6);
 }
 
 static void bench_attention(const char *model, int n_heads, int n_kv_heads, int head_dim, int window, int n,
@@ -230,11 +232,14 @@ int main(void)
         bench_product(SSW_DTYPE_Q4_0, 2048, 2048, n); /* DeepSeek: one projection */
         bench_product(SSW_DTYPE_Q4_0, 2816, 2048, n); /* its shared experts */
         bench_product(SSW_DTYPE_Q4_0, 6144, 4096, n); /* Phi: query, key and value */
+        for (ssw_dtype dtype : {SSW_DTYPE_Q5_0, SSW_DTYPE_Q4_K, SSW_DTYPE_Q5_K, SSW_DTYPE_Q6_K})
+            bench_product(dtype, 6144, 4096, n);
     }
     for (int n : tokens) {
         bench_experts("gpt-oss-20b", SSW_DTYPE_MXFP4, 2880, 2880, 32, 4, n);
         bench_experts("deepseek-16b", SSW_DTYPE_Q4_0, 2048, 1408, 64, 6, n);
-        bench_experts("phi-3.5-moe", SSW_DTYPE_Q4_0, 4096, 6400, 16, 2, n);
+        for (ssw_dtype dtype : {SSW_DTYPE_Q4_0, SSW_DTYPE_Q4_K, SSW_DTYPE_Q6_K})
+            bench_experts("phi-3.5-moe", dtype, 4096, 6400, 16, 2, n);
     }
     bench_experts("phi-3.5-moe", SSW_DTYPE_F16, 4096, 6400, 16, 2, 512);
     for (int window = 0; window <= 128; window += 128) {

@@ -18,9 +18,11 @@ __device__ __forceinline__ void copy_16_async(uint32_t to, const void *from, boo
                  : "memory");
 }
 
-__device__ __forceinline__ void copy_4_async(uint32_t to, const void *from, bool is_there)
+/* 4 or 8 bytes. */
+template <int BYTES> __device__ __forceinline__ void copy_async(uint32_t to, const void *from, bool is_there)
 {
-    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(from), "r"(is_there ? 4 : 0)
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(to), "l"(from), "n"(BYTES),
+                 "r"(is_there ? BYTES : 0)
                  : "memory");
 }
 

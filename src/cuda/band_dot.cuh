@@ -229,31 +229,6 @@ typedef nibble_type<q4_0_table, false> q4_0_type;
 typedef half_type<f16_pair> f16_type;
 typedef half_type<bf16_pair> bf16_type;
 
-/* Calls FUNCTION<TYPE, ...>(...) for the dtype. */
-#define FOR_DTYPE(dtype, CALL)                                                                               \
-    switch (dtype) {                                                                                         \
-    case SSW_DTYPE_F32:                                                                                      \
-        CALL(f32_type);                                                                                      \
-        break;                                                                                               \
-    case SSW_DTYPE_F16:                                                                                      \
-        CALL(f16_type);                                                                                      \
-        break;                                                                                               \
-    case SSW_DTYPE_BF16:                                                                                     \
-        CALL(bf16_type);                                                                                     \
-        break;                                                                                               \
-    case SSW_DTYPE_Q8_0:                                                                                     \
-        CALL(q8_0_type);                                                                                     \
-        break;                                                                                               \
-    case SSW_DTYPE_Q4_0:                                                                                     \
-        CALL(q4_0_type);                                                                                     \
-        break;                                                                                               \
-    case SSW_DTYPE_MXFP4:                                                                                    \
-        CALL(mxfp4_type);                                                                                    \
-        break;                                                                                               \
-    default:                                                                                                 \
-        assert(!"a type without GPU operations");                                                            \
-    }
-
 /* ---- the walk ---- */
 
 /* Adds to sums[t][...] the products of steps first, first + stride, ... below end. tokens[t]: rows of x. */

@@ -15,46 +15,15 @@
 #define SSW_CUDA_BAND_MMA_CUH
 
 #include "cuda/band_dot.cuh"
+#include "cuda/mma_parts.cuh"
 
-enum { MMA_TOKENS = 8, MMA_BLOCK_BYTES = 32 };
-
-/* Words that one warp reads once, and scales whose neighbours are read next. Nothing is read, and out keeps
- * what it had, if it is not there. */
-__device__ __forceinline__ void load_two_words(uint2 &out, const uint8_t *at, bool is_there)
-{
-    asm("{ .reg .pred p; setp.ne.b32 p, %3, 0; @p ld.global.nc.L1::no_allocate.v2.u32 {%0, %1}, [%2]; }"
-        : "+r"(out.x), "+r"(out.y)
-        : "l"(at), "r"((int)is_there));
-}
-
-__device__ __forceinline__ void load_word(uint32_t &out, const uint8_t *at, bool is_there)
-{
-    asm("{ .reg .pred p; setp.ne.b32 p, %2, 0; @p ld.global.nc.u32 %0, [%1]; }"
-        : "+r"(out)
-        : "l"(at), "r"((int)is_there));
-}
-
-__device__ __forceinline__ void load_half_word(uint16_t &out, const uint8_t *at, bool is_there)
-{
-    asm("{ .reg .pred p; setp.ne.b32 p, %2, 0; @p ld.global.nc.u16 %0, [%1]; }"
-        : "+h"(out)
-        : "l"(at), "r"((int)is_there));
-}
-
-/* Each type: COLUMNS and BLOCK_BYTES of a band's block; SCALE_BYTES of a block's 16 scales; words_at and
- * scales_at, where a lane's part of block 0 begins; load, a block from these places moved along; decode, to
- * the fragment of a product; prepare, 8 tokens' words; multiply. */
+/* Each type: COLUMNS and BLOCK_BYTES of a band's block; SCALE_BYTES of a block's 16 scales, and HEAD_BYTES
+ * that stand before those of each super-block; SCALE_FLOATS that it takes of each token's q_scales, and
+ * token_scales, those of two tokens; words_at and scales_at, where a lane's part of block 0 begins; load, a
+ * block from these places moved along; decode, to the fragment of a product; prepare, 8 tokens' words;
+ * multiply. */
 
 /* ---- 8-bit integers ---- */
-
-/* Accumulators start from these bits, the float 1.5 * 2^23: adding an integer below 2^22 to the bits adds it
- * to the float, and the sum becomes a float without a conversion. */
-#define MMA_MAGIC_BITS 0x4b400000
-#define MMA_MAGIC      12582912.0f
-
-struct q8_operand { /* of 8 tokens */
-    uint32_t x[2];
-};
 
 /* A band's block: words of rows 2g, 2g + 1 at columns 4t .. and 16 + 4t .., and the two rows' scales.
  * minus_magic[r] is -scale[r] * MMA_MAGIC, exact: MXFP4 scales must be below 2^104. */
@@ -75,10 +44,7 @@ __device__ __forceinline__ void multiply_q8(const q8_fragment &f, const q8_opera
                                             float (&acc)[4])
 {
     int d[4];
-    asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
-        "{%10,%10,%10,%10};"
-        : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
-        : "r"(f.w[0]), "r"(f.w[1]), "r"(f.w[2]), "r"(f.w[3]), "r"(x.x[0]), "r"(x.x[1]), "r"(MMA_MAGIC_BITS));
+    mma_s8(f.w, x.x, d);
 #pragma unroll
     for (int i = 0; i < 4; i++) {
         float scaled = fmaf(__int_as_float(d[i]), f.scale[i / 2], f.minus_magic[i / 2]);
@@ -88,7 +54,8 @@ __device__ __forceinline__ void multiply_q8(const q8_fragment &f, const q8_opera
 
 template <typename TYPE> struct q8_mma { /* what the integer types share */
     static constexpr bool TAKES_Q8 = true;
-    static constexpr int COLUMNS = 32;
+    static constexpr int COLUMNS = 32, HEAD_BYTES = 0, SCALE_FLOATS = 1;
+    typedef float2 token_scales;
     typedef q8_operand operand;
     typedef q8_fragment fragment;
     static __device__ __forceinline__ int words_at(int g, int t)
@@ -209,7 +176,8 @@ __device__ __forceinline__ void mma_tf32(const uint32_t (&w)[4], const uint32_t 
 
 struct tf32_mma { /* what the float types share */
     static constexpr bool TAKES_Q8 = false;
-    static constexpr int COLUMNS = 8, SCALE_BYTES = 0;
+    static constexpr int COLUMNS = 8, SCALE_BYTES = 0, HEAD_BYTES = 0, SCALE_FLOATS = 0;
+    typedef float2 token_scales;
     typedef tf32_operand operand;
     static __device__ __forceinline__ int scales_at(int)
     {
@@ -303,30 +271,5 @@ struct f32_mma : tf32_mma {
 
 typedef half_mma<f16_pair> f16_mma;
 typedef half_mma<bf16_pair> bf16_mma;
-
-/* CALL(TYPE) for the dtype. */
-#define FOR_MMA_DTYPE(dtype, CALL)                                                                           \
-    switch (dtype) {                                                                                         \
-    case SSW_DTYPE_F32:                                                                                      \
-        CALL(f32_mma);                                                                                       \
-        break;                                                                                               \
-    case SSW_DTYPE_F16:                                                                                      \
-        CALL(f16_mma);                                                                                       \
-        break;                                                                                               \
-    case SSW_DTYPE_BF16:                                                                                     \
-        CALL(bf16_mma);                                                                                      \
-        break;                                                                                               \
-    case SSW_DTYPE_Q8_0:                                                                                     \
-        CALL(q8_0_mma);                                                                                      \
-        break;                                                                                               \
-    case SSW_DTYPE_Q4_0:                                                                                     \
-        CALL(q4_0_mma);                                                                                      \
-        break;                                                                                               \
-    case SSW_DTYPE_MXFP4:                                                                                    \
-        CALL(mxfp4_mma);                                                                                     \
-        break;                                                                                               \
-    default:                                                                                                 \
-        assert(!"a type without GPU operations");                                                            \
-    }
 
 #endif

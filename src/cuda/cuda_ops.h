@@ -37,8 +37,8 @@ enum {
 
 /* ---- operands ---- */
 
-/* Weight matrices in bands of 16 rows; see ssw_cpu_matrix for the layout and its reason. Types: F32, F16,
- * BF16, Q8_0, Q4_0, MXFP4. */
+/* Weight matrices in bands of 16 rows; see ssw_cpu_matrix for the layout and its reason. Types: those that
+ * the CPU multiplies. */
 typedef struct ssw_cuda_matrix {
     ssw_dtype dtype;
     int64_t rows, cols; /* of one matrix */

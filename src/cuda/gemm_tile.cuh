@@ -13,19 +13,22 @@
 #define SSW_CUDA_GEMM_TILE_CUH
 
 #include "cuda/async_copy.cuh"
-#include "cuda/band_mma.cuh"
+#include "cuda/codes_mma.cuh"
 
 template <typename TYPE_, int BANDS_, int WARPS_M_, int WARPS_K_, int N_MAX_, int STAGES_> struct gemm_shape {
     typedef TYPE_ TYPE;
     static constexpr int BANDS = BANDS_, WARPS_M = WARPS_M_, WARPS_K = WARPS_K_, N_MAX = N_MAX_,
                          STAGES = STAGES_;
-    static constexpr int BLOCKS = 4;                       /* a warp's, of a chunk */
-    static constexpr int AHEAD = 1024 / TYPE::BLOCK_BYTES; /* at most BLOCKS */
+    static constexpr int BLOCKS = 4; /* a warp's, of a chunk */
+    /* Blocks of which much besides the words is kept in registers are fewer. */
+    static constexpr int AHEAD =
+        TYPE::HEAD_BYTES > 0 || TYPE::SCALE_FLOATS > 1 || 1024 / TYPE::BLOCK_BYTES < BLOCKS ? 2 : BLOCKS;
     static constexpr int CHUNK = BLOCKS * WARPS_K;
     static constexpr int THREADS = WARP * WARPS_M * WARPS_K;
     static constexpr int UNITS = CHUNK * MMA_BLOCK_BYTES / 16; /* of a token in a chunk */
     static constexpr int SCALES = TYPE::TAKES_Q8 ? CHUNK : 0;  /* of a token in a chunk */
-    static constexpr int SHARED_BYTES = STAGES * N_MAX * (UNITS * 16 + SCALES * 4);
+    static constexpr int SCALE_BYTES = TYPE::SCALE_FLOATS == 2 ? 8 : 4;
+    static constexpr int SHARED_BYTES = STAGES * N_MAX * (UNITS * 16 + SCALES * SCALE_BYTES);
 };
 
 /* Which activations: row i of the tile is row rows[i] of x. rows: shared memory, [N], each a row that exists;
@@ -46,7 +49,8 @@ __device__ __forceinline__ gemm_source make_source(const ssw_cuda_acts &x, int64
 
 /* What a thread copies of every chunk: units to [N][UNITS], then scales to [CHUNK][N]. */
 template <typename SHAPE, int N> struct chunk_copier {
-    static constexpr int X_BYTES = N * SHAPE::UNITS * 16, STAGE_BYTES = X_BYTES + N * SHAPE::SCALES * 4;
+    static constexpr int X_BYTES = N * SHAPE::UNITS * 16,
+                         STAGE_BYTES = X_BYTES + N * SHAPE::SCALES * SHAPE::SCALE_BYTES;
     static constexpr int PASSES = N * SHAPE::UNITS / SHAPE::THREADS;
     static constexpr int PASS_ROWS = SHAPE::THREADS / SHAPE::UNITS;
     static constexpr int SCALE_PASSES = (N * SHAPE::SCALES + SHAPE::THREADS - 1) / SHAPE::THREADS;
@@ -74,7 +78,8 @@ template <typename SHAPE, int N> struct chunk_copier {
             int row = source.rows[(threadIdx.x / SHAPE::CHUNK + i * SCALE_PASS_ROWS) % N];
             scales_from[i] = (uint32_t)(row * source.n_blocks + scale_block) * 8;
         }
-        scales_to = shared + X_BYTES + (uint32_t)(scale_block * N + threadIdx.x / SHAPE::CHUNK) * 4;
+        scales_to =
+            shared + X_BYTES + (uint32_t)(scale_block * N + threadIdx.x / SHAPE::CHUNK) * SHAPE::SCALE_BYTES;
         if (N * SHAPE::SCALES < SHAPE::THREADS && (int)threadIdx.x >= N * SHAPE::SCALES)
             scales_to = 0; /* nothing */
     }
@@ -92,8 +97,9 @@ template <typename SHAPE, int N> struct chunk_copier {
 #pragma unroll
         for (int i = 0; i < SCALE_PASSES; i++) {
             if (N * SHAPE::SCALES >= SHAPE::THREADS || scales_to != 0)
-                copy_4_async(scales_to + stage * STAGE_BYTES + i * SCALE_PASS_ROWS * 4,
-                             scales + scales_from[i], scale_block < rest);
+                copy_async<SHAPE::SCALE_BYTES>(scales_to + stage * STAGE_BYTES +
+                                                   i * SCALE_PASS_ROWS * SHAPE::SCALE_BYTES,
+                                               scales + scales_from[i], scale_block < rest);
         }
         commit_copies();
     }
@@ -114,9 +120,10 @@ multiply_block(const typename SHAPE::TYPE::fragment (&fragments)[SHAPE::BANDS], 
 #pragma unroll
         for (int half = 0; half < 2; half++) {
             typename TYPE::operand operand = TYPE::prepare(words[2 * half], words[2 * half + 1]);
-            float2 scales = make_float2(0, 0);
+            typename TYPE::token_scales scales = {};
             if (TYPE::TAKES_Q8)
-                scales = *(const float2 *)(x_scales + (j + half) * MMA_TOKENS);
+                scales = *(const typename TYPE::token_scales *)(x_scales +
+                                                                (j + half) * MMA_TOKENS * TYPE::SCALE_FLOATS);
 #pragma unroll
             for (int band = 0; band < SHAPE::BANDS; band++)
                 TYPE::multiply(fragments[band], operand, scales, acc[band][j + half]);
@@ -152,6 +159,47 @@ __device__ __forceinline__ void add_warps(float *shared, int warp_m, int warp_k,
     __syncthreads();
 }
 
+/* Where a band's scales for a warp's blocks are, a chunk at a time. Chunks hold whole super-blocks, or one of
+ * the halves. */
+template <typename SHAPE> struct scale_walk {
+    typedef typename SHAPE::TYPE TYPE;
+    static constexpr int SUPER_BLOCKS = 2 * SHAPE::BLOCKS, HEADS = SHAPE::CHUNK / SUPER_BLOCKS;
+    static_assert(TYPE::HEAD_BYTES == 0 || SUPER_BLOCKS == CODES_SUPER_BLOCKS, "a warp's blocks are a half");
+    const uint8_t *at; /* of the chunk's first block */
+
+    static __device__ __forceinline__ int heads_before(int block)
+    {
+        return (block / SUPER_BLOCKS + 1) * TYPE::HEAD_BYTES;
+    }
+    __device__ __forceinline__ void init(const uint8_t *scales, int block)
+    {
+        at = scales + block * TYPE::SCALE_BYTES + heads_before(block);
+    }
+    /* Block i of the chunk, or of the next from CHUNK on. is_second: whether the chunk's first block is in
+     * the second half of a super-block. */
+    __device__ __forceinline__ void load(typename TYPE::loaded &out, const uint8_t *words, int i,
+                                         bool is_second, bool is_there) const
+    {
+        const uint8_t *scales = at + i * TYPE::SCALE_BYTES;
+        words += i * TYPE::BLOCK_BYTES;
+        if constexpr (TYPE::HEAD_BYTES == 0) {
+            TYPE::load(out, words, scales, is_there);
+        } else {
+            bool is_next = i >= SHAPE::CHUNK;
+            int from_half = i % SHAPE::BLOCKS * TYPE::SCALE_BYTES + TYPE::HEAD_BYTES;
+            if (is_next)
+                scales += (HEADS > 0 ? HEADS : is_second) * TYPE::HEAD_BYTES;
+            if (HEADS > 0 ? is_second : is_second != is_next)
+                from_half += SHAPE::BLOCKS * TYPE::SCALE_BYTES;
+            TYPE::load(out, words, scales, scales - from_half, is_there);
+        }
+    }
+    __device__ __forceinline__ void advance(bool is_second)
+    {
+        at += SHAPE::CHUNK * TYPE::SCALE_BYTES + (HEADS > 0 ? HEADS : is_second) * TYPE::HEAD_BYTES;
+    }
+};
+
 /* acc = bands times the N rows of source. Warp w has m = w % WARPS_M, k = w / WARPS_M; the result is complete
  * in the warps of k 0. shared: SHARED_BYTES, 128-byte aligned, free again afterwards. bands: this warp's. */
 template <typename SHAPE, int N>
@@ -167,7 +215,9 @@ __device__ __forceinline__ void multiply_bands(const uint8_t *const (&bands)[SHA
     int warp_k = warp / SHAPE::WARPS_M, first_block = warp_k * SHAPE::BLOCKS,
         rest = source.n_blocks - first_block;
     int n_chunks = (source.n_blocks + SHAPE::CHUNK - 1) / SHAPE::CHUNK;
-    const uint8_t *words[SHAPE::BANDS], *scales[SHAPE::BANDS];
+    const uint8_t *words[SHAPE::BANDS];
+    scale_walk<SHAPE> scales[SHAPE::BANDS];
+    bool is_second = first_block / SHAPE::BLOCKS % 2;
     typename TYPE::loaded loaded[SHAPE::AHEAD][SHAPE::BANDS] = {};
     copier_type copier;
     copier.init(source, shared_address(shared));
@@ -177,12 +227,11 @@ __device__ __forceinline__ void multiply_bands(const uint8_t *const (&bands)[SHA
 #pragma unroll
     for (int band = 0; band < SHAPE::BANDS; band++) {
         words[band] = bands[band] + first_block * TYPE::BLOCK_BYTES + TYPE::words_at(g, t);
-        scales[band] = bands[band] + source.n_blocks * TYPE::BLOCK_BYTES + first_block * TYPE::SCALE_BYTES +
-                       TYPE::scales_at(g);
+        scales[band].init(bands[band] + source.n_blocks * TYPE::BLOCK_BYTES + TYPE::scales_at(g),
+                          first_block);
 #pragma unroll
         for (int i = 0; i < SHAPE::AHEAD; i++)
-            TYPE::load(loaded[i][band], words[band] + i * TYPE::BLOCK_BYTES,
-                       scales[band] + i * TYPE::SCALE_BYTES, i < rest);
+            scales[band].load(loaded[i][band], words[band], i, is_second, i < rest);
 #pragma unroll
         for (int i = 0; i < N / MMA_TOKENS * 4; i++)
             acc[band][i / 4][i % 4] = 0;
@@ -198,7 +247,8 @@ __device__ __forceinline__ void multiply_bands(const uint8_t *const (&bands)[SHA
         __syncthreads(); /* this chunk is here, and nobody reads the stage that is filled next */
         copier.copy(source, chunk + SHAPE::STAGES - 1, (chunk + SHAPE::STAGES - 1) % SHAPE::STAGES);
         const uint8_t *x = shared + stage * STAGE_BYTES;
-        const float *x_scales = (const float *)(x + copier_type::X_BYTES) + first_block * N + 2 * t;
+        const float *x_scales =
+            (const float *)(x + copier_type::X_BYTES) + (first_block * N + 2 * t) * TYPE::SCALE_FLOATS;
         uint32_t at = shared_address(x) + lane_at;
 #pragma unroll
         for (int i = 0; i < SHAPE::BLOCKS; i++) {
@@ -209,17 +259,18 @@ __device__ __forceinline__ void multiply_bands(const uint8_t *const (&bands)[SHA
             for (int band = 0; band < SHAPE::BANDS; band++) {
                 typename TYPE::loaded &slot = loaded[i % SHAPE::AHEAD][band];
                 fragments[band] = TYPE::decode(slot);
-                TYPE::load(slot, words[band] + next * TYPE::BLOCK_BYTES,
-                           scales[band] + next * TYPE::SCALE_BYTES, next < rest);
+                scales[band].load(slot, words[band], next, is_second, next < rest);
             }
-            multiply_block<SHAPE, N>(fragments, at ^ (uint32_t)(i * MMA_BLOCK_BYTES), x_scales + i * N, acc);
+            multiply_block<SHAPE, N>(fragments, at ^ (uint32_t)(i * MMA_BLOCK_BYTES),
+                                     x_scales + i * N * TYPE::SCALE_FLOATS, acc);
         }
         rest -= SHAPE::CHUNK;
 #pragma unroll
         for (int band = 0; band < SHAPE::BANDS; band++) {
             words[band] += SHAPE::CHUNK * TYPE::BLOCK_BYTES;
-            scales[band] += SHAPE::CHUNK * TYPE::SCALE_BYTES;
+            scales[band].advance(is_second);
         }
+        is_second ^= SHAPE::CHUNK == SHAPE::BLOCKS;
     }
     wait_for_copies<0>();
     __syncthreads();

@@ -3,7 +3,7 @@
  * A thread block has one band of 16 rows; its warps take the steps of the band in turn. */
 #include <assert.h>
 
-#include "cuda/band_dot.cuh"
+#include "cuda/codes_dot.cuh"
 
 enum { GEMV_WARPS = 8 };
 

@@ -6,7 +6,7 @@
  * whose expert has no memory on this device, adds nothing. */
 #include <assert.h>
 
-#include "cuda/band_dot.cuh"
+#include "cuda/codes_dot.cuh"
 
 enum {
     UP_BANDS = 4, /* two of gate, two of up */
