@@ -57,11 +57,11 @@ static int32_t count_host_layers(const ssw_engine *engine, const ssw_plan_work *
 
 /* Of every expert in host memory below a layer on the GPU, the columns of its last matrix that are the CPU's;
  * 0: all. */
-static int64_t split_of(const ssw_engine *engine, const ssw_plan_work *p, const ssw_weights_entry *entry)
+static int64_t split_of(const ssw_engine *engine, const ssw_plan_work *p, int64_t unit,
+                        const ssw_weights_entry *entry)
 {
-    enum { UNIT = 32 };
     int64_t n_ff = (int64_t)entry->tensor->dims[0];
-    if (n_ff % UNIT != 0)
+    if (n_ff % unit != 0)
         return 0;
     double share = p->cpu_moe_share / 100.0;
     if (p->cpu_moe_share < 0) {
@@ -69,18 +69,36 @@ static int64_t split_of(const ssw_engine *engine, const ssw_plan_work *p, const 
         host = host < HOST_BYTES_PER_S_MAX ? host : HOST_BYTES_PER_S_MAX;
         share = host / (host + p->gpu.copy_bytes_per_s);
     }
-    int64_t split = (int64_t)(share * (double)n_ff / UNIT + 0.5) * UNIT;
-    split = split < UNIT ? UNIT : split;
+    int64_t split = (int64_t)(share * (double)n_ff / (double)unit + 0.5) * unit;
+    split = split < unit ? unit : split;
     return split < n_ff ? split : 0;
+}
+
+static ssw_weights_entry *down_of(const ssw_engine *engine, int32_t layer)
+{
+    return &engine->weights.entries[(layer + 1) * SSW_MODEL_SLOT_COUNT + SSW_MODEL_DOWN_EXPS];
+}
+
+/* Blocks are not cut, and all layers are split alike. */
+static int64_t find_split_unit(const ssw_engine *engine)
+{
+    enum { UNIT_MIN = 32 };
+    int64_t unit = UNIT_MIN;
+    for (int32_t layer = 0; layer < engine->info.n_layers; layer++) {
+        const ssw_gguf_tensor *down = down_of(engine, layer)->tensor;
+        int64_t block = down ? (int64_t)ssw_dtype_find((uint32_t)down->dtype)->block_elements : 0;
+        unit = block > unit ? block : unit;
+    }
+    return unit;
 }
 
 static void split_experts(ssw_engine *engine, const ssw_plan_work *p, int32_t first_gpu_layer)
 {
+    int64_t unit = find_split_unit(engine);
     for (int32_t layer = 0; layer < engine->info.n_layers; layer++) {
-        ssw_weights_entry *down =
-            &engine->weights.entries[(layer + 1) * SSW_MODEL_SLOT_COUNT + SSW_MODEL_DOWN_EXPS];
+        ssw_weights_entry *down = down_of(engine, layer);
         bool is_shared = down->tensor && !down->on_gpu && layer >= first_gpu_layer;
-        down->split = is_shared ? split_of(engine, p, down) : 0;
+        down->split = is_shared ? split_of(engine, p, unit, down) : 0;
     }
 }
 

@@ -51,7 +51,19 @@ static bool has_operations(const ssw_gguf_tensor *tensor)
     bool is_matrix = tensor->dims[1] > 1;
     if (dtype == SSW_DTYPE_F32 || dtype == SSW_DTYPE_F16 || dtype == SSW_DTYPE_BF16)
         return !is_matrix || tensor->dims[0] % FLOAT_COLUMNS == 0;
-    return dtype == SSW_DTYPE_Q8_0 || dtype == SSW_DTYPE_Q4_0 || dtype == SSW_DTYPE_MXFP4;
+    return ssw_cpu_matrix_predict_bytes(dtype, 1, (int64_t)tensor->dims[0], 1) > 0; /* all that the CPU has */
+}
+
+/* One kernel makes both. */
+static ssw_status check_pair(const ssw_model *model, int32_t layer, ssw_model_slot gate_slot,
+                             ssw_model_slot up_slot, ssw_error *err)
+{
+    const ssw_gguf_tensor *gate = ssw_model_tensor(model, layer, gate_slot),
+                          *up = ssw_model_tensor(model, layer, up_slot);
+    if (!gate || !up || gate->dtype == up->dtype)
+        return SSW_OK;
+    return ssw_error_set(err, SSW_ERR_UNSUPPORTED, "no GPU operations for tensors '%s' and '%s' of two types",
+                         gate->name, up->name);
 }
 
 ssw_status ssw_gpu_check_model(const ssw_model *model, ssw_error *err)
@@ -72,7 +84,15 @@ ssw_status ssw_gpu_check_model(const ssw_model *model, ssw_error *err)
                 err, SSW_ERR_UNSUPPORTED, "no GPU operations for tensor '%s', rows of %llu %s", tensor->name,
                 (unsigned long long)tensor->dims[0], ssw_dtype_find((uint32_t)tensor->dtype)->name);
     }
-    return SSW_OK;
+    ssw_status status = SSW_OK;
+    for (int32_t layer = 0; layer < h->n_layers && status == SSW_OK; layer++) {
+        status = check_pair(model, layer, SSW_MODEL_FFN_GATE, SSW_MODEL_FFN_UP, err);
+        if (status == SSW_OK)
+            status = check_pair(model, layer, SSW_MODEL_GATE_EXPS, SSW_MODEL_UP_EXPS, err);
+        if (status == SSW_OK)
+            status = check_pair(model, layer, SSW_MODEL_GATE_SHARED, SSW_MODEL_UP_SHARED, err);
+    }
+    return status;
 }
 
 static ssw_status open_all(ssw_gpu *gpu, ssw_error *err)

@@ -66,7 +66,7 @@ enum { SSW_GPU_SLOTS = 4, SSW_GPU_SLOT_TABLES = 6 };
 
 /* Room on the device for one expert, which copies fill in turn. */
 typedef struct ssw_gpu_slot {
-    uint8_t *gate, *up, *down, *down_rest;
+    uint8_t *gate, *up, *down, *gate_rest, *up_rest, *down_rest;
     const uint8_t **tables; /* [SSW_GPU_SLOT_TABLES][n_experts]: whichever expert is asked for, it is here */
     ssw_cuda_event filled, free;
 } ssw_gpu_slot;

@@ -28,22 +28,41 @@ static bool is_host_layer(const ssw_gpu *gpu, int32_t layer)
 
 /* ---- device memory ---- */
 
-/* One expert's columns of a tensor. */
-static uint64_t matrix_bytes(const ssw_weights_entry *entry, int64_t cols)
+/* Of every part of an expert the largest that a layer has. */
+typedef struct slot_bytes {
+    uint64_t gate, up, down, gate_rest, up_rest, down_rest;
+} slot_bytes;
+
+static void enlarge(uint64_t *bytes, const ssw_weights_entry *entry, int64_t rows, int64_t cols)
 {
-    return ssw_cpu_matrix_predict_bytes(entry->tensor->dtype, (int64_t)entry->tensor->dims[1], cols, 1);
+    uint64_t needed = ssw_cpu_matrix_predict_bytes(entry->tensor->dtype, rows, cols, 1);
+    *bytes = needed > *bytes ? needed : *bytes;
 }
 
-static void carve_slot(ssw_gpu_slot *slot, const ssw_gpu *gpu, int32_t layer, ssw_carver *c)
+static void enlarge_slot(slot_bytes *bytes, const ssw_gpu *gpu, int32_t layer)
 {
-    const ssw_weights_entry *down = entry_at(gpu, layer, SSW_MODEL_DOWN_EXPS);
-    int64_t n_ff = gpu->h->n_ff_expert, split = down->split > 0 ? down->split : n_ff;
-    int64_t n_embd = gpu->h->n_embd;
-    slot->gate = ssw_carve(c, 1, matrix_bytes(entry_at(gpu, layer, SSW_MODEL_GATE_EXPS), n_embd));
-    slot->up = ssw_carve(c, 1, matrix_bytes(entry_at(gpu, layer, SSW_MODEL_UP_EXPS), n_embd));
-    slot->down = ssw_carve(c, 1, matrix_bytes(down, split));
-    if (split < n_ff)
-        slot->down_rest = ssw_carve(c, 1, matrix_bytes(down, n_ff - split));
+    const ssw_weights_entry *gate = entry_at(gpu, layer, SSW_MODEL_GATE_EXPS),
+                            *up = entry_at(gpu, layer, SSW_MODEL_UP_EXPS),
+                            *down = entry_at(gpu, layer, SSW_MODEL_DOWN_EXPS);
+    int64_t n_embd = gpu->h->n_embd, n_ff = gpu->h->n_ff_expert, split = down->split > 0 ? down->split : n_ff;
+    enlarge(&bytes->gate, gate, split, n_embd);
+    enlarge(&bytes->up, up, split, n_embd);
+    enlarge(&bytes->down, down, n_embd, split);
+    if (split == n_ff)
+        return;
+    enlarge(&bytes->gate_rest, gate, n_ff - split, n_embd);
+    enlarge(&bytes->up_rest, up, n_ff - split, n_embd);
+    enlarge(&bytes->down_rest, down, n_embd, n_ff - split);
+}
+
+static void carve_slot(ssw_gpu_slot *slot, const ssw_gpu *gpu, const slot_bytes *bytes, ssw_carver *c)
+{
+    slot->gate = ssw_carve(c, 1, bytes->gate);
+    slot->gate_rest = ssw_carve(c, 1, bytes->gate_rest);
+    slot->up = ssw_carve(c, 1, bytes->up);
+    slot->up_rest = ssw_carve(c, 1, bytes->up_rest);
+    slot->down = ssw_carve(c, 1, bytes->down);
+    slot->down_rest = ssw_carve(c, 1, bytes->down_rest);
     slot->tables =
         ssw_carve(c, (uint64_t)SSW_GPU_SLOT_TABLES * (uint64_t)gpu->h->n_experts, sizeof *slot->tables);
 }
@@ -54,30 +73,25 @@ static uint64_t bias_floats(const ssw_gpu *gpu)
     return (uint64_t)gpu->h->n_experts * (2 * (uint64_t)gpu->h->n_ff_expert + (uint64_t)gpu->h->n_embd);
 }
 
-/* The layer with the largest experts is the measure of a slot; as a rule all are alike. */
 void ssw_gpu_carve_share(ssw_gpu *gpu, ssw_carver *c)
 {
-    int32_t largest = -1;
-    uint64_t n_host = 0, bytes = 0;
+    int32_t last = -1;
+    uint64_t n_host = 0;
+    slot_bytes bytes = {0};
     for (int32_t layer = gpu->setup.first_layer; layer < gpu->h->n_layers; layer++) {
         if (!is_host_layer(gpu, layer))
             continue;
-        uint64_t layer_bytes = 0;
         n_host++;
-        for (int i = 0; i < N_EXPERT_SLOTS; i++)
-            layer_bytes += entry_at(gpu, layer, expert_slots[i])->tensor->n_bytes;
-        if (layer_bytes > bytes) {
-            bytes = layer_bytes;
-            largest = layer;
-        }
+        last = layer;
+        enlarge_slot(&bytes, gpu, layer);
     }
-    if (largest < 0)
+    if (last < 0)
         return;
     for (int i = 0; i < SSW_GPU_SLOTS; i++)
-        carve_slot(&gpu->share.slots[i], gpu, largest, c);
+        carve_slot(&gpu->share.slots[i], gpu, &bytes, c);
     uint64_t pairs = (uint64_t)gpu->setup.n_batch * (uint64_t)gpu->h->n_experts_used;
     gpu->share.rest_rows = ssw_carve(c, pairs * (uint64_t)gpu->h->n_embd, sizeof(float));
-    if (ssw_model_tensor(gpu->setup.model, largest, SSW_MODEL_GATE_EXPS_BIAS))
+    if (ssw_model_tensor(gpu->setup.model, last, SSW_MODEL_GATE_EXPS_BIAS))
         gpu->share.bias_memory = ssw_carve(c, n_host * bias_floats(gpu), sizeof(float));
 }
 
@@ -200,16 +214,10 @@ static void view_layer(ssw_gpu *gpu, int32_t layer)
 }
 
 /* Six tables a slot: gate, up and down of the CPU's rows, then of the others. */
-static ssw_status fill_tables(ssw_gpu *gpu, const ssw_gpu_slot *slot, const ssw_gpu_host_layer *layer,
-                              ssw_error *err)
+static ssw_status fill_tables(ssw_gpu *gpu, const ssw_gpu_slot *slot, ssw_error *err)
 {
-    uint64_t rest_at = (uint64_t)(gpu->share.split / SSW_CUDA_BAND_ROWS);
-    const uint8_t *const places[SSW_GPU_SLOT_TABLES] = {slot->gate,
-                                                        slot->up,
-                                                        slot->down,
-                                                        slot->gate + rest_at * layer->own.gate.band_bytes,
-                                                        slot->up + rest_at * layer->own.up.band_bytes,
-                                                        slot->down_rest};
+    const uint8_t *const places[SSW_GPU_SLOT_TABLES] = {slot->gate,      slot->up,      slot->down,
+                                                        slot->gate_rest, slot->up_rest, slot->down_rest};
     size_t n = (size_t)gpu->h->n_experts;
     const uint8_t **numbers = calloc(SSW_GPU_SLOT_TABLES * n, sizeof *numbers);
     if (!numbers)
@@ -222,7 +230,7 @@ static ssw_status fill_tables(ssw_gpu *gpu, const ssw_gpu_slot *slot, const ssw_
     return status;
 }
 
-static ssw_status open_slots(ssw_gpu *gpu, const ssw_gpu_host_layer *layer, ssw_error *err)
+static ssw_status open_slots(ssw_gpu *gpu, ssw_error *err)
 {
     ssw_status status = SSW_OK;
     for (int i = 0; i < SSW_GPU_SLOTS && status == SSW_OK; i++) {
@@ -231,7 +239,7 @@ static ssw_status open_slots(ssw_gpu *gpu, const ssw_gpu_host_layer *layer, ssw_
         if (status == SSW_OK)
             status = ssw_cuda_event_open(&slot->free, err);
         if (status == SSW_OK)
-            status = fill_tables(gpu, slot, layer, err);
+            status = fill_tables(gpu, slot, err);
     }
     return status;
 }
@@ -253,7 +261,7 @@ static ssw_status open_layers(ssw_gpu *gpu, ssw_error *err)
         n_pinned += own->is_pinned;
         ssw_status status = cut_biases(gpu, layer, at, err);
         if (status == SSW_OK && n_host == 1)
-            status = open_slots(gpu, own, err);
+            status = open_slots(gpu, err);
         if (status != SSW_OK)
             return status;
         at += bias_floats(gpu);

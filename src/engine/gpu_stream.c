@@ -112,18 +112,32 @@ static const uint8_t *const *table_of(const ssw_gpu *gpu, const ssw_gpu_slot *sl
     return slot->tables + (size_t)which * (size_t)gpu->h->n_experts;
 }
 
+/* An expert's rows of gate or up: the first n_own bands, if they are wanted, and the rest, to their places;
+ * as one copy where those are neighbours, as they are when all layers' types are alike. */
+static void copy_rows(const ssw_gpu *gpu, const ssw_cuda_matrix *m, uint64_t expert, uint8_t *own,
+                      uint8_t *rest, bool is_whole)
+{
+    uint64_t own_bytes =
+        (uint64_t)(gpu->share.split + SSW_CUDA_BAND_ROWS - 1) / SSW_CUDA_BAND_ROWS * m->band_bytes;
+    const uint8_t *from = m->data + expert * m->matrix_bytes;
+    if (is_whole && own + own_bytes == rest) {
+        ssw_cuda_copy_async(gpu->copy, own, from, m->matrix_bytes);
+        return;
+    }
+    if (is_whole)
+        ssw_cuda_copy_async(gpu->copy, own, from, own_bytes);
+    if (own_bytes < m->matrix_bytes)
+        ssw_cuda_copy_async(gpu->copy, rest, from + own_bytes, m->matrix_bytes - own_bytes);
+}
+
 /* The expert's matrices in host memory to the slot: whole, or the device's rows only. */
 static void fill_slot(const ssw_gpu *gpu, const ssw_gpu_slot *slot, int32_t layer, int32_t expert,
                       bool is_whole)
 {
     const ssw_cuda_experts *own = &gpu->share.layers[layer].own, *rest = &gpu->share.layers[layer].rest;
-    uint64_t e = (uint64_t)expert, n_own = (uint64_t)(gpu->share.split / SSW_CUDA_BAND_ROWS);
-    uint64_t first = is_whole ? 0 : n_own * own->gate.band_bytes,
-             up_first = is_whole ? 0 : n_own * own->up.band_bytes;
-    ssw_cuda_copy_async(gpu->copy, slot->gate + first, own->gate.data + e * own->gate.matrix_bytes + first,
-                        own->gate.matrix_bytes - first);
-    ssw_cuda_copy_async(gpu->copy, slot->up + up_first, own->up.data + e * own->up.matrix_bytes + up_first,
-                        own->up.matrix_bytes - up_first);
+    uint64_t e = (uint64_t)expert;
+    copy_rows(gpu, &own->gate, e, slot->gate, slot->gate_rest, is_whole);
+    copy_rows(gpu, &own->up, e, slot->up, slot->up_rest, is_whole);
     if (is_whole)
         ssw_cuda_copy_async(gpu->copy, slot->down, own->down.data + e * own->down.matrix_bytes,
                             own->down.matrix_bytes);
