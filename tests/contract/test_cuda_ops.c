@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../cpu/cpu_case.h"
 #include "cpu/ops.h"
 #include "cuda/cuda_device.h"
 #include "cuda/cuda_ops.h"
@@ -184,8 +185,12 @@ static void drop_acts(acts *x, int64_t n, int64_t cols)
 
 /* ---- products ---- */
 
-static const ssw_dtype dtypes[] = {SSW_DTYPE_F32,  SSW_DTYPE_F16,  SSW_DTYPE_BF16,
-                                   SSW_DTYPE_Q8_0, SSW_DTYPE_Q4_0, SSW_DTYPE_MXFP4};
+/* cols, or the next width that the type can have. */
+static int64_t width(ssw_dtype dtype, int64_t cols)
+{
+    int64_t block = ssw_dtype_find((uint32_t)dtype)->block_elements;
+    return (cols + block - 1) / block * block;
+}
 
 static void check_product(ssw_dtype dtype, int64_t rows, int64_t cols, int64_t n, bool accumulate)
 {
@@ -222,10 +227,11 @@ static void products_are_the_cpus(void **state)
     static const int64_t columns[] = {32, 96, 2880, 4096};
     static const int64_t rows[] = {7, 16, 45, 256};
     (void)state;
-    for (size_t d = 0; d < sizeof dtypes / sizeof dtypes[0]; d++) {
+    for (int d = 0; d < CASE_TYPES; d++) {
         for (int i = 0; i < 4; i++) {
             for (int64_t n = 1; n <= TOKENS; n++)
-                check_product(dtypes[d], rows[(i + (int)n) % 4], columns[i], n, n % 2 == 0);
+                check_product(cpu_case_types[d], rows[(i + (int)n) % 4], width(cpu_case_types[d], columns[i]),
+                              n, n % 2 == 0);
         }
     }
     check_product(SSW_DTYPE_F32, 33, 50, 3, false);
@@ -234,14 +240,15 @@ static void products_are_the_cpus(void **state)
 static void fused_products_are_the_single_ones(void **state)
 {
     (void)state;
-    for (size_t d = 0; d < sizeof dtypes / sizeof dtypes[0]; d++) {
+    for (int d = 0; d < CASE_TYPES; d++) {
         static const int64_t rows[3] = {64, 16, 23};
-        acts x = make_acts(2, 128);
+        int64_t cols = width(cpu_case_types[d], 128);
+        acts x = make_acts(2, cols);
         ssw_cuda_product_args args[3];
         float *alone[3];
         weights w[3];
         for (int i = 0; i < 3; i++) {
-            w[i] = make_weights(dtypes[d], rows[i], 128, 1);
+            w[i] = make_weights(cpu_case_types[d], rows[i], cols, 1);
             args[i] = (ssw_cuda_product_args){.w = w[i].gpu,
                                               .x = x.gpu,
                                               .n = 2,
@@ -259,7 +266,7 @@ static void fused_products_are_the_single_ones(void **state)
             free(alone[i]);
             ssw_cpu_matrix_deinit(&w[i].cpu);
         }
-        drop_acts(&x, 2, 128);
+        drop_acts(&x, 2, cols);
         free_all(NULL);
     }
 }
@@ -352,10 +359,12 @@ static void check_moe(const moe_case *c)
 static void experts_are_the_cpus(void **state)
 {
     (void)state;
-    for (size_t d = 0; d < sizeof dtypes / sizeof dtypes[0]; d++) {
-        check_moe(&(moe_case){dtypes[d], dtypes[d], 96, 64, 1, 7, 4, true, true});
-        check_moe(&(moe_case){dtypes[d], dtypes[(d + 1) % 6], 2880, 160, 3, 5, 2, d % 2 == 0, d % 2 == 0});
-        check_moe(&(moe_case){dtypes[d], dtypes[d], 256, 1408, 8, 9, 6, false, false});
+    for (int d = 0; d < CASE_TYPES; d++) {
+        ssw_dtype own = cpu_case_types[d], next = cpu_case_types[(d + 1) % CASE_TYPES];
+        check_moe(&(moe_case){own, own, width(own, 96), width(own, 64), 1, 7, 4, true, true});
+        check_moe(
+            &(moe_case){own, next, width(own, 2880), width(next, 160), 3, 5, 2, d % 2 == 0, d % 2 == 0});
+        check_moe(&(moe_case){own, own, 256, width(own, 1408), 8, 9, 6, false, false});
     }
     check_moe(&(moe_case){SSW_DTYPE_F32, SSW_DTYPE_F16, 40, 24, 2, 3, 2, true, false});
 }
