@@ -4,20 +4,10 @@ set -u
 seesaw=$1
 fake=$2
 fake_nvml=${4:-}
-work=$(mktemp -d "${TMPDIR:-/tmp}/seesaw-ab-XXXXXX") || exit 1
+. "$(dirname "$0")/../first_fault.sh"
 port=$((20000 + ($$ * 4) % 12000))
 aa=--no-aa # so that a case counts its own arms only
-child=""
-trap 'if [ -n "$child" ]; then kill -9 "$child" 2>/dev/null; fi; rm -rf "$work"' EXIT
-export XDG_CACHE_HOME="$work/cache"
-mkdir "$work/cache"
 printf 'one plank\ntwo planks and a stone\n' >"$work/prompts"
-
-fail() {
-    echo "FAIL: $*" >&2
-    tail -n 20 "$work"/*.out "$work"/runs/*/*.log >&2 2>/dev/null
-    exit 1
-}
 
 # ab OUTPUT ARGUMENTS...: a short run; its exit status is left in $status
 ab() {

@@ -4,14 +4,7 @@ set -u
 seesaw=$1
 make_evidence=$2
 xsd=$3
-work=$(mktemp -d "${TMPDIR:-/tmp}/seesaw-gate-XXXXXX") || exit 1
-trap 'rm -rf "$work"' EXIT
-
-fail() {
-    echo "FAIL: $*" >&2
-    cat "$work"/*.out "$work"/*.xml >&2 2>/dev/null
-    exit 1
-}
+. "$(dirname "$0")/../first_fault.sh"
 
 # make NAME CASE [SLOWER]: a run folder NAME/run; equal last parts give the same model
 make() {

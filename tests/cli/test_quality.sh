@@ -3,10 +3,7 @@
 set -u
 seesaw=$1
 model=$2
-work=$(mktemp -d "${TMPDIR:-/tmp}/seesaw-quality-XXXXXX") || exit 1
-trap 'rm -rf "$work"' EXIT
-export XDG_CACHE_HOME="$work/cache"
-mkdir "$work/cache"
+. "$(dirname "$0")/../first_fault.sh"
 port=$((44000 + ($$ * 5) % 12000))
 echo 'Write a haiku about AI' >"$work/prompts"
 cat >"$work/problems.json" <<'EOF'
@@ -19,12 +16,6 @@ cat >"$work/problems.json" <<'EOF'
   "tests": "assert candidate('abc') == 'abc'"},
  {"name": "poem", "prompt": "Write a haiku about AI", "entry": "f", "tests": "candidate()"}]}
 EOF
-
-fail() {
-    echo "FAIL: $*" >&2
-    tail -n 25 "$work"/*.out >&2
-    exit 1
-}
 
 measure() {
     "$seesaw" ab -m "$model" --runs 1 --pause 0 --max-tokens 12 --port "$port" --out "$work/runs" --prompts "$work/prompts" \

@@ -5,17 +5,8 @@ set -u
 seesaw=$1
 model=$2
 checker=$3
-work=$(mktemp -d "${TMPDIR:-/tmp}/seesaw-verify-XXXXXX") || exit 1
-trap 'rm -rf "$work"' EXIT
-export XDG_CACHE_HOME="$work/cache"
-mkdir "$work/cache"
+. "$(dirname "$0")/../first_fault.sh"
 port=$((32000 + ($$ * 4) % 12000))
-
-fail() {
-    echo "FAIL: $*" >&2
-    tail -n 25 "$work"/*.out >&2
-    exit 1
-}
 
 verify() {
     wanted=$1

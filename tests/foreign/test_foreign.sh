@@ -10,19 +10,9 @@ fake=$4
 transcripts=$5
 check_report=$6
 node_server=$(dirname "$0")/llama_node_server.mjs
-work=$(mktemp -d "${TMPDIR:-/tmp}/seesaw-foreign-XXXXXX") || exit 1
+. "$(dirname "$0")/../first_fault.sh"
 port=$((20000 + ($$ * 4) % 12000))
-child=""
-trap 'if [ -n "$child" ]; then kill -9 "$child" 2>/dev/null; fi; rm -rf "$work"' EXIT
-export XDG_CACHE_HOME="$work/cache"
-mkdir "$work/cache"
 printf 'Once upon a time\nThe plank\n' >"$work/prompts"
-
-fail() {
-    echo "FAIL: $*" >&2
-    tail -n 20 "$work"/*.out "$work"/runs/*/*.log >&2 2>/dev/null
-    exit 1
-}
 
 need_node() {
     [ -d "$(dirname "$0")/../npm/node_modules/node-llama-cpp" ] && return

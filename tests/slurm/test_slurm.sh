@@ -4,17 +4,10 @@ set -u
 seesaw=$(realpath "$1")
 fake=$(realpath "$2")
 here=$(cd "$(dirname "$0")" && pwd)
-work=$(mktemp -d "${TMPDIR:-/tmp}/seesaw-slurm-XXXXXX") || exit 1
+. "$(dirname "$0")/../first_fault.sh"
 trap '"$here/one_node_slurm.sh" stop "$work/slurm"; rm -rf "$work"' EXIT
-export XDG_CACHE_HOME="$work/cache"
-mkdir "$work/cache" "$work/slurm"
+mkdir "$work/slurm"
 port=$((20000 + ($$ * 4) % 12000))
-
-fail() {
-    echo "FAIL: $*" >&2
-    tail -n 20 "$work"/*.out "$work"/runs/*/*.log "$work"/runs/*/task-*/output "$work"/slurm/*.log >&2 2>/dev/null
-    exit 1
-}
 
 "$here/one_node_slurm.sh" start "$work/slurm" >"$work/start.out" 2>&1
 case $? in

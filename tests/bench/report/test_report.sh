@@ -4,15 +4,8 @@ set -u
 seesaw=$1
 name=$2
 here=$(cd "$(dirname "$0")" && pwd)
-work=$(mktemp -d "${TMPDIR:-/tmp}/seesaw-report-XXXXXX") || exit 1
-trap 'rm -rf "$work"' EXIT
+. "$(dirname "$0")/../../first_fault.sh"
 run="$work/run"
-
-fail() {
-    echo "FAIL: $*" >&2
-    cat "$work"/*.out >&2 2>/dev/null
-    exit 1
-}
 
 make_evidence() {
     python3 "$here/make_evidence.py" "$run" "$1" || fail "make_evidence $1"
