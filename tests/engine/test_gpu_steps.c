@@ -14,13 +14,13 @@
 #include "tiny_gpt_oss.h"
 
 enum {
-    CTX = 1100,
+    CTX = 600,
     N_BATCH = 16, /* so that layers with a window have rings of 64 rows */
     N_SEQUENCES = 8,
     N_VOCAB = 96,
     N_EMBD = 64,
     ITEM_TOKENS_MAX = 40,
-    RANDOM_STEPS = 40,
+    RANDOM_STEPS = 30,
     RESULTS_MAX = 2000 /* rows of logits */
 };
 
@@ -107,7 +107,7 @@ static void decode_together(schedule *s)
     }
 }
 
-/* Past the lengths at which another graph is recorded, 512 and 1024. */
+/* Past the length at which another graph is recorded, 512. */
 static void grow(schedule *s)
 {
     add_item(s, 0, 505 - ssw_session_length(s->sessions[0]), WANTS_LAST);
@@ -116,12 +116,6 @@ static void grow(schedule *s)
         add_item(s, 0, 1, WANTS_LAST);
         if (i % 3 == 0)
             add_item(s, 3, 1, WANTS_LAST);
-        run_step(s);
-    }
-    add_item(s, 0, 1020 - ssw_session_length(s->sessions[0]), WANTS_NOTHING);
-    run_step(s);
-    for (int32_t i = 0; i < 8; i++) {
-        add_item(s, 0, 1, WANTS_LAST);
         run_step(s);
     }
     forget(s, 0);
@@ -134,7 +128,7 @@ static void step_at_random(schedule *s)
     for (int32_t i = 0; i < n; i++) {
         int32_t sequence = (first + i) % N_SEQUENCES;
         int32_t n_tokens = is_decode || draw(s, 2) ? 1 : 1 + draw(s, ITEM_TOKENS_MAX);
-        if (ssw_session_length(s->sessions[sequence]) + n_tokens > CTX / 3)
+        if (ssw_session_length(s->sessions[sequence]) + n_tokens > CTX / 4)
             forget(s, sequence);
         add_item(s, sequence, n_tokens, is_decode ? WANTS_LAST : (wish)draw(s, N_WISHES));
     }
