@@ -219,6 +219,25 @@ static void a_cache_works_without_pinned_memory(void **state)
     assert_true(p.uses.hits_total > 0);
 }
 
+/* Nothing of a failed opening stays. */
+static void every_failing_call_is_survived(void **state)
+{
+    (void)state;
+    int32_t n_refused = 0;
+    bool has_failed = true;
+    for (int64_t n = 1; has_failed; n++) {
+        ssw_engine_options options = options_of(SSW_ENGINE_LAYERS_ALL, 1, NULL);
+        ssw_engine *engine = NULL;
+        ssw_error err = {0};
+        stand_in_fail(STAND_IN_ANY_CALL, n);
+        n_refused += ssw_engine_open(&options, &engine, &err) != SSW_OK;
+        has_failed = stand_in_has_failed();
+        ssw_engine_close(engine);
+        stand_in_reset();
+    }
+    assert_true(n_refused > 20);
+}
+
 static void impossible_overrides_are_refused(void **state)
 {
     (void)state;
@@ -248,6 +267,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(auto_leaves_room_for_the_cache),
         cmocka_unit_test(the_bus_is_measured_only_where_it_matters),
         cmocka_unit_test(a_cache_works_without_pinned_memory),
+        cmocka_unit_test(every_failing_call_is_survived),
         cmocka_unit_test(impossible_overrides_are_refused),
     };
     if (argc != 2)
