@@ -652,7 +652,7 @@ static void signals_meet(void **state)
         assert_int_equal(ssw_cuda_copy_to_device(step, &number, sizeof number, &err), SSW_OK);
         assert_int_equal(ssw_cuda_graph_launch(graph, stream, &err), SSW_OK);
         if (number < 3)
-            *(volatile uint32_t *)&to_device->value = number;
+            __atomic_store_n(&to_device->value, number, __ATOMIC_RELEASE);
         assert_int_equal(ssw_cuda_stream_sync(stream, &err), SSW_OK);
         assert_int_equal(to_host->value, number);
         assert_int_equal(*gave_up, number == 3);
