@@ -1,5 +1,6 @@
 /* The options of the quality phase. */
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bench/evidence/text_file.h"
@@ -38,9 +39,10 @@ static const struct argp_option option_list[] = {
     {0},
 };
 
-/* The text lives as long as the program. */
+/* The text lives until another file is read, at most as long as the program. */
 static const char *read_problems(struct argp_state *state, const char *path)
 {
+    static char *kept;
     ssw_error err;
     char *text = NULL;
     size_t n_bytes;
@@ -53,7 +55,9 @@ static const char *read_problems(struct argp_state *state, const char *path)
     ssw_arena_deinit(&arena);
     if (status)
         argp_failure(state, SSW_EXIT_USAGE, 0, "%s", err.message);
-    return text;
+    free(kept);
+    kept = text;
+    return kept;
 }
 
 static error_t parse(int key, char *value, struct argp_state *state)
