@@ -17,6 +17,7 @@
 #include "quant/half.h"
 #include "quant/quant.h"
 
+enum { N_PLAIN_TYPES = 6 }; /* the first of cpu_case_types; the others are variants of one kernel */
 enum { EXIT_SKIPPED = 77, ALLOCATIONS_MAX = 64, TOKENS = 8 };
 
 /* Of sums of products of order one, relative to the largest result. */
@@ -229,7 +230,7 @@ static void products_are_the_cpus(void **state)
     (void)state;
     for (int d = 0; d < CASE_TYPES; d++) {
         for (int i = 0; i < 4; i++) {
-            for (int64_t n = 1; n <= TOKENS; n++)
+            for (int64_t n = 1; n <= TOKENS; n += d < N_PLAIN_TYPES ? 1 : 1 + n / 2)
                 check_product(cpu_case_types[d], rows[(i + (int)n) % 4], width(cpu_case_types[d], columns[i]),
                               n, n % 2 == 0);
         }

@@ -3,7 +3,7 @@
  * (dequantised weights, float activations), and the CPU's beside them. The text is the chat prompt below and
  * what the reference operations' greedy choice makes of it with the model as it is.
  *
- *     test_gpu_types MODEL.gguf
+ *     test_gpu_types MODEL.gguf [MIX...]
  *
  * Half of the text is one prompt, half is decoded token by token. Skipped where no GPU is. */
 #include "../cmocka_all.h"
@@ -14,6 +14,7 @@
 
 #include "../gguf/gguf_files.h"
 #include "engine/gpu.h"
+#include "gguf/gguf_writer.h"
 #include "logits.h"
 #include "quantize/quantize.h"
 #include "seesaw/engine.h"
@@ -24,6 +25,8 @@ enum { N_TOKENS = 64, N_CTX = 64, N_THREADS = 2, PATH_BYTES = 4096, EXIT_SKIPPED
 static const char prompt[] =
     "<|start|>user<|message|>Explain quantum computing in simple terms<|end|><|start|>assistant";
 static const char *model_path;
+static int n_names; /* of mixes; none: all */
+static char **names;
 
 #define TO_REFERENCE_KL_MAX 4e-5 /* test_types_llama_cpp.c's bound for the CPU */
 #define SAME_TOP_MIN        (N_TOKENS - 2)
@@ -124,13 +127,10 @@ static float *run_engine(const char *path, const placement *where, const int32_t
     return logits;
 }
 
-static void check_mix(const ssw_type_mix *mix, const int32_t *tokens)
+static void check_model(const char *path, const char *name, const int32_t *tokens)
 {
-    char path[PATH_BYTES];
     float *reference = NULL;
-    scratch_path(path, sizeof path, "mix.gguf");
-    quantize(path, mix);
-    print_message("%s", mix->name);
+    print_message("%s", name);
     for (int p = 0; p < N_PLACEMENTS; p++) {
         int32_t n_vocab, n_same_top = 0;
         double kl = 0;
@@ -153,13 +153,79 @@ static void check_mix(const ssw_type_mix *mix, const int32_t *tokens)
     free(reference);
 }
 
+static void check_mix(const ssw_type_mix *mix, const int32_t *tokens)
+{
+    char path[PATH_BYTES];
+    scratch_path(path, sizeof path, "mix.gguf");
+    quantize(path, mix);
+    check_model(path, mix->name, tokens);
+}
+
 static void every_mix_runs_on_the_gpu(void **state)
 {
     int32_t tokens[N_TOKENS];
     (void)state;
     make_text(tokens);
-    for (size_t i = 0; i < ssw_type_mix_count(); i++)
+    for (size_t i = 0; i < ssw_type_mix_count() && n_names == 0; i++)
         check_mix(ssw_type_mix_at(i), tokens);
+    for (int i = 0; i < n_names; i++) {
+        assert_non_null(ssw_type_mix_find(names[i]));
+        check_mix(ssw_type_mix_find(names[i]), tokens);
+    }
+}
+
+static bool is_expert_of_odd_layer(const char *name)
+{
+    int layer;
+    return strstr(name, "_exps.weight") && sscanf(name, "blk.%d.", &layer) == 1 && layer % 2 == 1;
+}
+
+/* The model in one mix, with the experts of every other layer in another. */
+static void splice(const char *path, const char *first_mix, const char *second_mix)
+{
+    char paths[2][PATH_BYTES];
+    ssw_error err;
+    ssw_gguf *files[2];
+    ssw_gguf_writer *writer;
+    const char *const mixes[2] = {first_mix, second_mix};
+    for (int i = 0; i < 2; i++) {
+        scratch_path(paths[i], sizeof paths[i], i == 0 ? "first.gguf" : "second.gguf");
+        quantize(paths[i], ssw_type_mix_find(mixes[i]));
+        assert_int_equal(ssw_gguf_open(paths[i], &files[i], &err), SSW_OK);
+    }
+    assert_int_equal(ssw_gguf_writer_open(path, 0, &writer, &err), SSW_OK);
+    for (size_t i = 0; i < ssw_gguf_count_keys(files[0]); i++)
+        ssw_gguf_writer_copy_key(writer, ssw_gguf_key_at(files[0], i));
+    for (int is_data = 0; is_data < 2; is_data++) {
+        for (size_t i = 0; i < ssw_gguf_count_tensors(files[0]); i++) {
+            const ssw_gguf_tensor *t = ssw_gguf_tensor_at(files[0], i);
+            t = is_expert_of_odd_layer(t->name) ? ssw_gguf_find_tensor(files[1], t->name) : t;
+            if (!is_data)
+                ssw_gguf_writer_add_tensor(writer, t->name, t->dtype, t->n_dims, t->dims);
+            else
+                assert_int_equal(ssw_gguf_writer_write_data(writer, t->data, t->n_bytes, &err), SSW_OK);
+        }
+        if (!is_data)
+            assert_int_equal(ssw_gguf_writer_begin_data(writer, &err), SSW_OK);
+    }
+    assert_int_equal(ssw_gguf_writer_finish(writer, &err), SSW_OK);
+    ssw_gguf_writer_close(writer);
+    ssw_gguf_close(files[0]);
+    ssw_gguf_close(files[1]);
+}
+
+/* Places for copied experts must fit the larger, whichever comes first. */
+static void layers_may_differ(void **state)
+{
+    char path[PATH_BYTES];
+    int32_t tokens[N_TOKENS];
+    (void)state;
+    make_text(tokens);
+    scratch_path(path, sizeof path, "spliced.gguf");
+    splice(path, "Q4_0", "Q8_0");
+    check_model(path, "Q4_0, experts of odd layers Q8_0", tokens);
+    splice(path, "Q8_0", "Q4_0");
+    check_model(path, "Q8_0, experts of odd layers Q4_0", tokens);
 }
 
 static int remove_scratch(void **state)
@@ -171,16 +237,19 @@ static int remove_scratch(void **state)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_mix_runs_on_the_gpu)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_mix_runs_on_the_gpu),
+                                       cmocka_unit_test(layers_may_differ)};
     ssw_gpu_device device;
     ssw_error err;
-    if (argc != 2)
+    if (argc < 2)
         return 2;
     if (ssw_gpu_find(&device, &err) != SSW_OK) {
         printf("no GPU: %s\n", err.message);
         return EXIT_SKIPPED;
     }
     model_path = argv[1];
+    n_names = argc - 2;
+    names = argv + 2;
     printf("%s\nof the reference operations:\n", device.name);
     return cmocka_run_group_tests(tests, NULL, remove_scratch);
 }
