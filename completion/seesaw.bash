@@ -9,6 +9,10 @@ _seesaw()
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
         ;;
+    -ctk | -ctv | --cache-type-k | --cache-type-v)
+        mapfile -t COMPREPLY < <(compgen -W "f16 q8_0" -- "$current")
+        return
+        ;;
     -o | --out | --resume | --collect)
         mapfile -t COMPREPLY < <(compgen -d -- "$current")
         return

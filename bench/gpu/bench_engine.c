@@ -184,6 +184,10 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case 'b':
         s->engine.n_batch = (int32_t)atol(text);
         return 0;
+    case 'k': /* the engine refuses what it does not have */
+        s->engine.cache_type_k = s->engine.cache_type_v =
+            ssw_dtype_find_name(text) ? ssw_dtype_find_name(text)->dtype : SSW_DTYPE_F32;
+        return 0;
     case 'n':
         s->n_decode = (int32_t)atol(text);
         return 0;
@@ -212,6 +216,7 @@ int main(int argc, char **argv)
         {"moe-cache-mib", 'c', "N", 0, "of GPU memory for the most used of those", 0},
         {"threads", 't', "N", 0, "worker threads", 0},
         {"batch", 'b', "N", 0, "tokens of a prefill step", 0},
+        {"cache-type", 'k', "TYPE", 0, "of the KV cache's keys and values: f16 (default) or q8_0", 0},
         {"prompt", 'p', "N", 0, "time a prompt of N tokens; may be given several times", 0},
         {"decode", 'n', "N", 0, "time N tokens decoded after the first prompt (default: 100)", 0},
         {"repeats", 'r', "N", 0, "of which the median is taken (default: 5)", 0},

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <vector>
 
 #include "cuda/cuda_ops.h"
@@ -185,16 +186,26 @@ static void bench_experts(const char *model, ssw_dtype dtype, int64_t n_embd, in
            down_us, (double)experts.down.matrix_bytes * n_chosen / down_us / 1e3, down_ops / down_us / 1e6);
 }
 
-static void bench_attention(const char *model, int n_heads, int n_kv_heads, int head_dim, int window, int n,
-                            int position, int max_length)
+struct attention_shape {
+    const char *model;
+    int n_heads, n_kv_heads, head_dim;
+    bool is_q8; /* the cache */
+};
+
+static void bench_attention(const attention_shape &shape, int window, int n, int position, int max_length)
 {
     memory m;
-    int n_rows = std::max(max_length, position + n), n_layers;
+    int n_heads = shape.n_heads, n_kv_heads = shape.n_kv_heads, head_dim = shape.head_dim;
+    int n_rows = std::max({max_length, position + n, (int)SSW_CUDA_KV_ROWS_MIN}), n_layers;
     int64_t stride = (int64_t)n_kv_heads * n_rows * head_dim;
     n_layers =
         (int)std::min<uint64_t>(ROTATE_BYTES / ((uint64_t)stride * 4) + 1, 64); /* caches to rotate through */
-    uint16_t *k = (uint16_t *)m.get((uint64_t)(stride * n_layers) * 2, 0x3b),
-             *v = (uint16_t *)m.get((uint64_t)(stride * n_layers) * 2, 0x3b);
+    int64_t step = shape.is_q8 ? stride : stride * 2, scales_step = stride / SSW_CUDA_BLOCK;
+    double value_bytes = shape.is_q8 ? 34.0 / SSW_CUDA_BLOCK : 2;
+    uint8_t *k = (uint8_t *)m.get((uint64_t)(step * n_layers), 0x3b),
+            *v = (uint8_t *)m.get((uint64_t)(step * n_layers), 0x3b);
+    uint16_t *scales =
+        shape.is_q8 ? (uint16_t *)m.get((uint64_t)(scales_step * 2 * n_layers) * 2, 0x11) : nullptr;
     std::vector<ssw_cuda_part> parts = {{0, n, 0, position}};
     ssw_cuda_attention_args args = {};
     args.parts = m.put(parts);
@@ -205,24 +216,28 @@ static void bench_attention(const char *model, int n_heads, int n_kv_heads, int 
     args.q = (float *)m.get((uint64_t)((int64_t)n * n_heads * head_dim) * 4, 0x3b);
     args.out = make_acts(m, n, (int64_t)n_heads * head_dim);
     args.scratch = (float *)m.get(ssw_cuda_attention_scratch_floats(n, n_heads, head_dim, max_length) * 4, 0);
+    args.counters = (uint32_t *)m.get(SSW_CUDA_ATTENTION_COUNTERS * 4, 0);
     double us = time_us([&](int i) {
-        args.kv = {k + i % n_layers * stride, v + i % n_layers * stride, stride, n_rows};
+        int64_t layer = i % n_layers;
+        args.kv = {k + layer * step, v + layer * step, stride, n_rows};
+        if (scales)
+            args.kv.k_scales = scales + layer * 2 * scales_step,
+            args.kv.v_scales = args.kv.k_scales + scales_step;
         ssw_cuda_attention(nullptr, &args);
     });
     double seen = 0;
     for (int i = 0; i < n; i++)
         seen += window > 0 ? std::min(position + i + 1, window) : position + i + 1;
     double read = window > 0 ? std::min(position + n, window + n) : position + n;
-    printf("attention %-12s window %3d, %4d tokens from %4d, up to %4d: %8.1f us  %6.0f GB/s  %6.1f TFLOPS\n",
-           model, window, n, position, max_length, us, read * n_kv_heads * head_dim * 4 / us / 1e3,
+    printf("attention %-12s %s, window %3d, %4d tokens from %4d, up to %4d: %8.1f us  %6.0f GB/s  %6.1f "
+           "TFLOPS\n",
+           shape.model, shape.is_q8 ? "Q8_0" : " F16", window, n, position, max_length, us,
+           read * n_kv_heads * head_dim * 2 * value_bytes / us / 1e3,
            4 * seen * n_heads * head_dim / us / 1e6);
 }
 
-int main(void)
+static void bench_products(void)
 {
-    cudaDeviceProp properties;
-    check(cudaGetDeviceProperties(&properties, 0));
-    printf("%s, medians of %d x %d calls\n", properties.name, (int)REPEATS, (int)PER_EVENT);
     const int tokens[] = {27, 64, 512, 2048};
     for (int n : tokens) {
         bench_product(SSW_DTYPE_F32, 32, 2880, n); /* gpt-oss: router, query, key and value, output */
@@ -242,23 +257,41 @@ int main(void)
             bench_experts("phi-3.5-moe", dtype, 4096, 6400, 16, 2, n);
     }
     bench_experts("phi-3.5-moe", SSW_DTYPE_F16, 4096, 6400, 16, 2, 512);
+}
+
+static void bench_attentions(bool is_q8)
+{
+    const attention_shape gpt_oss = {"gpt-oss-20b", 64, 8, 64, is_q8},
+                          phi = {"phi-3.5-moe", 32, 8, 128, is_q8},
+                          deepseek = {"deepseek-16b", 16, 16, 128, is_q8};
     for (int window = 0; window <= 128; window += 128) {
-        bench_attention("gpt-oss-20b", 64, 8, 64, window, 27, 0, 27);
-        bench_attention("gpt-oss-20b", 64, 8, 64, window, 512, 0, 512);
-        bench_attention("gpt-oss-20b", 64, 8, 64, window, 512, 3584, 4096);
-        bench_attention("gpt-oss-20b", 64, 8, 64, window, 4096, 0, 4096);
+        bench_attention(gpt_oss, window, 27, 0, 27);
+        bench_attention(gpt_oss, window, 512, 0, 512);
+        bench_attention(gpt_oss, window, 512, 3584, 4096);
+        bench_attention(gpt_oss, window, 4096, 0, 4096);
     }
-    bench_attention("deepseek-16b", 16, 16, 128, 0, 512, 0, 512);
-    bench_attention("deepseek-16b", 16, 16, 128, 0, 4096, 0, 4096);
-    bench_attention("phi-3.5-moe", 32, 8, 128, 0, 512, 0, 512);
-    bench_attention("phi-3.5-moe", 32, 8, 128, 0, 4096, 0, 4096);
+    bench_attention(deepseek, 0, 512, 0, 512);
+    bench_attention(deepseek, 0, 4096, 0, 4096);
+    bench_attention(phi, 0, 512, 0, 512);
+    bench_attention(phi, 0, 4096, 0, 4096);
     const int lengths[] = {27, 128, 600, 2048, 8192};
     for (int length : lengths) {
-        bench_attention("gpt-oss-20b", 64, 8, 64, 0, 1, length - 1,
-                        8192); /* the launch of a graph for 8192 */
-        bench_attention("deepseek-16b", 16, 16, 128, 0, 1, length - 1, 8192);
-        bench_attention("phi-3.5-moe", 32, 8, 128, 0, 1, length - 1, 8192);
+        bench_attention(gpt_oss, 0, 1, length - 1, 8192); /* the launch of a graph for 8192 */
+        bench_attention(deepseek, 0, 1, length - 1, 8192);
+        bench_attention(phi, 0, 1, length - 1, 8192);
     }
-    bench_attention("gpt-oss-20b", 64, 8, 64, 128, 1, 599, 8192);
+    bench_attention(gpt_oss, 128, 1, 599, 8192);
+}
+
+int main(int argc, char **argv)
+{
+    bool only_attention = argc > 1 && strcmp(argv[1], "attention") == 0;
+    cudaDeviceProp properties;
+    check(cudaGetDeviceProperties(&properties, 0));
+    printf("%s, medians of %d x %d calls\n", properties.name, (int)REPEATS, (int)PER_EVENT);
+    if (!only_attention)
+        bench_products();
+    bench_attentions(false);
+    bench_attentions(true);
     return 0;
 }

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/dtype.h"
 #include "base/log.h"
 #include "base/status.h"
 
@@ -63,6 +64,9 @@ typedef struct ssw_engine_options {
     /* per cent of each such expert that the CPU computes, the GPU reads the rest over the bus meanwhile; 100:
      * all; negative, the default: by the number of threads and the kind of bus */
     int32_t cpu_moe_share;
+    /* of keys and of values in the KV cache of layers on the GPU: SSW_DTYPE_F16, the default, or
+     * SSW_DTYPE_Q8_0; in host memory they are F16 */
+    ssw_dtype cache_type_k, cache_type_v;
     int64_t gpu_patience_ns; /* how long GPU and CPU wait for one another before a step fails; 0: 30 s */
     /* "PATTERN=DEVICE[,PATTERN=DEVICE...]": tensors whose names a regular expression matches go to CPU, CUDA0
      * or GPU, whatever the numbers above say; the first that matches decides (place/override.h) */

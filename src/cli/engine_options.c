@@ -11,6 +11,8 @@ enum {
     KEY_CPU_MOE_SHARE,
     KEY_OVERRIDE_TENSOR,
     KEY_MOE_CACHE_MIB,
+    KEY_CACHE_TYPE_K,
+    KEY_CACHE_TYPE_V,
     KEY_N_GPU_LAYERS,
     KEY_VRAM_MIB,
     KEY_NO_PIN,
@@ -49,6 +51,11 @@ static const struct argp_option arguments[] = {
      "GPU)",
      0},
     {"gpu-layers", 0, 0, OPTION_ALIAS, 0, 0},
+    {"cache-type-k", KEY_CACHE_TYPE_K, "TYPE", 0,
+     "type of the keys in the KV cache of layers on the GPU: f16, or q8_0, which takes about half the memory "
+     "(default: f16)",
+     0},
+    {"cache-type-v", KEY_CACHE_TYPE_V, "TYPE", 0, "type of the values there, likewise (default: f16)", 0},
     {"vram-mib", KEY_VRAM_MIB, "N", 0, "take at most N MiB of GPU memory (default: what is free)", 0},
     {"no-pin-threads", KEY_NO_PIN, 0, 0, "do not bind worker threads to cores", 0},
     {"compat", KEY_COMPAT, "ENGINE", 0,
@@ -65,6 +72,14 @@ static void add_override(struct argp_state *state, ssw_engine_options *options, 
         argp_error(state, "--override-tensor is given more than %d times; join them with commas",
                    SSW_ENGINE_OVERRIDES_MAX);
     options->override_tensors[options->n_override_tensors++] = text;
+}
+
+static ssw_dtype parse_cache_type(struct argp_state *state, const char *option, const char *text)
+{
+    const ssw_dtype_traits *traits = ssw_dtype_find_name(text);
+    if (!traits || (traits->dtype != SSW_DTYPE_F16 && traits->dtype != SSW_DTYPE_Q8_0))
+        argp_error(state, "--%s takes f16 or q8_0, not '%s'", option, text);
+    return traits ? traits->dtype : SSW_DTYPE_F16;
 }
 
 static error_t parse_argument(int key, char *text, struct argp_state *state)
@@ -97,6 +112,12 @@ static error_t parse_argument(int key, char *text, struct argp_state *state)
     case KEY_OVERRIDE_TENSOR:
         add_override(state, options, text);
         return 0;
+    case KEY_CACHE_TYPE_K:
+        options->cache_type_k = parse_cache_type(state, "cache-type-k", text);
+        return 0;
+    case KEY_CACHE_TYPE_V:
+        options->cache_type_v = parse_cache_type(state, "cache-type-v", text);
+        return 0;
     case KEY_N_GPU_LAYERS:
         options->n_gpu_layers = ssw_option_int(state, "n-gpu-layers", text, 0, SSW_ENGINE_LAYERS_ALL);
         return 0;
@@ -127,11 +148,14 @@ void ssw_cli_engine_options_init(ssw_engine_options *options)
 
 void ssw_cli_engine_spell_out(int argc, char **argv)
 {
-    static char n_gpu_layers[] = "--n-gpu-layers", override_tensor[] = "--override-tensor";
+    static char long_names[][2][24] = {{"-ngl", "--n-gpu-layers"},
+                                       {"-ot", "--override-tensor"},
+                                       {"-ctk", "--cache-type-k"},
+                                       {"-ctv", "--cache-type-v"}};
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "-ngl") == 0)
-            argv[i] = n_gpu_layers;
-        else if (strcmp(argv[i], "-ot") == 0)
-            argv[i] = override_tensor;
+        for (size_t k = 0; k < sizeof long_names / sizeof long_names[0]; k++) {
+            if (strcmp(argv[i], long_names[k][0]) == 0)
+                argv[i] = long_names[k][1];
+        }
     }
 }

@@ -14,7 +14,8 @@ extern const struct argp ssw_cli_engine_argp;
 void ssw_cli_engine_options_init(ssw_engine_options *options); /* the engine's own, threads pinned, and all
                                                                   layers on the GPU where there is one */
 
-/* Before argp: llama-server's one-dash spellings -ngl and -ot, which argp would take for short options. */
+/* Before argp: llama-server's one-dash spellings -ngl, -ot, -ctk and -ctv, which argp would take for short
+ * options. */
 void ssw_cli_engine_spell_out(int argc, char **argv);
 
 #endif

@@ -9,26 +9,24 @@
 #include <assert.h>
 #include <math.h>
 
-#include "cuda/attention_parts.cuh"
+#include "cuda/attention_steps.cuh"
 
 enum {
     HEADS = 16,            /* of a thread block */
-    STEP = 16,             /* positions */
+    STEP_POSITIONS = 16,   /* positions */
     POSITIONS_MIN = 128,   /* of a split, */
     POSITIONS_WHOLE = 192, /* unless there are no more than these: merging costs more than two steps */
     SPLITS_MAX = 32,       /* one a lane in the last merge */
-    SPLIT_BLOCKS_MAX = 512 /* blocks of a launch that splits; bounds the scratch */
+    SPLIT_BLOCKS_MAX = SSW_CUDA_ATTENTION_COUNTERS /* blocks of a launch that splits; bounds the scratch */
 };
 
 template <int DIM> struct decode_shape {
     static constexpr int WARPS = DIM <= 128 ? 4 : 2;
     static constexpr int THREADS = WARPS * WARP;
-    static constexpr int STEPS = DIM <= 64 ? 2 : 1; /* of a warp that are on their way at once */
 };
 
-/* The launch and its scratch: counters [SPLIT_BLOCKS_MAX], zero between launches; then for each block (unit *
- * n_splits + split) and head (largest, sum), and [head_dim] results. Unit: part * n_kv_heads * head tiles +
- * KV head * head tiles + tile. */
+/* The launch and its scratch: for each block (unit * n_splits + split) and head (largest, sum), and
+ * [head_dim] results. Unit: part * n_kv_heads * head tiles + KV head * head tiles + tile. */
 struct decode_job {
     ssw_cuda_attention_args args;
     int n_head_tiles; /* of a group */
@@ -56,25 +54,28 @@ static __device__ bool find_unit(const decode_job &job, decode_unit &out)
     int oldest = args.window > 0 ? max(out.part.position - args.window + 1, 0) : 0;
     int n = out.part.position + 1 - oldest;
     int n_splits = n <= POSITIONS_WHOLE ? 1 : min((n + POSITIONS_MIN - 1) / POSITIONS_MIN, (int)gridDim.x);
-    int length = ((n + n_splits - 1) / n_splits + STEP - 1) / STEP * STEP;
+    int length = ((n + n_splits - 1) / n_splits + STEP_POSITIONS - 1) / STEP_POSITIONS * STEP_POSITIONS;
     out.n_splits = (n + length - 1) / length;
     out.begin = oldest + (int)blockIdx.x * length;
     out.end = min(out.begin + length, out.part.position + 1);
     return out.part.n_rows == 1 && (int)blockIdx.x < out.n_splits;
 }
 
-/* Results so far, of a warp: rows are heads g and g + 8; results[e][j][2r + i] is dimension 64e + 16t + 8i +
- * j of row r. */
+/* Results so far, of a warp: rows are heads g and g + 8; results[e * VALUE_DIMS + j][2r + i] is dimension
+ * VALUE_DIMS (8e + 2t + i) + j of row r. */
 template <int DIM> struct running {
     float largest[2], sums[2];
-    float results[DIM / 64][8][4];
+    float results[DIM / 8][4];
 };
 
-/* Fragments of q, times scale: step 2c + i of 16 columns holds dimensions 32c + 8t + 4i .. + 3. */
-template <int DIM>
-static __device__ __forceinline__ void
-load_queries(const ssw_cuda_attention_args &args, const decode_unit &unit, uint32_t (&fragments)[DIM / 16][4])
+/* Fragments of q, times scale: product (KEY_DIMS / 4) c + i holds dimensions KEY_DIMS (4c + t) + 4i .. + 3.
+ */
+template <class STEP>
+static __device__ __forceinline__ void load_queries(const ssw_cuda_attention_args &args,
+                                                    const decode_unit &unit,
+                                                    uint32_t (&fragments)[STEP::DIM / 16][4])
 {
+    constexpr int PRODUCTS = STEP::KEY_DIMS / 4;
     int lane = threadIdx.x % WARP, g = lane / 4, t = lane % 4;
     float scale = args.scale * LOG2_E;
 #pragma unroll
@@ -83,8 +84,8 @@ load_queries(const ssw_cuda_attention_args &args, const decode_unit &unit, uint3
         int64_t at =
             (int64_t)unit.part.first_row * args.n_heads + unit.first_head + (is_head ? g + 8 * r : 0);
 #pragma unroll
-        for (int s = 0; s < DIM / 16; s++) {
-            int d = s / 2 * 32 + 8 * t + s % 2 * 4;
+        for (int s = 0; s < STEP::DIM / 16; s++) {
+            int d = (s / PRODUCTS * 4 + t) * STEP::KEY_DIMS + s % PRODUCTS * 4;
             float4 four = is_head && d < args.head_dim ? *(const float4 *)(args.q + at * args.head_dim + d)
                                                        : make_float4(0, 0, 0, 0);
             fragments[s][r] = pack_f16(four.x * scale, four.y * scale);
@@ -93,48 +94,22 @@ load_queries(const ssw_cuda_attention_args &args, const decode_unit &unit, uint3
     }
 }
 
-/* 8 F16 at dimension d of a position; zeros if there is none. */
-static __device__ __forceinline__ uint4 load_eight(const uint16_t *head, const ssw_cuda_attention_args &args,
-                                                   int position, int end, int d)
+/* The 16 positions from `start`, of which the first is before `end`: their weights, and what is so far
+ * relative to the new largest score. */
+template <class STEP>
+static __device__ __forceinline__ void weigh_step(const STEP &step, int start, int end,
+                                                  const uint32_t (&q)[STEP::DIM / 16][4],
+                                                  running<STEP::DIM> &state, uint32_t (&weights)[4])
 {
-    if (position >= end || d >= args.head_dim)
-        return make_uint4(0, 0, 0, 0);
-    return *(const uint4 *)(head + (int64_t)(position % args.kv.n_rows) * args.head_dim + d);
-}
-
-/* A lane's part of 16 positions. */
-template <int DIM> struct step_data {
-    uint4 keys[2][DIM / 32];   /* positions g and 8 + g: dimensions 32c + 8t .. + 7 */
-    uint4 values[DIM / 64][4]; /* positions 2t, 2t + 1, 8 + 2t, 9 + 2t: dimensions 64e + 8g .. + 7 */
-};
-
-template <int DIM>
-static __device__ __forceinline__ void load_step(const ssw_cuda_attention_args &args, const uint16_t *k,
-                                                 const uint16_t *v, int start, int end, step_data<DIM> &out)
-{
-    int lane = threadIdx.x % WARP, g = lane / 4, t = lane % 4;
-#pragma unroll
-    for (int i = 0; i < 2 * (DIM / 32); i++)
-        out.keys[i % 2][i / 2] = load_eight(k, args, start + i % 2 * 8 + g, end, i / 2 * 32 + 8 * t);
-#pragma unroll
-    for (int i = 0; i < DIM / 64 * 4; i++)
-        out.values[i / 4][i % 4] =
-            load_eight(v, args, start + i % 4 / 2 * 8 + 2 * t + i % 2, end, i / 4 * 64 + 8 * g);
-}
-
-/* The 16 positions from `start`, of which the first is before `end`. */
-template <int DIM>
-static __device__ __forceinline__ void attend_step(const step_data<DIM> &step, int start, int end,
-                                                   const uint32_t (&q)[DIM / 16][4], running<DIM> &state)
-{
+    constexpr int DIM = STEP::DIM, PRODUCTS = STEP::KEY_DIMS / 4;
     int t = threadIdx.x % 4;
     float scores[2][4] = {};
 #pragma unroll
-    for (int c = 0; c < DIM / 32; c++) {
+    for (int c = 0; c < DIM / 16 / PRODUCTS; c++) {
 #pragma unroll
-        for (int tile = 0; tile < 2; tile++) {
-            mma_f16(q[2 * c], step.keys[tile][c].x, step.keys[tile][c].y, scores[tile]);
-            mma_f16(q[2 * c + 1], step.keys[tile][c].z, step.keys[tile][c].w, scores[tile]);
+        for (int i = 0; i < 2 * PRODUCTS; i++) {
+            operand k = step.keys.get(i / PRODUCTS, c, i % PRODUCTS);
+            mma_f16(q[c * PRODUCTS + i % PRODUCTS], k.low, k.high, scores[i / PRODUCTS]);
         }
     }
 #pragma unroll
@@ -159,21 +134,22 @@ static __device__ __forceinline__ void attend_step(const step_data<DIM> &step, i
             state.sums[r] += score;
         }
 #pragma unroll
-        for (int i = 0; i < DIM / 64 * 16; i++)
-            state.results[i / 16][i / 2 % 8][2 * r + i % 2] *= keep;
+        for (int i = 0; i < DIM / 4; i++)
+            state.results[i / 2][2 * r + i % 2] *= keep;
     }
-    uint32_t weights[4] = {pack_f16(scores[0][0], scores[0][1]), pack_f16(scores[0][2], scores[0][3]),
-                           pack_f16(scores[1][0], scores[1][1]), pack_f16(scores[1][2], scores[1][3])};
 #pragma unroll
-    for (int e = 0; e < DIM / 64; e++) {
+    for (int i = 0; i < 4; i++)
+        weights[i] = pack_f16(scores[i / 2][i % 2 * 2], scores[i / 2][i % 2 * 2 + 1]);
+}
+
+template <class STEP>
+static __device__ __forceinline__ void add_values(const STEP &step, const uint32_t (&weights)[4],
+                                                  running<STEP::DIM> &state)
+{
 #pragma unroll
-        for (int j = 0; j < 8; j++) {
-            const uint32_t pick = j % 2 ? 0x7632 : 0x5410; /* the same half of two words */
-            const uint32_t *w[4] = {&step.values[e][0].x, &step.values[e][1].x, &step.values[e][2].x,
-                                    &step.values[e][3].x};
-            mma_f16(weights, __byte_perm(w[0][j / 2], w[1][j / 2], pick),
-                    __byte_perm(w[2][j / 2], w[3][j / 2], pick), state.results[e][j]);
-        }
+    for (int j = 0; j < STEP::DIM / 8; j++) {
+        operand v = step.values.get(j / STEP::VALUE_DIMS, j % STEP::VALUE_DIMS);
+        mma_f16(weights, v.low, v.high, state.results[j]);
     }
 }
 
@@ -186,7 +162,7 @@ template <int DIM> struct warp_results {
                  [DIM + 1]; /* odd rows: lanes of different heads meet fewer banks */
 };
 
-template <int DIM>
+template <int DIM, int VALUE_DIMS>
 static __device__ __forceinline__ void share_results(const running<DIM> &state, int n_heads,
                                                      warp_results<DIM> &out)
 {
@@ -202,9 +178,11 @@ static __device__ __forceinline__ void share_results(const running<DIM> &state, 
             out.sums[warp][g + 8 * r] = sum;
         }
 #pragma unroll
-        for (int i = 0; i < DIM / 64 * 16; i++)
-            out.results[warp][g + 8 * r][i / 16 * 64 + 16 * t + i / 8 % 2 * 8 + i % 8] =
-                state.results[i / 16][i % 8][2 * r + i / 8 % 2];
+        for (int i = 0; i < DIM / 4; i++) {
+            int e = i / 2 / VALUE_DIMS, j = i / 2 % VALUE_DIMS;
+            out.results[warp][g + 8 * r][VALUE_DIMS * (8 * e + 2 * t + i % 2) + j] =
+                state.results[i / 2][2 * r + i % 2];
+        }
     }
 }
 
@@ -228,15 +206,14 @@ static __device__ __forceinline__ void store_result(const ssw_cuda_attention_arg
 }
 
 struct split_scratch {
-    unsigned *counters;
     float2 *sums;   /* [blocks][HEADS]: largest, sum */
     float *results; /* [blocks][HEADS][head_dim] */
 };
 
 static __device__ __forceinline__ split_scratch place_scratch(float *scratch)
 {
-    float2 *sums = (float2 *)(scratch + SPLIT_BLOCKS_MAX);
-    return {(unsigned *)scratch, sums, (float *)(sums + SPLIT_BLOCKS_MAX * HEADS)};
+    float2 *sums = (float2 *)scratch;
+    return {sums, (float *)(sums + SPLIT_BLOCKS_MAX * HEADS)};
 }
 
 /* The warps' results: to out if the sequence is not split, else to scratch. */
@@ -291,36 +268,41 @@ static __device__ void merge_splits(const ssw_cuda_attention_args &args, const d
 }
 
 /* Grid: (splits, KV heads * tiles of 16 query heads, parts). */
-template <int DIM>
-static __global__ void __launch_bounds__(decode_shape<DIM>::THREADS)
+template <class STEP>
+static __global__ void __launch_bounds__(decode_shape<STEP::DIM>::THREADS)
     decode(const __grid_constant__ decode_job job)
 {
-    constexpr int WARPS = decode_shape<DIM>::WARPS;
+    constexpr int DIM = STEP::DIM, AT_ONCE = STEP::AT_ONCE,
+                  STRIDE = decode_shape<DIM>::WARPS * STEP_POSITIONS;
     __shared__ warp_results<DIM> shared;
     __shared__ bool is_last;
     const ssw_cuda_attention_args &args = job.args;
     decode_unit unit;
     if (!find_unit(job, unit))
         return;
-    int64_t head_at =
-        unit.part.sequence * args.kv.sequence_stride + (int64_t)unit.kv_head * args.kv.n_rows * args.head_dim;
+    int64_t head =
+        unit.part.sequence * args.kv.sequence_stride / args.head_dim + (int64_t)unit.kv_head * args.kv.n_rows;
     uint32_t q[DIM / 16][4];
     running<DIM> state = {{-INFINITY, -INFINITY}, {0, 0}, {}};
-    load_queries<DIM>(args, unit, q);
-    constexpr int STEPS = decode_shape<DIM>::STEPS, STRIDE = WARPS * STEP;
-    for (int start = unit.begin + (int)threadIdx.x / WARP * STEP; start < unit.end; start += STEPS * STRIDE) {
-        step_data<DIM> steps[STEPS];
+    load_queries<STEP>(args, unit, q);
+    for (int start = unit.begin + (int)threadIdx.x / WARP * STEP_POSITIONS; start < unit.end;
+         start += AT_ONCE * STRIDE) {
+        STEP steps[AT_ONCE];
 #pragma unroll
-        for (int i = 0; i < STEPS; i++)
-            load_step<DIM>(args, args.kv.k + head_at, args.kv.v + head_at, start + i * STRIDE, unit.end,
-                           steps[i]);
+        for (int i = 0; i < AT_ONCE; i++)
+            steps[i].load(args, step_rows(args, head, start + i * STRIDE, unit.end));
 #pragma unroll
-        for (int i = 0; i < STEPS; i++) {
-            if (start + i * STRIDE < unit.end)
-                attend_step<DIM>(steps[i], start + i * STRIDE, unit.end, q, state);
+        for (int i = 0; i < AT_ONCE; i++) {
+            uint32_t weights[4];
+            if (start + i * STRIDE >= unit.end)
+                break;
+            weigh_step<STEP>(steps[i], start + i * STRIDE, unit.end, q, state, weights);
+            if (STEP::VALUES_LATE)
+                steps[i].values.load(args, step_rows(args, head, start + i * STRIDE, unit.end));
+            add_values<STEP>(steps[i], weights, state);
         }
     }
-    share_results<DIM>(state, unit.n_heads, shared);
+    share_results<DIM, STEP::VALUE_DIMS>(state, unit.n_heads, shared);
     __syncthreads();
     merge_warps<DIM>(args, unit, shared);
     if (unit.n_splits == 1)
@@ -328,13 +310,31 @@ static __global__ void __launch_bounds__(decode_shape<DIM>::THREADS)
     __threadfence();
     __syncthreads();
     if (threadIdx.x == 0) /* counts up to n_splits - 1, then is 0 again */
-        is_last = atomicInc(place_scratch(args.scratch).counters + unit.number,
-                            (unsigned)unit.n_splits - 1) == (unsigned)unit.n_splits - 1;
+        is_last = atomicInc(args.counters + unit.number, (unsigned)unit.n_splits - 1) ==
+                  (unsigned)unit.n_splits - 1;
     __syncthreads();
     if (!is_last)
         return;
     __threadfence();
     merge_splits(args, unit);
+}
+
+template <int DIM, template <int> class KEYS, template <int> class VALUES>
+static void launch(ssw_cuda_stream stream, dim3 grid, const decode_job &job)
+{
+    decode<decode_step<DIM, KEYS<DIM>, VALUES<DIM>>><<<grid, decode_shape<DIM>::THREADS, 0, stream>>>(job);
+}
+
+/* As in attention_prefill.cu: kinds that are mixed have fewer sizes. */
+template <template <int> class KEYS, template <int> class VALUES, bool IS_MIXED = false>
+static void launch_kinds(ssw_cuda_stream stream, dim3 grid, const decode_job &job)
+{
+    if (!IS_MIXED && job.args.head_dim <= 64)
+        launch<IS_MIXED ? 128 : 64, KEYS, VALUES>(stream, grid, job);
+    else if (job.args.head_dim <= 128)
+        launch<128, KEYS, VALUES>(stream, grid, job);
+    else
+        launch<256, KEYS, VALUES>(stream, grid, job);
 }
 
 static void launch_decode(ssw_cuda_stream stream, const ssw_cuda_attention_args *args)
@@ -348,27 +348,30 @@ static void launch_decode(ssw_cuda_stream stream, const ssw_cuda_attention_args 
     n_splits = n_splits * n_units <= SPLIT_BLOCKS_MAX ? n_splits : SPLIT_BLOCKS_MAX / n_units;
     dim3 grid((unsigned)(n_splits > 1 ? n_splits : 1), (unsigned)(args->n_kv_heads * job.n_head_tiles),
               (unsigned)args->n_parts);
-    if (args->head_dim <= 64)
-        decode<64><<<grid, decode_shape<64>::THREADS, 0, stream>>>(job);
-    else if (args->head_dim <= 128)
-        decode<128><<<grid, decode_shape<128>::THREADS, 0, stream>>>(job);
+    if (args->kv.k_scales && args->kv.v_scales)
+        launch_kinds<q8_keys, q8_values>(stream, grid, job);
+    else if (args->kv.k_scales)
+        launch_kinds<q8_keys, f16_values, true>(stream, grid, job);
+    else if (args->kv.v_scales)
+        launch_kinds<f16_keys, q8_values, true>(stream, grid, job);
     else
-        decode<256><<<grid, decode_shape<256>::THREADS, 0, stream>>>(job);
+        launch_kinds<f16_keys, f16_values>(stream, grid, job);
 }
 
 uint64_t ssw_cuda_attention_scratch_floats(int32_t n_rows, int32_t n_heads, int32_t head_dim,
                                            int32_t max_length)
 {
     (void)n_rows, (void)n_heads, (void)max_length; /* splits are fewer where there are more rows */
-    return SPLIT_BLOCKS_MAX + (uint64_t)SPLIT_BLOCKS_MAX * HEADS * (uint64_t)(head_dim + 2);
+    return (uint64_t)SPLIT_BLOCKS_MAX * HEADS * (uint64_t)(head_dim + 2);
 }
 
 void ssw_cuda_attention(ssw_cuda_stream stream, const ssw_cuda_attention_args *args)
 {
     bool any_single = !args->parts_host;
     assert(args->head_dim % 16 == 0 && args->head_dim <= SSW_CUDA_HEAD_DIM_MAX);
-    assert(args->n_heads % args->n_kv_heads == 0);
-    assert(!args->out.q || args->head_dim % SSW_CUDA_BLOCK == 0);
+    assert(args->n_heads % args->n_kv_heads == 0 && args->kv.n_rows >= SSW_CUDA_KV_ROWS_MIN);
+    assert((!args->out.q && !args->kv.k_scales && !args->kv.v_scales) ||
+           args->head_dim % SSW_CUDA_BLOCK == 0);
     for (int i = 0; args->parts_host && i < args->n_parts; i++)
         any_single = any_single || args->parts_host[i].n_rows == 1;
     if (any_single)

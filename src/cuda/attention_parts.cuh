@@ -32,6 +32,14 @@ __device__ __forceinline__ uint32_t pack_f16(float first, float second)
     return *(const uint32_t *)&two;
 }
 
+/* The ring's row of position first + i, i <= SSW_CUDA_KV_ROWS_MIN, first_row being that of `first`: without a
+ * division. */
+__device__ __forceinline__ int wrap_row(int first_row, int i, int n_rows)
+{
+    int row = first_row + i;
+    return row >= n_rows ? row - n_rows : row;
+}
+
 /* The parts with more than one row; attention_decode.cu has the others. */
 void ssw_cuda_attend_prefill(ssw_cuda_stream stream, const ssw_cuda_attention_args *args);
 

@@ -4,13 +4,15 @@
  * The unit of work is 64 queries of one KV head: query i of a part is token i / group, head i % group, so
  * that all heads of a group share the tiles. A warp has 16 queries, their scores, weights and results in
  * registers; keys and values come to shared memory in tiles by cp.async, the next keys during the second
- * product, the values during the first. Queries (times scale), keys, values and weights are F16, sums are
+ * product, the values during the first. Those of a Q8_0 cache come through registers, the same distance
+ * ahead, and lie in shared memory as F16. Queries (times scale), keys, values and weights are F16, sums are
  * float: an error of about 2^-11 of the largest score times its weight, and 2^-11 of the values. */
 #include <assert.h>
 #include <math.h>
 
 #include "cuda/async_copy.cuh"
 #include "cuda/attention_parts.cuh"
+#include "cuda/attention_q8.cuh"
 
 enum { QUERIES = 64, WARPS = 4, THREADS = WARPS * WARP };
 
@@ -52,23 +54,6 @@ static __device__ bool find_unit(const ssw_cuda_attention_args &args, prefill_un
         index -= n_units;
     }
     return false;
-}
-
-/* Begins to copy positions [start, start + TILE) of keys or values, [n_rows][head_dim] of this head. */
-template <int DIM>
-static __device__ __forceinline__ void copy_tile(const uint16_t *from, const ssw_cuda_attention_args &args,
-                                                 int start, int oldest, int last, uint32_t to)
-{
-    typedef prefill_shape<DIM> shape;
-    constexpr int UNITS = DIM / 8;
-#pragma unroll 4
-    for (int i = threadIdx.x; i < shape::TILE * UNITS; i += THREADS) {
-        int row = i / UNITS, unit = i % UNITS, position = start + row;
-        bool is_there = position >= oldest && position <= last && unit * 8 < args.head_dim;
-        int64_t at = is_there ? (int64_t)(position % args.kv.n_rows) * args.head_dim + unit * 8 : 0;
-        copy_16_async(to + (uint32_t)row * shape::ROW_BYTES + unit * 16, from + at, is_there);
-    }
-    commit_copies();
 }
 
 /* This lane's two queries: rows g and g + 8 of the warp's 16. */
@@ -264,22 +249,124 @@ static __device__ __forceinline__ void store_results(const ssw_cuda_attention_ar
     }
 }
 
-/* Grid: (units of all parts, KV heads). */
-template <int DIM>
+/* A tile of keys or of values on its way to shared memory, from an F16 cache or from a Q8_0 one. `begin`
+ * takes positions [start, start + TILE), `finish` ends where they are about to be in shared memory; the tile
+ * of the other kind may be under way meanwhile. from: [n_rows][head_dim] of this head. */
+template <int DIM> struct f16_tile {
+    static constexpr bool FILLS_AT_BEGIN = true; /* shared memory; else at finish */
+    const uint16_t *from;
+
+    __device__ __forceinline__ f16_tile(const void *cache, const uint16_t *, int64_t head)
+        : from((const uint16_t *)cache + head)
+    {
+    }
+
+    __device__ __forceinline__ void begin(const ssw_cuda_attention_args &args, const prefill_unit &unit,
+                                          int start, uint32_t to)
+    {
+        typedef prefill_shape<DIM> shape;
+        constexpr int UNITS = DIM / 8;
+        int first_row = start % args.kv.n_rows;
+#pragma unroll 4
+        for (int i = threadIdx.x; i < shape::TILE * UNITS; i += THREADS) {
+            int row = i / UNITS, d = i % UNITS * 8, position = start + row;
+            bool is_there = position >= unit.oldest && position <= unit.last && d < args.head_dim;
+            int64_t at = is_there ? (int64_t)wrap_row(first_row, row, args.kv.n_rows) * args.head_dim + d : 0;
+            copy_16_async(to + (uint32_t)row * shape::ROW_BYTES + d * 2, from + at, is_there);
+        }
+        commit_copies();
+    }
+
+    __device__ __forceinline__ void finish(const ssw_cuda_attention_args &, const prefill_unit &, int,
+                                           uint32_t)
+    {
+        wait_for_copies<1>();
+    }
+};
+
+template <int DIM> struct q8_tile {
+    static constexpr bool FILLS_AT_BEGIN = false;
+    static constexpr bool IS_AHEAD = DIM <= 128; /* else there are no registers for it */
+    static constexpr int UNIT = 16;              /* dimensions */
+    static constexpr int UNITS = DIM / UNIT, COUNT = prefill_shape<DIM>::TILE * UNITS / THREADS;
+    const uint8_t *from;
+    const uint16_t *from_scales;
+    uint4 q[COUNT];
+    uint16_t scales[COUNT];
+
+    __device__ __forceinline__ q8_tile(const void *cache, const uint16_t *cache_scales, int64_t head)
+        : from((const uint8_t *)cache + head), from_scales(cache_scales + head / SSW_CUDA_BLOCK)
+    {
+    }
+
+    __device__ __forceinline__ void load(const ssw_cuda_attention_args &args, const prefill_unit &unit,
+                                         int start)
+    {
+        int first_row = start % args.kv.n_rows;
+#pragma unroll
+        for (int i = 0; i < COUNT; i++) {
+            int index = threadIdx.x + i * THREADS, position = start + index / UNITS;
+            int d = index % UNITS * UNIT;
+            bool is_there = position >= unit.oldest && position <= unit.last && d < args.head_dim;
+            int64_t at = (int64_t)wrap_row(first_row, index / UNITS, args.kv.n_rows) * args.head_dim + d;
+            q[i] = is_there ? *(const uint4 *)(from + at) : make_uint4(0, 0, 0, 0);
+            scales[i] = is_there ? from_scales[at / SSW_CUDA_BLOCK] : 0;
+        }
+    }
+
+    __device__ __forceinline__ void begin(const ssw_cuda_attention_args &args, const prefill_unit &unit,
+                                          int start, uint32_t)
+    {
+        if (IS_AHEAD)
+            load(args, unit, start);
+        commit_copies(); /* of nothing, so that an F16 tile of the other kind counts alike */
+    }
+
+    __device__ __forceinline__ void finish(const ssw_cuda_attention_args &args, const prefill_unit &unit,
+                                           int start, uint32_t to)
+    {
+        if (!IS_AHEAD)
+            load(args, unit, start);
+#pragma unroll
+        for (int i = 0; i < COUNT; i++) {
+            int index = threadIdx.x + i * THREADS;
+            uint32_t at = to + (uint32_t)(index / UNITS) * prefill_shape<DIM>::ROW_BYTES +
+                          (uint32_t)(index % UNITS) * UNIT * 2;
+            __half2 scale = scale_pair(scales[i], scales[i]);
+            store_eight(at, q[i].x, q[i].y, scale);
+            store_eight(at + 16, q[i].z, q[i].w, scale);
+        }
+    }
+
+    static __device__ __forceinline__ void store_eight(uint32_t to, uint32_t first, uint32_t second,
+                                                       __half2 scale)
+    {
+        asm volatile(
+            "st.shared.v4.b32 [%0], {%1,%2,%3,%4};" ::"r"(to),
+            "r"(dequantize_two(first, Q8_FIRST_TWO, scale)), "r"(dequantize_two(first, Q8_LAST_TWO, scale)),
+            "r"(dequantize_two(second, Q8_FIRST_TWO, scale)), "r"(dequantize_two(second, Q8_LAST_TWO, scale))
+            : "memory");
+    }
+};
+
+/* Grid: (units of all parts, KV heads). KEYS, VALUES: kinds of tiles. */
+template <int DIM, class KEYS, class VALUES>
 static __global__ void __launch_bounds__(THREADS)
     prefill(const __grid_constant__ ssw_cuda_attention_args args)
 {
     typedef prefill_shape<DIM> shape;
     __shared__ __align__(128) uint8_t shared[2 * shape::TILE_BYTES];
-    const uint32_t keys = shared_address(shared), values = keys + shape::TILE_BYTES;
+    const uint32_t keys_at = shared_address(shared), values_at = keys_at + shape::TILE_BYTES;
     prefill_unit unit;
     if (!find_unit(args, unit))
         return;
     int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
     const lane_query queries[2] = {find_query(unit, warp * 16 + lane / 4),
                                    find_query(unit, warp * 16 + lane / 4 + 8)};
-    int64_t head_at =
+    int64_t head =
         unit.part.sequence * args.kv.sequence_stride + (int64_t)unit.kv_head * args.kv.n_rows * args.head_dim;
+    KEYS keys(args.kv.k, args.kv.k_scales, head);
+    VALUES values(args.kv.v, args.kv.v_scales, head);
     uint32_t q[DIM / 16][4];
     float results[DIM / 8][4] = {}, sums[2], largest[2];
     for (int r = 0; r < 2; r++) {
@@ -288,26 +375,57 @@ static __global__ void __launch_bounds__(THREADS)
             args.sinks && lane % 4 == 0 ? 1 : 0; /* exp(sink - largest), once for the row's four lanes */
     }
     int start = unit.oldest / shape::TILE * shape::TILE;
-    copy_tile<DIM>(args.kv.k + head_at, args, start, unit.oldest, unit.last, keys);
+    keys.begin(args, unit, start, keys_at);
     load_queries<DIM>(args, queries, q);
     for (; start <= unit.last; start += shape::TILE) {
         float scores[shape::TILE / 8][4];
-        copy_tile<DIM>(args.kv.v + head_at, args, start, unit.oldest, unit.last, values);
-        wait_for_copies<1>();
+        values.begin(args, unit, start, values_at);
+        keys.finish(args, unit, start, keys_at);
         __syncthreads();
-        score_tile<DIM>(q, keys, scores);
-        __syncthreads();
-        copy_tile<DIM>(args.kv.k + head_at, args, start + shape::TILE, unit.oldest, unit.last, keys);
+        score_tile<DIM>(q, keys_at, scores);
+        if (KEYS::FILLS_AT_BEGIN)
+            __syncthreads();
+        keys.begin(args, unit, start + shape::TILE, keys_at);
         if (start + shape::TILE - 1 > unit.first || (args.window > 0 && start <= unit.last - args.window))
             mask_tile(args, queries, start, scores);
         weigh_tile<DIM>(scores, largest, sums, results);
-        wait_for_copies<1>();
+        values.finish(args, unit, start, values_at);
         __syncthreads();
-        add_values<DIM>(scores, values, results);
-        __syncthreads();
+        add_values<DIM>(scores, values_at, results);
+        if (VALUES::FILLS_AT_BEGIN)
+            __syncthreads();
     }
     wait_for_copies<0>();
     store_results<DIM>(args, queries, sums, results);
+}
+
+template <int DIM, template <int> class KEYS, template <int> class VALUES>
+static void launch(ssw_cuda_stream stream, dim3 grid, const ssw_cuda_attention_args &args)
+{
+    prefill<DIM, KEYS<DIM>, VALUES<DIM>><<<grid, THREADS, 0, stream>>>(args);
+}
+
+/* Keys and values of one kind; of two kinds, which are rare, in fewer sizes: kernels take long to compile. */
+template <template <int> class KIND>
+static void launch_alike(ssw_cuda_stream stream, dim3 grid, const ssw_cuda_attention_args &args)
+{
+    if (args.head_dim <= 64)
+        launch<64, KIND, KIND>(stream, grid, args);
+    else if (args.head_dim <= 96)
+        launch<96, KIND, KIND>(stream, grid, args);
+    else if (args.head_dim <= 128)
+        launch<128, KIND, KIND>(stream, grid, args);
+    else
+        launch<256, KIND, KIND>(stream, grid, args);
+}
+
+template <template <int> class KEYS, template <int> class VALUES>
+static void launch_mixed(ssw_cuda_stream stream, dim3 grid, const ssw_cuda_attention_args &args)
+{
+    if (args.head_dim <= 128)
+        launch<128, KEYS, VALUES>(stream, grid, args);
+    else
+        launch<256, KEYS, VALUES>(stream, grid, args);
 }
 
 void ssw_cuda_attend_prefill(ssw_cuda_stream stream, const ssw_cuda_attention_args *args)
@@ -321,12 +439,12 @@ void ssw_cuda_attend_prefill(ssw_cuda_stream stream, const ssw_cuda_attention_ar
     dim3 grid(n_units, (unsigned)args->n_kv_heads);
     if (n_units == 0)
         return;
-    if (args->head_dim <= 64)
-        prefill<64><<<grid, THREADS, 0, stream>>>(*args);
-    else if (args->head_dim <= 96)
-        prefill<96><<<grid, THREADS, 0, stream>>>(*args);
-    else if (args->head_dim <= 128)
-        prefill<128><<<grid, THREADS, 0, stream>>>(*args);
+    if (args->kv.k_scales && args->kv.v_scales)
+        launch_alike<q8_tile>(stream, grid, *args);
+    else if (args->kv.k_scales)
+        launch_mixed<q8_tile, f16_tile>(stream, grid, *args);
+    else if (args->kv.v_scales)
+        launch_mixed<f16_tile, q8_tile>(stream, grid, *args);
     else
-        prefill<256><<<grid, THREADS, 0, stream>>>(*args);
+        launch_alike<f16_tile>(stream, grid, *args);
 }

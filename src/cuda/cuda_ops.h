@@ -96,14 +96,19 @@ void ssw_cuda_gemm(ssw_cuda_stream stream, const ssw_cuda_product_args *args);
 enum { SSW_CUDA_GEMV_FUSED_MAX = 3 };
 void ssw_cuda_gemv_fused(ssw_cuda_stream stream, const ssw_cuda_product_args *args, int n_products);
 
-/* ---- attention (attention.cu) ---- */
+/* ---- attention (attention_decode.cu, attention_prefill.cu) ---- */
 
-/* One layer's keys and values, F16: [sequence][n_kv_heads][n_rows][head_dim] each; position p lives in row
- * p % n_rows. */
+enum { SSW_CUDA_KV_ROWS_MIN = 64 };
+
+/* One layer's keys and values: [sequence][n_kv_heads][n_rows][head_dim] each; position p lives in row p %
+ * n_rows. Each is F16; or, with scales, Q8_0: bytes of q + 128, a value being q times the scale of its block
+ * of 32, F16, [sequence][n_kv_heads][n_rows][head_dim / 32]; q is the nearest to value / scale in -127 ..
+ * 127, and scale the block's largest |value| / 127, rounded to F16. */
 typedef struct ssw_cuda_kv {
-    uint16_t *k, *v;
-    int64_t sequence_stride; /* in elements */
-    int32_t n_rows;
+    void *k, *v;                   /* 16-byte aligned */
+    int64_t sequence_stride;       /* in elements of k and v */
+    int32_t n_rows;                /* at least SSW_CUDA_KV_ROWS_MIN */
+    uint16_t *k_scales, *v_scales; /* NULL: F16; else head_dim is a multiple of 32 */
 } ssw_cuda_kv;
 
 typedef struct ssw_cuda_attention_args {
@@ -119,8 +124,11 @@ typedef struct ssw_cuda_attention_args {
     const float *sinks; /* [n_heads] or NULL: one more logit in each head's softmax, without a value */
     const float *q;     /* [n_rows][n_heads][head_dim], rotated */
     ssw_cuda_acts out;  /* [n_rows][n_heads * head_dim]: f32, q or both, as given */
-    float *scratch;     /* ssw_cuda_attention_scratch_floats */
+    float *scratch;     /* ssw_cuda_attention_scratch_floats, of no meaning between calls */
+    uint32_t *counters; /* [SSW_CUDA_ATTENTION_COUNTERS], zero before the first call and after each */
 } ssw_cuda_attention_args;
+
+enum { SSW_CUDA_ATTENTION_COUNTERS = 512 };
 
 /* For steps of at most n_rows rows of contexts of at most max_length. */
 uint64_t ssw_cuda_attention_scratch_floats(int32_t n_rows, int32_t n_heads, int32_t head_dim,
@@ -163,6 +171,7 @@ typedef struct ssw_cuda_expert_gemm_args {
     ssw_cuda_acts x;              /* [tokens][n_embd] */
     ssw_cuda_acts hidden;         /* [n_pairs][n_ff], sorted order */
     float *out;                   /* [n_pairs][n_embd], at the place of the unsorted pair number */
+    bool accumulate;              /* down: out += */
 } ssw_cuda_expert_gemm_args;
 
 void ssw_cuda_expert_gemm_up(ssw_cuda_stream stream, const ssw_cuda_expert_gemm_args *args);   /* to hidden */

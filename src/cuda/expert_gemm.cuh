@@ -70,6 +70,7 @@ struct expert_job {
     int expert_begin, expert_end;
     ssw_cuda_acts x, hidden;
     float *out;
+    bool accumulate;
 };
 
 /* ---- up ---- */
@@ -191,9 +192,10 @@ static __device__ __forceinline__ void store_down(const expert_job &job, const p
 #pragma unroll
             for (int j = 0; j < N / MMA_TOKENS * 2; j++) {
                 int pair = j / 2 * MMA_TOKENS + 2 * t + j % 2;
-                if (pair < tile.n)
-                    job.out[job.pairs.pair[tile.first + pair] * n_embd + row] =
-                        acc[band][j / 2][2 * r + j % 2] + bias;
+                if (pair >= tile.n)
+                    continue;
+                float &out = job.out[job.pairs.pair[tile.first + pair] * n_embd + row];
+                out = (job.accumulate ? out : 0) + (acc[band][j / 2][2 * r + j % 2] + bias);
             }
         }
     }
@@ -255,7 +257,7 @@ static expert_job make_job(const ssw_cuda_expert_gemm_args *args)
 {
     assert(args->expert_begin >= 0 && args->expert_end <= args->pairs.n_experts);
     return {*args->experts, args->pairs,  args->expert_begin, args->expert_end,
-            args->x,        args->hidden, args->out};
+            args->x,        args->hidden, args->out,          args->accumulate};
 }
 
 template <typename TYPE> void launch_expert_up(ssw_cuda_stream stream, const ssw_cuda_expert_gemm_args *args)

@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <cuda_fp16.h>
 
+#include "cuda/attention_q8.cuh"
 #include "cuda/cuda_ops.h"
 #include "cuda/warp.cuh"
 
@@ -103,6 +104,18 @@ void ssw_cuda_norm(ssw_cuda_stream stream, const ssw_cuda_norm_args *args)
 
 /* ---- rotation ---- */
 
+/* Element `at` of keys or values; a warp has a block of 32. */
+static __device__ void store_kv_q8(uint8_t *q, __half *scales, int64_t at, float value)
+{
+    __half half = __float2half_rn(warp_max(fabsf(value)) / 127.0f);
+    float scale = __half2float(half);
+    int nearest =
+        scale > 0 ? __float2int_rn(value / scale) : 0; /* beyond 127 where the scale was rounded down */
+    q[at] = (uint8_t)(max(-127, min(127, nearest)) + Q8_OFFSET);
+    if (threadIdx.x % WARP == 0)
+        scales[at / SSW_CUDA_BLOCK] = half;
+}
+
 /* A thread block a head of a row: heads 0 .. n_heads - 1 are queries, then keys, then values. Threads:
  * head_dim rounded up to whole warps. */
 __global__ void rope_store(ssw_cuda_rope_args args)
@@ -143,14 +156,20 @@ __global__ void rope_store(ssw_cuda_rope_args args)
         args.q[((int64_t)blockIdx.x * args.n_heads + head) * d + i] = value;
         return;
     }
-    uint16_t *to = (is_k ? args.kv.k : args.kv.v) + row.sequence * args.kv.sequence_stride +
-                   ((int64_t)kv_head * args.kv.n_rows + row.position % args.kv.n_rows) * d;
-    ((__half *)to)[i] = __float2half_rn(value);
+    int64_t at = row.sequence * args.kv.sequence_stride +
+                 ((int64_t)kv_head * args.kv.n_rows + row.position % args.kv.n_rows) * d + i;
+    void *cache = is_k ? args.kv.k : args.kv.v;
+    uint16_t *scales = is_k ? args.kv.k_scales : args.kv.v_scales;
+    if (scales)
+        store_kv_q8((uint8_t *)cache, (__half *)scales, at, value);
+    else
+        ((__half *)cache)[at] = __float2half_rn(value);
 }
 
 void ssw_cuda_rope_store(ssw_cuda_stream stream, const ssw_cuda_rope_args *args)
 {
     assert(args->head_dim <= SSW_CUDA_HEAD_DIM_MAX && 2 * args->n_pairs <= args->head_dim);
+    assert((!args->kv.k_scales && !args->kv.v_scales) || args->head_dim % SSW_CUDA_BLOCK == 0);
     dim3 grid((unsigned)args->n, (unsigned)(args->n_heads + 2 * args->n_kv_heads));
     unsigned threads = (unsigned)(args->head_dim + WARP - 1) / WARP * WARP;
     rope_store<<<grid, threads, 0, stream>>>(*args);

@@ -19,6 +19,7 @@ void ssw_engine_options_init(ssw_engine_options *options)
     memset(options, 0, sizeof *options);
     options->pin_threads = true;
     options->cpu_moe_share = -1;
+    options->cache_type_k = options->cache_type_v = SSW_DTYPE_F16;
 }
 
 static ssw_status check_range(const char *name, int64_t value, int64_t min, int64_t max, ssw_error *err)
@@ -27,6 +28,21 @@ static ssw_status check_range(const char *name, int64_t value, int64_t min, int6
         return SSW_OK;
     return ssw_error_set(err, SSW_ERR_USAGE, "%s is %lld, expected %lld to %lld", name, (long long)value,
                          (long long)min, (long long)max);
+}
+
+static ssw_status check_cache_type(const char *option, ssw_dtype type, int32_t head_dim, ssw_error *err)
+{
+    const ssw_dtype_traits *traits = ssw_dtype_find((uint32_t)type);
+    if (type != SSW_DTYPE_F16 && type != SSW_DTYPE_Q8_0)
+        return ssw_error_set(err, SSW_ERR_USAGE, "%s is %s, expected f16 or q8_0", option,
+                             traits ? traits->name : "no type");
+    if ((uint32_t)head_dim % traits->block_elements != 0)
+        return ssw_error_set(
+            err, SSW_ERR_UNSUPPORTED,
+            "%s q8_0: this model's heads have %d dimensions, which are no whole blocks of %u; "
+            "use f16",
+            option, head_dim, traits->block_elements);
+    return SSW_OK;
 }
 
 /* A model with long RoPE factors uses them for every token of a longer context: no longer than is needed. */
@@ -58,6 +74,10 @@ static ssw_status settle_sizes(ssw_engine *engine, const ssw_engine_options *o, 
         status = check_range("n_cpu_moe", o->n_cpu_moe, SSW_ENGINE_CPU_MOE_AUTO, SSW_ENGINE_LAYERS_ALL, err);
     if (status == SSW_OK)
         status = check_range("cpu_moe_share", o->cpu_moe_share, -1, 100, err);
+    if (status == SSW_OK)
+        status = check_cache_type("cache_type_k", o->cache_type_k, engine->model.hparams.head_dim, err);
+    if (status == SSW_OK)
+        status = check_cache_type("cache_type_v", o->cache_type_v, engine->model.hparams.head_dim, err);
     if (status == SSW_OK)
         status = check_range("n_gpu_layers", o->n_gpu_layers, 0, SSW_ENGINE_LAYERS_ALL, err);
     if (status == SSW_OK)
@@ -183,6 +203,22 @@ static void describe_model(ssw_engine *engine, const char *path)
     info->expert_bytes_per_token = info->expert_bytes / (uint64_t)h->n_experts * (uint64_t)h->n_experts_used;
 }
 
+/* Only the GPU has a Q8_0 cache. */
+static void say_cache_types(const ssw_engine *engine, const ssw_engine_options *options)
+{
+    if (options->cache_type_k == SSW_DTYPE_F16 && options->cache_type_v == SSW_DTYPE_F16)
+        return;
+    if (!engine->gpu)
+        ssw_log_write(
+            &engine->log, SSW_LOG_WARN,
+            "no layer is on a GPU: --cache-type-k and --cache-type-v change nothing, the KV cache in "
+            "host memory is F16");
+    else if (engine->forward)
+        ssw_log_write(&engine->log, SSW_LOG_WARN,
+                      "--cache-type-k and --cache-type-v are for the layers on the GPU: the KV cache of the "
+                      "others, in host memory, is F16");
+}
+
 static ssw_status open_all(ssw_engine *engine, const ssw_engine_options *options, ssw_error *err)
 {
     ssw_status status = open_file(engine, options, err);
@@ -194,8 +230,10 @@ static ssw_status open_all(ssw_engine *engine, const ssw_engine_options *options
         return status;
     describe_model(engine, options->model_path);
     status = ssw_engine_plan_and_load(engine, options, err);
-    if (status == SSW_OK)
+    if (status == SSW_OK) {
+        say_cache_types(engine, options);
         status = open_pass(engine, err);
+    }
     if (status == SSW_OK) {
         status = ssw_scheduler_slot_init(&engine->scheduler_slot, err);
         engine->has_scheduler_slot = status == SSW_OK;

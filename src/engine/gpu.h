@@ -48,6 +48,7 @@ typedef struct ssw_gpu_setup { /* borrowed, all of it */
     int32_t first_layer;
     double copy_bytes_per_s;     /* as ssw_gpu_measure_copies has it */
     uint64_t expert_cache_bytes; /* at most, for hot experts of layers whose experts are in host memory */
+    ssw_dtype cache_type_k, cache_type_v; /* F16, or Q8_0 where heads are a multiple of 32 */
     int32_t ctx_size, n_batch, n_sequences;
     int64_t patience_ns; /* of host and device, each waiting for the other; 0: 30 s */
 } ssw_gpu_setup;

@@ -334,7 +334,7 @@ void ssw_gpu_enqueue_rest(ssw_gpu *gpu, int32_t layer, int32_t n_rows)
     multiply_few(gpu, &rest, n_rows);
 }
 
-static void multiply_many(const ssw_gpu *gpu, const ssw_cuda_experts *experts, int32_t n_rows, float *out)
+static void multiply_many(const ssw_gpu *gpu, const ssw_cuda_experts *experts, int32_t n_rows, bool is_second)
 {
     ssw_cuda_expert_gemm_args args = {.experts = experts,
                                       .pairs = {.first = gpu->first,
@@ -347,7 +347,8 @@ static void multiply_many(const ssw_gpu *gpu, const ssw_cuda_experts *experts, i
                                       .max_pairs_per_expert = n_rows,
                                       .x = gpu->normed,
                                       .hidden = gpu->hidden,
-                                      .out = out};
+                                      .out = gpu->pair_rows,
+                                      .accumulate = is_second};
     ssw_cuda_expert_gemm_up(gpu->compute, &args);
     ssw_cuda_expert_gemm_down(gpu->compute, &args);
 }
@@ -358,9 +359,9 @@ void ssw_gpu_enqueue_cached(ssw_gpu *gpu, int32_t layer, int32_t n_rows)
     if (!gpu->expert_cache.contents)
         return;
     ssw_cuda_experts own = at_tables(gpu, layer, &host->own, TABLE_OWN);
-    multiply_many(gpu, &own, n_rows, gpu->pair_rows);
+    multiply_many(gpu, &own, n_rows, false);
     if (!gpu->share.has_rest)
         return;
     ssw_cuda_experts rest = at_tables(gpu, layer, &host->rest, TABLE_CACHED_REST);
-    multiply_many(gpu, &rest, n_rows, gpu->share.rest_rows);
+    multiply_many(gpu, &rest, n_rows, true);
 }

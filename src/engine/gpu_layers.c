@@ -81,7 +81,8 @@ static void attention(const ssw_gpu *gpu, int32_t layer, const ssw_gpu_shape *sh
                                     .sinks = ssw_gpu_floats(gpu, layer, SSW_MODEL_ATTN_SINKS),
                                     .q = gpu->q,
                                     .out = gpu->attended,
-                                    .scratch = gpu->attention_scratch};
+                                    .scratch = gpu->attention_scratch,
+                                    .counters = gpu->attention_counters};
     bool is_apart = gpu->attended.q && h->head_dim % SSW_CUDA_BLOCK != 0; /* blocks reach over heads */
     if (is_apart)
         args.out.q = NULL;

@@ -129,40 +129,69 @@ ssw_status ssw_gpu_load_weights(ssw_gpu *gpu, ssw_error *err)
 
 /* ---- caches ---- */
 
-static uint64_t cache_floats_of_half(const ssw_model_hparams *h, int32_t n_rows)
+/* Elements of one layer's keys, or of its values. */
+static uint64_t cache_elements(const ssw_gpu_setup *setup, int32_t layer)
 {
-    return (uint64_t)h->n_heads_kv * (uint64_t)n_rows * (uint64_t)h->head_dim;
+    const ssw_model_hparams *h = &setup->model->hparams;
+    return (uint64_t)h->n_heads_kv * (uint64_t)setup->cache->layers[layer].n_rows * (uint64_t)h->head_dim *
+           (uint64_t)setup->n_sequences;
 }
 
 uint64_t ssw_gpu_predict_cache_bytes(const ssw_gpu_setup *setup, int32_t layer)
 {
-    uint64_t half = cache_floats_of_half(&setup->model->hparams, setup->cache->layers[layer].n_rows);
-    return 2 * half * (uint64_t)setup->n_sequences * sizeof(uint16_t);
+    uint64_t n = cache_elements(setup, layer);
+    return ssw_dtype_row_bytes(setup->cache_type_k, n) + ssw_dtype_row_bytes(setup->cache_type_v, n);
+}
+
+/* Values, and after them the scales that Q8_0 has. Returns where the next begin. */
+static uint8_t *place_cache(uint8_t *at, ssw_dtype type, uint64_t n, void **values, uint16_t **scales)
+{
+    *values = at;
+    *scales = type == SSW_DTYPE_Q8_0 ? (uint16_t *)(void *)(at + n) : NULL;
+    return at + ssw_dtype_row_bytes(type, n);
 }
 
 static ssw_status open_caches(ssw_gpu *gpu, ssw_error *err)
 {
-    for (int32_t layer = gpu->setup.first_layer; layer < gpu->h->n_layers; layer++)
-        gpu->bytes.cache += ssw_gpu_predict_cache_bytes(&gpu->setup, layer);
+    const ssw_gpu_setup *setup = &gpu->setup;
+    for (int32_t layer = setup->first_layer; layer < gpu->h->n_layers; layer++)
+        gpu->bytes.cache += ssw_gpu_predict_cache_bytes(setup, layer);
     void *memory = NULL;
     ssw_status status = ssw_cuda_alloc(&memory, gpu->bytes.cache, err);
     if (status != SSW_OK)
-        return ssw_error_prefix(err, "KV cache (try a smaller --ctx-size)");
+        return ssw_error_prefix(err, "KV cache (try a smaller --ctx-size%s)",
+                                setup->cache_type_k == SSW_DTYPE_F16 && setup->cache_type_v == SSW_DTYPE_F16
+                                    ? ", or -ctk q8_0 -ctv q8_0"
+                                    : "");
     gpu->cache_memory = memory;
-    uint16_t *at = memory;
-    for (int32_t layer = gpu->setup.first_layer; layer < gpu->h->n_layers; layer++) {
-        int32_t n_rows = gpu->setup.cache->layers[layer].n_rows;
-        uint64_t half = cache_floats_of_half(gpu->h, n_rows);
-        gpu->kv[layer] = (ssw_cuda_kv){.k = at,
-                                       .v = at + half * (uint64_t)gpu->setup.n_sequences,
-                                       .sequence_stride = (int64_t)half,
-                                       .n_rows = n_rows};
-        at += 2 * half * (uint64_t)gpu->setup.n_sequences;
+    uint8_t *at = memory;
+    for (int32_t layer = setup->first_layer; layer < gpu->h->n_layers; layer++) {
+        ssw_cuda_kv *kv = &gpu->kv[layer];
+        uint64_t n = cache_elements(setup, layer);
+        kv->n_rows = setup->cache->layers[layer].n_rows;
+        kv->sequence_stride = (int64_t)(n / (uint64_t)setup->n_sequences);
+        at = place_cache(at, setup->cache_type_k, n, &kv->k, &kv->k_scales);
+        at = place_cache(at, setup->cache_type_v, n, &kv->v, &kv->v_scales);
     }
+    ssw_log_write(&setup->log, SSW_LOG_DEBUG, "KV cache on the GPU: keys %s, values %s, %.1f MiB",
+                  ssw_dtype_find((uint32_t)setup->cache_type_k)->name,
+                  ssw_dtype_find((uint32_t)setup->cache_type_v)->name, (double)gpu->bytes.cache / (1 << 20));
     return SSW_OK;
 }
 
-/* ---- buffers ---- */
+/* ---- buffers ----
+ *
+ * Three groups of buffers take turns with one region: nothing of one is needed when the next begins. All work
+ * on them is in the compute stream's order, but for the copies into slots, which begin when the host has seen
+ * a layer's choices and end before that layer's products.
+ *
+ *             | what                                           | from              | to
+ *   lasting   | step, x, normed, choices, constants, counters, | opening           | closing
+ *             | tables and biases of experts in host memory    |                   |
+ *   attention | q, k, v, attended, attention's scratch         | a layer's q, k, v | its sum in x
+ *   experts   | hidden, pair_rows, slots                       | a layer's choices | their sum in x
+ *   head      | outputs, logits                                | the last layer    | the next pass
+ */
 
 static ssw_cuda_acts carve_acts(ssw_carver *c, const ssw_gpu *gpu, uint64_t rows, uint64_t cols)
 {
@@ -176,9 +205,44 @@ static ssw_cuda_acts carve_acts(ssw_carver *c, const ssw_gpu *gpu, uint64_t rows
     return acts;
 }
 
-static int32_t logits_rows(const ssw_gpu_setup *setup)
+static void carve_lasting(ssw_gpu *gpu, ssw_carver *c)
 {
-    return setup->n_sequences > SSW_GPU_LOGITS_ROWS ? setup->n_sequences : SSW_GPU_LOGITS_ROWS;
+    const ssw_model_hparams *h = gpu->h;
+    uint64_t n = (uint64_t)gpu->setup.n_batch, pairs = n * (uint64_t)h->n_experts_used;
+    uint64_t embd = (uint64_t)h->n_embd;
+    gpu->step_bytes = sizeof *gpu->step + n * sizeof gpu->step->rows[0];
+    gpu->step = ssw_carve(c, 1, gpu->step_bytes);
+    gpu->x = ssw_carve(c, n * embd, sizeof(float));
+    gpu->normed = carve_acts(c, gpu, n, embd);
+    if (!gpu->normed.f32) /* routers are float */
+        gpu->normed.f32 = ssw_carve(c, n * embd, sizeof(float));
+    gpu->attention_counters = ssw_carve(c, SSW_CUDA_ATTENTION_COUNTERS, sizeof(uint32_t));
+    gpu->routed = ssw_carve(c, n * (uint64_t)h->n_experts, sizeof(float));
+    gpu->chosen = ssw_carve(c, pairs, sizeof(int32_t));
+    gpu->expert_weights = ssw_carve(c, pairs, sizeof(float));
+    gpu->zeros = ssw_carve(c, n, sizeof(int32_t));
+    gpu->ones = ssw_carve(c, n, sizeof(float));
+    gpu->first = ssw_carve(c, (uint64_t)h->n_experts + 1, sizeof(int32_t));
+    gpu->pairs = ssw_carve(c, pairs, sizeof(int32_t));
+    gpu->all_rows = ssw_carve(c, n, sizeof(int32_t));
+    gpu->inv_freq = ssw_carve(c, SSW_CPU_ROPE_PAIRS_MAX, sizeof(float));
+    ssw_gpu_carve_share(gpu, c);
+}
+
+static void carve_attention(ssw_gpu *gpu, ssw_carver *c)
+{
+    const ssw_model_hparams *h = gpu->h;
+    uint64_t n = (uint64_t)gpu->setup.n_batch, q = (uint64_t)h->n_heads * (uint64_t)h->head_dim;
+    uint64_t kv = (uint64_t)h->n_heads_kv * (uint64_t)h->head_dim;
+    gpu->q = ssw_carve(c, n * q, sizeof(float));
+    gpu->k = ssw_carve(c, n * kv, sizeof(float));
+    gpu->v = ssw_carve(c, n * kv, sizeof(float));
+    gpu->attended = carve_acts(c, gpu, n, q);
+    if (!gpu->attended.f32 && h->head_dim % SSW_CUDA_BLOCK != 0) /* quantised apart */
+        gpu->attended.f32 = ssw_carve(c, n * q, sizeof(float));
+    uint64_t scratch =
+        ssw_cuda_attention_scratch_floats(gpu->setup.n_batch, h->n_heads, h->head_dim, gpu->setup.ctx_size);
+    gpu->attention_scratch = ssw_carve(c, scratch, sizeof(float));
 }
 
 static uint64_t hidden_elements(const ssw_gpu_setup *setup)
@@ -190,44 +254,34 @@ static uint64_t hidden_elements(const ssw_gpu_setup *setup)
     return (uint64_t)widest * (uint64_t)setup->n_batch;
 }
 
+static void carve_experts(ssw_gpu *gpu, ssw_carver *c)
+{
+    uint64_t pairs = (uint64_t)gpu->setup.n_batch * (uint64_t)gpu->h->n_experts_used;
+    gpu->hidden = carve_acts(c, gpu, 1, hidden_elements(&gpu->setup));
+    gpu->pair_rows = ssw_carve(c, pairs * (uint64_t)gpu->h->n_embd, sizeof(float));
+    ssw_gpu_carve_slots(gpu, c);
+}
+
+static void carve_head(ssw_gpu *gpu, ssw_carver *c)
+{
+    int32_t n_sequences = gpu->setup.n_sequences;
+    gpu->logits_rows = n_sequences > SSW_GPU_LOGITS_ROWS ? n_sequences : SSW_GPU_LOGITS_ROWS;
+    gpu->outputs = ssw_carve(c, (uint64_t)gpu->setup.n_batch * (uint64_t)gpu->h->n_embd, sizeof(float));
+    gpu->logits = ssw_carve(c, (uint64_t)gpu->logits_rows * (uint64_t)gpu->h->n_vocab, sizeof(float));
+}
+
 static uint64_t carve_buffers(ssw_gpu *gpu, uint8_t *base)
 {
-    const ssw_model_hparams *h = gpu->h;
+    static void (*const groups[])(ssw_gpu *, ssw_carver *) = {carve_attention, carve_experts, carve_head};
     ssw_carver c = {base, 0, ALIGNMENT_BYTES};
-    uint64_t n = (uint64_t)gpu->setup.n_batch, pairs = n * (uint64_t)h->n_experts_used;
-    uint64_t embd = (uint64_t)h->n_embd, q = (uint64_t)h->n_heads * (uint64_t)h->head_dim;
-    uint64_t kv = (uint64_t)h->n_heads_kv * (uint64_t)h->head_dim;
-    gpu->step_bytes = sizeof *gpu->step + n * sizeof gpu->step->rows[0];
-    gpu->step = ssw_carve(&c, 1, gpu->step_bytes);
-    gpu->x = ssw_carve(&c, n * embd, sizeof(float));
-    gpu->normed = carve_acts(&c, gpu, n, embd);
-    if (!gpu->normed.f32) /* routers are float */
-        gpu->normed.f32 = ssw_carve(&c, n * embd, sizeof(float));
-    gpu->q = ssw_carve(&c, n * q, sizeof(float));
-    gpu->k = ssw_carve(&c, n * kv, sizeof(float));
-    gpu->v = ssw_carve(&c, n * kv, sizeof(float));
-    gpu->attended = carve_acts(&c, gpu, n, q);
-    if (!gpu->attended.f32 && h->head_dim % SSW_CUDA_BLOCK != 0) /* quantised apart */
-        gpu->attended.f32 = ssw_carve(&c, n * q, sizeof(float));
-    uint64_t scratch =
-        ssw_cuda_attention_scratch_floats(gpu->setup.n_batch, h->n_heads, h->head_dim, gpu->setup.ctx_size);
-    gpu->attention_scratch = ssw_carve(&c, scratch, sizeof(float));
-    gpu->routed = ssw_carve(&c, n * (uint64_t)h->n_experts, sizeof(float));
-    gpu->chosen = ssw_carve(&c, pairs, sizeof(int32_t));
-    gpu->expert_weights = ssw_carve(&c, pairs, sizeof(float));
-    gpu->zeros = ssw_carve(&c, n, sizeof(int32_t));
-    gpu->ones = ssw_carve(&c, n, sizeof(float));
-    gpu->first = ssw_carve(&c, (uint64_t)h->n_experts + 1, sizeof(int32_t));
-    gpu->pairs = ssw_carve(&c, pairs, sizeof(int32_t));
-    gpu->all_rows = ssw_carve(&c, n, sizeof(int32_t));
-    gpu->hidden = carve_acts(&c, gpu, 1, hidden_elements(&gpu->setup));
-    gpu->pair_rows = ssw_carve(&c, pairs * embd, sizeof(float));
-    gpu->outputs = ssw_carve(&c, n * embd, sizeof(float));
-    gpu->inv_freq = ssw_carve(&c, SSW_CPU_ROPE_PAIRS_MAX, sizeof(float));
-    ssw_gpu_carve_share(gpu, &c);
-    gpu->logits_rows = logits_rows(&gpu->setup);
-    gpu->logits = ssw_carve(&c, (uint64_t)gpu->logits_rows * (uint64_t)h->n_vocab, sizeof(float));
-    return c.at;
+    carve_lasting(gpu, &c);
+    uint64_t begin = c.at, end = begin;
+    for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++) {
+        c.at = begin;
+        groups[i](gpu, &c);
+        end = c.at > end ? c.at : end;
+    }
+    return end;
 }
 
 /* Whether any tensor placed on the device multiplies floats, or 8-bit activations. */

@@ -62,7 +62,8 @@ typedef struct ssw_gpu_host_layer {
     atomic_int_least64_t wait_ns, work_ns;
 } ssw_gpu_host_layer;
 
-enum { SSW_GPU_SLOTS = 4, SSW_GPU_SLOT_TABLES = 6 };
+/* Two overlap a copy with the products of the one before; more take up what is uneven. */
+enum { SSW_GPU_SLOTS_MIN = 2, SSW_GPU_SLOTS_MAX = 4, SSW_GPU_SLOT_TABLES = 6 };
 
 /* Room on the device for one expert, which copies fill in turn. */
 typedef struct ssw_gpu_slot {
@@ -75,11 +76,11 @@ typedef struct ssw_gpu_share {
     int32_t split; /* hidden rows of the CPU; n_ff_expert when the device has none */
     bool has_rest;
     ssw_gpu_host_layer *layers; /* [n_layers] */
-    ssw_gpu_slot slots[SSW_GPU_SLOTS];
+    ssw_gpu_slot slots[SSW_GPU_SLOTS_MAX];
+    int32_t n_slots;
     uint64_t next_slot;
     float *bias_memory; /* device, all host layers' */
     float *host_biases; /* the CPU's slices */
-    float *rest_rows;   /* [P][n_embd] */
     uint8_t *mask;      /* mapped, [n_layers][n_experts]: experts that a prompt's step leaves to the device */
     int32_t *own_chosen; /* [P] host: the choice with those left out */
     double copy_bytes_per_s;
@@ -124,6 +125,7 @@ struct ssw_gpu {
     float *q, *k, *v;       /* [T][...] */
     ssw_cuda_acts attended; /* [T][n_heads * head_dim] */
     float *attention_scratch;
+    uint32_t *attention_counters;
     float *routed;           /* [T][n_experts] */
     int32_t *chosen, *zeros; /* [P]; zeros: [T], the choice where there is but one */
     float *expert_weights, *ones;
@@ -196,8 +198,10 @@ ssw_status ssw_gpu_check_answers(const ssw_gpu *gpu, ssw_error *err);
 
 /* ---- gpu_share.c ---- */
 
-/* Device memory; before the weights are loaded it only counts. */
+/* Device memory; before the weights are loaded it only counts. First what lasts, then what a layer's experts
+ * need while they are computed (gpu_memory.c). */
 void ssw_gpu_carve_share(ssw_gpu *gpu, ssw_carver *c);
+void ssw_gpu_carve_slots(ssw_gpu *gpu, ssw_carver *c);
 ssw_status ssw_gpu_open_share(ssw_gpu *gpu, ssw_error *err);
 void ssw_gpu_close_share(ssw_gpu *gpu);
 
@@ -217,7 +221,7 @@ const int32_t *ssw_gpu_leave_out_cached(const ssw_gpu *gpu, int32_t layer, int32
 /* The device's part of the chosen experts, few tokens: cached ones whole, of the others its rows, read where
  * they lie in host memory. */
 void ssw_gpu_enqueue_rest(ssw_gpu *gpu, int32_t layer, int32_t n_rows);
-/* Cached experts whole, many tokens: rows to pair_rows and rest_rows. Pairs are sorted. */
+/* Cached experts whole, many tokens: rows to pair_rows. Pairs are sorted. */
 void ssw_gpu_enqueue_cached(ssw_gpu *gpu, int32_t layer, int32_t n_rows);
 
 /* ---- gpu_stream.c ---- */

@@ -12,6 +12,8 @@
 
 enum { N_EXPERT_SLOTS = 3, N_HOST_MATRICES = N_EXPERT_SLOTS + 1 };
 
+enum { SLOTS_BYTES = 96 << 20 };
+
 static const ssw_model_slot expert_slots[N_EXPERT_SLOTS] = {SSW_MODEL_GATE_EXPS, SSW_MODEL_UP_EXPS,
                                                             SSW_MODEL_DOWN_EXPS};
 
@@ -55,7 +57,7 @@ static void enlarge_slot(slot_bytes *bytes, const ssw_gpu *gpu, int32_t layer)
     enlarge(&bytes->down_rest, down, n_embd, n_ff - split);
 }
 
-static void carve_slot(ssw_gpu_slot *slot, const ssw_gpu *gpu, const slot_bytes *bytes, ssw_carver *c)
+static void carve_slot(ssw_gpu_slot *slot, const slot_bytes *bytes, ssw_carver *c)
 {
     slot->gate = ssw_carve(c, 1, bytes->gate);
     slot->gate_rest = ssw_carve(c, 1, bytes->gate_rest);
@@ -63,8 +65,6 @@ static void carve_slot(ssw_gpu_slot *slot, const ssw_gpu *gpu, const slot_bytes 
     slot->up_rest = ssw_carve(c, 1, bytes->up_rest);
     slot->down = ssw_carve(c, 1, bytes->down);
     slot->down_rest = ssw_carve(c, 1, bytes->down_rest);
-    slot->tables =
-        ssw_carve(c, (uint64_t)SSW_GPU_SLOT_TABLES * (uint64_t)gpu->h->n_experts, sizeof *slot->tables);
 }
 
 /* Floats of one layer's biases: two parts of gate and up, and down's. */
@@ -73,26 +73,50 @@ static uint64_t bias_floats(const ssw_gpu *gpu)
     return (uint64_t)gpu->h->n_experts * (2 * (uint64_t)gpu->h->n_ff_expert + (uint64_t)gpu->h->n_embd);
 }
 
-void ssw_gpu_carve_share(ssw_gpu *gpu, ssw_carver *c)
+/* What a slot has to hold. Returns the last layer whose experts are in host memory, or -1. */
+static int32_t find_slot_bytes(const ssw_gpu *gpu, slot_bytes *bytes, uint64_t *n_host)
 {
     int32_t last = -1;
-    uint64_t n_host = 0;
-    slot_bytes bytes = {0};
+    *n_host = 0;
+    *bytes = (slot_bytes){0};
     for (int32_t layer = gpu->setup.first_layer; layer < gpu->h->n_layers; layer++) {
         if (!is_host_layer(gpu, layer))
             continue;
-        n_host++;
+        ++*n_host;
         last = layer;
-        enlarge_slot(&bytes, gpu, layer);
+        enlarge_slot(bytes, gpu, layer);
     }
+    return last;
+}
+
+void ssw_gpu_carve_share(ssw_gpu *gpu, ssw_carver *c)
+{
+    slot_bytes bytes;
+    uint64_t n_host;
+    int32_t last = find_slot_bytes(gpu, &bytes, &n_host);
     if (last < 0)
         return;
-    for (int i = 0; i < SSW_GPU_SLOTS; i++)
-        carve_slot(&gpu->share.slots[i], gpu, &bytes, c);
-    uint64_t pairs = (uint64_t)gpu->setup.n_batch * (uint64_t)gpu->h->n_experts_used;
-    gpu->share.rest_rows = ssw_carve(c, pairs * (uint64_t)gpu->h->n_embd, sizeof(float));
+    for (int i = 0; i < SSW_GPU_SLOTS_MAX; i++)
+        gpu->share.slots[i].tables =
+            ssw_carve(c, SSW_GPU_SLOT_TABLES * (uint64_t)gpu->h->n_experts, sizeof(uint8_t *));
     if (ssw_model_tensor(gpu->setup.model, last, SSW_MODEL_GATE_EXPS_BIAS))
         gpu->share.bias_memory = ssw_carve(c, n_host * bias_floats(gpu), sizeof(float));
+}
+
+/* As many slots as SLOTS_BYTES hold, between the bounds. */
+void ssw_gpu_carve_slots(ssw_gpu *gpu, ssw_carver *c)
+{
+    slot_bytes bytes;
+    uint64_t n_host;
+    if (find_slot_bytes(gpu, &bytes, &n_host) < 0)
+        return;
+    uint64_t begin = c->at, one = 0;
+    int32_t n = 0;
+    while (n < SSW_GPU_SLOTS_MIN || (n < SSW_GPU_SLOTS_MAX && c->at + one <= begin + SLOTS_BYTES)) {
+        carve_slot(&gpu->share.slots[n++], &bytes, c);
+        one = (c->at - begin) / (uint64_t)n;
+    }
+    gpu->share.n_slots = n;
 }
 
 /* ---- views ---- */
@@ -233,7 +257,7 @@ static ssw_status fill_tables(ssw_gpu *gpu, const ssw_gpu_slot *slot, ssw_error 
 static ssw_status open_slots(ssw_gpu *gpu, ssw_error *err)
 {
     ssw_status status = SSW_OK;
-    for (int i = 0; i < SSW_GPU_SLOTS && status == SSW_OK; i++) {
+    for (int32_t i = 0; i < gpu->share.n_slots && status == SSW_OK; i++) {
         ssw_gpu_slot *slot = &gpu->share.slots[i];
         status = ssw_cuda_event_open(&slot->filled, err);
         if (status == SSW_OK)
@@ -305,7 +329,7 @@ void ssw_gpu_close_share(ssw_gpu *gpu)
         if (gpu->share.layers[layer].is_pinned)
             unpin(gpu, layer, N_HOST_MATRICES);
     }
-    for (int i = 0; i < SSW_GPU_SLOTS; i++) {
+    for (int32_t i = 0; i < gpu->share.n_slots; i++) {
         ssw_cuda_event_close(gpu->share.slots[i].filled);
         ssw_cuda_event_close(gpu->share.slots[i].free);
     }

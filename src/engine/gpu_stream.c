@@ -146,9 +146,10 @@ static void fill_slot(const ssw_gpu *gpu, const ssw_gpu_slot *slot, int32_t laye
                             rest->down.matrix_bytes);
 }
 
-/* One part of one expert, for all its pairs. tables: the slot's first for this part. */
+/* One part of one expert, for all its pairs; added to what the other part made. tables: the slot's first for
+ * this part. */
 static void multiply(const ssw_gpu *gpu, const ssw_gpu_slot *slot, const ssw_cuda_experts *part, int tables,
-                     int32_t expert, int32_t n_rows, float *out)
+                     int32_t expert, int32_t n_rows, bool is_second)
 {
     ssw_cuda_experts experts = *part;
     experts.gate.table = table_of(gpu, slot, tables);
@@ -165,23 +166,24 @@ static void multiply(const ssw_gpu *gpu, const ssw_gpu_slot *slot, const ssw_cud
                                       .max_pairs_per_expert = n_rows,
                                       .x = gpu->normed,
                                       .hidden = gpu->hidden,
-                                      .out = out};
+                                      .out = gpu->pair_rows,
+                                      .accumulate = is_second};
     ssw_cuda_expert_gemm_up(gpu->compute, &args);
     ssw_cuda_expert_gemm_down(gpu->compute, &args);
 }
 
 static void stream_expert(ssw_gpu *gpu, int32_t layer, int32_t expert, bool is_whole, int32_t n_rows)
 {
-    ssw_gpu_slot *slot = &gpu->share.slots[gpu->share.next_slot++ % SSW_GPU_SLOTS];
+    ssw_gpu_slot *slot = &gpu->share.slots[gpu->share.next_slot++ % (uint64_t)gpu->share.n_slots];
     ssw_cuda_stream_wait(gpu->copy, slot->free);
     fill_slot(gpu, slot, layer, expert, is_whole);
     ssw_cuda_event_record(slot->filled, gpu->copy);
     ssw_cuda_stream_wait(gpu->compute, slot->filled);
     if (is_whole)
-        multiply(gpu, slot, &gpu->share.layers[layer].own, 0, expert, n_rows, gpu->pair_rows);
+        multiply(gpu, slot, &gpu->share.layers[layer].own, 0, expert, n_rows, false);
     if (gpu->share.has_rest)
         multiply(gpu, slot, &gpu->share.layers[layer].rest, SSW_GPU_SLOT_TABLES / 2, expert, n_rows,
-                 gpu->share.rest_rows);
+                 is_whole);
     ssw_cuda_event_record(slot->free, gpu->compute);
 }
 
@@ -200,16 +202,15 @@ void ssw_gpu_enqueue_stream(ssw_gpu *gpu, int32_t layer, int32_t n_rows)
         if (mask[expert] || gpu->share.has_rest)
             stream_expert(gpu, layer, expert, mask[expert], n_rows);
     }
-    ssw_cuda_sum_args sum = {.rows = gpu->share.rest_rows,
+    ssw_cuda_sum_args sum = {.rows = gpu->pair_rows,
                              .weights = gpu->expert_weights,
                              .n = n_rows,
                              .n_used = h->n_experts_used,
                              .n_embd = h->n_embd,
                              .out = gpu->x};
-    if (gpu->share.has_rest)
-        ssw_cuda_sum_pairs(gpu->compute, &sum);
-    sum.rows = gpu->pair_rows;
-    sum.chosen = gpu->chosen;
-    sum.mask = mask;
+    if (!gpu->share.has_rest) { /* else the device has something of every pair */
+        sum.chosen = gpu->chosen;
+        sum.mask = mask;
+    }
     ssw_cuda_sum_pairs(gpu->compute, &sum);
 }

@@ -16,6 +16,7 @@ commands=$(seesaw --help | sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z-]*\) .*/\1/
 [ -n "$commands" ] || { echo "no commands in --help"; exit 1; }
 [ "$(complete_words seesaw '')" = "$commands" ] || { echo "commands differ"; exit 1; }
 [ "$(complete_words seesaw ser)" = serve ] || { echo "'ser' is not completed to 'serve'"; exit 1; }
+[ "$(complete_words seesaw serve -ctk q | tr '\n' ' ')" = 'q8_0 ' ] || { echo "types of the cache are not completed"; exit 1; }
 for command in $commands; do
     for option in $(seesaw "$command" --help | grep -E '^ {2,6}-' | grep -oE -- '--[a-z][a-z0-9-]*' | sort -u); do
         complete_words seesaw "$command" "$option" | grep -qx -- "$option" ||

@@ -361,6 +361,15 @@ static void run_case(const expert_case *c)
         free(scales);
     }
     check_out(&d, hidden, out);
+    d.args.expert_begin = 0;
+    d.args.accumulate = true;
+    ssw_cuda_expert_gemm_down(NULL, &d.args);
+    float *twice = cuda_test_get(d.args.out, (uint64_t)(n_pairs * c->n_embd) * 4);
+    for (int64_t i = 0; i < n_pairs * c->n_embd; i++) {
+        if (d.expert_of[i / c->n_embd] != c->absent)
+            assert_true(twice[i] == 2 * out[i]);
+    }
+    free(twice);
     free(hidden);
     free(out);
     close_case(&d);

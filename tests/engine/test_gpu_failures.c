@@ -91,7 +91,8 @@ static void refusals_say_what_to_do(void **state)
 {
     expect_refused(STAND_IN_ALLOC, 1, SSW_ERR_NOMEM, "MiB of GPU memory");
     expect_refused(STAND_IN_ALLOC, 2, SSW_ERR_NOMEM, "compute buffers (try a smaller --batch-size)");
-    expect_refused(STAND_IN_ALLOC, 3, SSW_ERR_NOMEM, "KV cache (try a smaller --ctx-size)");
+    expect_refused(STAND_IN_ALLOC, 3, SSW_ERR_NOMEM,
+                   "KV cache (try a smaller --ctx-size, or -ctk q8_0 -ctv q8_0)");
     expect_refused(STAND_IN_ALLOC_HOST, 1, SSW_ERR_NOMEM, "pinned host memory");
     expect_refused(STAND_IN_PIN, 1, SSW_ERR_LIMIT, "raise `ulimit -l', or use --cpu-moe-share 100");
 }

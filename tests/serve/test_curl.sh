@@ -34,13 +34,18 @@ field() { # PYTHON-EXPRESSION over d: of the JSON on standard input
     python3 -c 'import json, sys; d = json.load(sys.stdin); print(eval(sys.argv[1]))' "$1"
 }
 
-start_server "$1" "$2" --metrics --alias demo --cpu-moe --parallel 4 -ot 'blk\.0\..*exps=CPU' --moe-cache-mib 1
+start_server "$1" "$2" --metrics --alias demo --cpu-moe --parallel 4 -ot 'blk\.0\..*exps=CPU' --moe-cache-mib 1 -ctk q8_0
 grep -q "^  experts  *CPU .* [0-9][0-9]* " "$server_dir/out"
 say $? "the placement table is printed" "$(cat "$server_dir/out")"
 grep -q "moved nothing" "$server_dir/out"
 say $? "--cpu-moe without a GPU says that it moves nothing" "$(cat "$server_dir/out")"
 grep -q -F 'no GPU: -ot blk\.0\..*exps=CPU moves nothing' "$server_log" && grep -q "no GPU: --moe-cache-mib" "$server_log"
 say $? "and so do -ot and --moe-cache-mib" "$(cat "$server_log")"
+grep -q "no layer is on a GPU: --cache-type-k and --cache-type-v change nothing" "$server_log"
+say $? "and -ctk" "$(cat "$server_log")"
+got=$("$1" serve -m "$2" -ctv q4_0 2>&1)
+[ $? -eq 2 ] && printf '%s' "$got" | grep -q -e "--cache-type-v takes f16 or q8_0, not 'q4_0'"
+say $? "a wrong -ctv is a wrong option" "$got"
 got=$("$1" serve -m "$2" -ot 'exps=DISK' 2>&1)
 [ $? -eq 2 ] && printf '%s' "$got" | grep -q "no device 'DISK'"
 say $? "a wrong -ot is a wrong option" "$got"

@@ -157,9 +157,10 @@ static void run_gemm_down(const void *given)
                 rows[n] = i + n;
             if (!multiply(&call->experts.down, e, call->experts.down_bias, args->hidden, rows, n, tile))
                 continue;
-            for (int32_t k = 0; k < n; k++)
-                memcpy(args->out + pairs->pair[i + k] * n_embd, tile + k * n_embd,
-                       (size_t)n_embd * sizeof(float));
+            for (int64_t k = 0; k < n * n_embd; k++) {
+                float *out = &args->out[pairs->pair[i + k / n_embd] * n_embd + k % n_embd];
+                *out = (args->accumulate ? *out : 0) + tile[k];
+            }
         }
     }
     free(tile);

@@ -91,6 +91,31 @@ static void turn_head(const ssw_cuda_rope_args *args, const float *cos_sin, cons
     }
 }
 
+/* One head to keys or values from element `at` on; a block of Q8_0 as cuda_ops.h says. */
+static void store_cache(const float *head, int64_t d, void *cache, uint16_t *scales, int64_t at,
+                        const char *what)
+{
+    uint16_t *halves = (uint16_t *)cache + at;
+    uint8_t *bytes = (uint8_t *)cache + at;
+    stand_in_require(scales ? (void *)bytes : (void *)halves, (uint64_t)d * (scales ? 1 : 2), what);
+    if (scales)
+        stand_in_require(scales + at / SSW_CUDA_BLOCK, (uint64_t)d / SSW_CUDA_BLOCK * sizeof *scales, what);
+    for (int64_t i = 0; i < d && !scales; i++)
+        halves[i] = ssw_half_to_f16(head[i]);
+    for (int64_t b = 0; b < d / SSW_CUDA_BLOCK && scales; b++) {
+        const float *block = head + b * SSW_CUDA_BLOCK;
+        float largest = 0;
+        for (int i = 0; i < SSW_CUDA_BLOCK; i++)
+            largest = fmaxf(largest, fabsf(block[i]));
+        uint16_t half = ssw_half_to_f16(largest / 127);
+        float scale = ssw_half_from_f16(half);
+        scales[at / SSW_CUDA_BLOCK + b] = half;
+        for (int i = 0; i < SSW_CUDA_BLOCK; i++)
+            bytes[b * SSW_CUDA_BLOCK + i] =
+                (uint8_t)(128 + (scale > 0 ? fminf(fmaxf(rintf(block[i] / scale), -127), 127) : 0));
+    }
+}
+
 static void run_rope_store(const void *given)
 {
     const ssw_cuda_rope_args *args = given;
@@ -111,13 +136,9 @@ static void run_rope_store(const void *given)
         for (int32_t h = 0; h < args->n_kv_heads; h++) {
             int64_t at = row->sequence * args->kv.sequence_stride +
                          ((int64_t)h * args->kv.n_rows + row->position % args->kv.n_rows) * d;
-            stand_in_require(args->kv.k + at, (uint64_t)d * sizeof(uint16_t), "cache of keys");
-            stand_in_require(args->kv.v + at, (uint64_t)d * sizeof(uint16_t), "cache of values");
             turn_head(args, cos_sin, args->k_norm, args->k + r * n_kv + h * d, head);
-            for (int64_t i = 0; i < d; i++) {
-                args->kv.k[at + i] = ssw_half_to_f16(head[i]);
-                args->kv.v[at + i] = ssw_half_to_f16(args->v[r * n_kv + h * d + i]);
-            }
+            store_cache(head, d, args->kv.k, args->kv.k_scales, at, "cache of keys");
+            store_cache(args->v + r * n_kv + h * d, d, args->kv.v, args->kv.v_scales, at, "cache of values");
         }
     }
 }
