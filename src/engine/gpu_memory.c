@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "cpu/codes.h"
 #include "engine/carver.h"
 #include "engine/gpu_parts.h"
 #include "engine/rope_setup.h"
@@ -110,11 +111,31 @@ static ssw_status copy_all(ssw_gpu *gpu, uint8_t *staging, ssw_error *err)
     return SSW_OK;
 }
 
+/* Whether the entry's matrix is multiplied on the device: it lies there, or may be copied there. */
+static bool is_multiplied(const ssw_gpu_setup *setup, int32_t i)
+{
+    const ssw_weights_entry *entry = &setup->weights->entries[i];
+    return entry->form == SSW_WEIGHTS_MATRIX &&
+           (entry->on_gpu || i / SSW_MODEL_SLOT_COUNT > setup->first_layer);
+}
+
+static ssw_status reserve_stack(const ssw_gpu_setup *setup, ssw_error *err)
+{
+    for (int32_t i = 0; i < setup->weights->n_entries; i++) {
+        if (is_multiplied(setup, i) && ssw_codes_find(setup->weights->entries[i].tensor->dtype))
+            return ssw_cuda_reserve_stack(SSW_CUDA_STACK_BYTES_CODES, err);
+    }
+    return SSW_OK;
+}
+
 ssw_status ssw_gpu_load_weights(ssw_gpu *gpu, ssw_error *err)
 {
     void *memory = NULL, *staging = NULL;
+    ssw_status status = reserve_stack(&gpu->setup, err);
+    if (status != SSW_OK)
+        return status;
     gpu->bytes.weights = carve_weights(gpu, NULL);
-    ssw_status status = ssw_cuda_alloc(&memory, gpu->bytes.weights, err);
+    status = ssw_cuda_alloc(&memory, gpu->bytes.weights, err);
     if (status != SSW_OK)
         return status;
     gpu->weight_memory = memory;
@@ -289,13 +310,10 @@ static void find_forms(const ssw_gpu_setup *setup, bool *takes_f32, bool *takes_
 {
     *takes_f32 = *takes_q8 = false;
     for (int32_t i = 0; i < setup->weights->n_entries; i++) {
-        const ssw_weights_entry *entry = &setup->weights->entries[i];
-        bool is_here =
-            entry->on_gpu || i / SSW_MODEL_SLOT_COUNT > setup->first_layer; /* or may be copied here */
-        if (!is_here || entry->form != SSW_WEIGHTS_MATRIX)
+        if (!is_multiplied(setup, i))
             continue;
         bool is_router = i % SSW_MODEL_SLOT_COUNT == SSW_MODEL_ROUTER;
-        if (ssw_dtype_find((uint32_t)entry->tensor->dtype)->block_elements > 1)
+        if (ssw_dtype_find((uint32_t)setup->weights->entries[i].tensor->dtype)->block_elements > 1)
             *takes_q8 = true;
         else if (!is_router)
             *takes_f32 = true;
