@@ -1,8 +1,10 @@
 # What tests share that count their failures; sourced by them, with bash.
 #
-# $work is an empty folder and goes with the test; seesaw's caches lie beside it. The last line of a test is: finish
+# $work is an empty folder and goes with the test; seesaw's caches lie beside it. $port is the first of eight that no other test
+# has, below those that the kernel gives to clients. The last line of a test is: finish
 frame=$(mktemp -d)
 work=$frame/work
+port=$((10000 + ($$ * 8) % 20000))
 export XDG_CACHE_HOME="$frame/cache"
 mkdir "$work" "$XDG_CACHE_HOME"
 trap 'rm -rf "$frame"' EXIT

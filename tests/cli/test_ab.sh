@@ -5,7 +5,6 @@ seesaw=$1
 fake=$2
 fake_nvml=${4:-}
 . "$(dirname "$0")/../first_fault.sh"
-port=$((20000 + ($$ * 4) % 12000))
 aa=--no-aa # so that a case counts its own arms only
 printf 'one plank\ntwo planks and a stone\n' >"$work/prompts"
 

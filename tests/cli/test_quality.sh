@@ -4,7 +4,6 @@ set -u
 seesaw=$1
 model=$2
 . "$(dirname "$0")/../first_fault.sh"
-port=$((44000 + ($$ * 5) % 12000))
 echo 'Write a haiku about AI' >"$work/prompts"
 cat >"$work/problems.json" <<'EOF'
 {"schema": 1, "problems": [

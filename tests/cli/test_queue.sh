@@ -4,7 +4,6 @@
 set -u
 seesaw=$1 fake=$2 demo=$3 name=$4
 . "$(dirname "$0")/../frame.sh"
-port=$((20000 + $$ % 20000))
 
 queue() {
     "$seesaw" ab --out "$work/runs" --server "$fake" --port "$port" --pause 0 --no-report --no-aa --runs 1 --warmup 0 --max-tokens 4 "$@"

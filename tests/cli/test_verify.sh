@@ -6,7 +6,6 @@ seesaw=$1
 model=$2
 checker=$3
 . "$(dirname "$0")/../first_fault.sh"
-port=$((32000 + ($$ * 4) % 12000))
 
 verify() {
     wanted=$1

@@ -11,7 +11,6 @@ transcripts=$5
 check_report=$6
 node_server=$(dirname "$0")/llama_node_server.mjs
 . "$(dirname "$0")/../first_fault.sh"
-port=$((20000 + ($$ * 4) % 12000))
 printf 'Once upon a time\nThe plank\n' >"$work/prompts"
 
 need_node() {

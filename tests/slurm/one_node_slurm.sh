@@ -36,7 +36,7 @@ done
 mkdir -p "$folder/state" "$folder/spool"
 host=$(uname -n | cut -d. -f1)
 user=$(id -un)
-port=$((20000 + ($$ * 8) % 20000))
+port=$((30000 + ($$ * 8) % 2700)) # below those of clients, above those of the tests
 head -c 1024 /dev/urandom >"$folder/munge.key"
 chmod 400 "$folder/munge.key"
 munged --force --key-file="$folder/munge.key" --socket="$folder/munge.socket" --pid-file="$folder/munged.pid" \

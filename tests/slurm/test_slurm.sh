@@ -7,7 +7,6 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$(dirname "$0")/../first_fault.sh"
 trap '"$here/one_node_slurm.sh" stop "$work/slurm"; rm -rf "$work"' EXIT
 mkdir "$work/slurm"
-port=$((20000 + ($$ * 4) % 12000))
 
 "$here/one_node_slurm.sh" start "$work/slurm" >"$work/start.out" 2>&1
 case $? in
