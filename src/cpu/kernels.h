@@ -100,6 +100,7 @@ typedef struct ssw_moe_group { /* the pairs (token, slot) that chose one expert 
 struct ssw_cpu_worker {
     ssw_cpu_team *team;
     const ssw_kernels *kernels;
+    const struct ssw_amx *amx; /* kernels_amx.h; NULL where there is none */
     ssw_pool *pool;
     int index;
     int n_workers;
@@ -114,6 +115,11 @@ struct ssw_cpu_worker {
 typedef struct ssw_cpu_queue ssw_cpu_queue;
 ssw_cpu_queue *ssw_cpu_queue_begin(ssw_cpu_worker *worker);
 int64_t ssw_cpu_queue_take(ssw_cpu_queue *queue);
+
+/* A queue as a count of what is done: who waits sees what was written before it was counted. Unlike a barrier
+ * it waits for the work, not for a worker that has come late and done none of it. */
+void ssw_cpu_queue_count(ssw_cpu_queue *queue);
+void ssw_cpu_queue_await(const ssw_cpu_queue *queue, int64_t n);
 
 typedef struct ssw_span {
     int64_t begin, end;

@@ -2,15 +2,17 @@
  *
  * First half: gate, up and the activation for all chosen experts as one flat range of 32-row blocks; a
  * block's results are quantised where they were made, since 32 rows are just one block of the next product's
- * input. A barrier. Second half: down, and the weighted sum over each token's experts. With few tokens a
- * worker sums a band of output rows over all experts at once; with many it writes each (token, expert) row
- * and the sums follow after one more barrier. Both ways add in the same order.
+ * input. A barrier. Second half: down, and the weighted sum over each token's experts. Where the caller
+ * allows it, groups of many tokens go to moe_bf16.c. With few tokens a worker sums a band of output rows over
+ * all experts at once; with many it writes each (token, expert) row and the sums follow after one more
+ * barrier. Both ways add in the same order.
  *
  * "Pair" is one of the n * n_used (token, slot) pairs, numbered token by token. */
 #include <assert.h>
 #include <string.h>
 
-#include "cpu/kernels.h"
+#include "cpu/kernels_amx.h"
+#include "cpu/moe_parts.h"
 
 enum {
     ROWS = SSW_TILE_ROWS,
@@ -22,18 +24,6 @@ enum {
 };
 
 _Static_assert(BANDS *ROWS == UNIT_ROWS, "a unit of the hidden layer is one tile of rows");
-
-/* What all workers agree on for one call. */
-typedef struct job {
-    const ssw_cpu_moe_args *args;
-    ssw_cpu_worker *worker;
-    int64_t n_pairs;
-    int n_groups;
-    bool x_q8, hidden_q8; /* what the kernels of gate and up, and of down, take */
-    float *hidden;        /* [n_pairs][n_ff], if down takes floats */
-    ssw_q8_block *hidden_blocks;
-    float *rows; /* [n_pairs][n_embd], with many pairs */
-} job;
 
 static uint64_t round_up(uint64_t bytes)
 {
@@ -49,7 +39,7 @@ uint64_t ssw_cpu_moe_scratch_bytes(int64_t n_tokens, int32_t n_used, int64_t n_f
            round_up(n_pairs * (uint64_t)n_embd * sizeof(float));
 }
 
-static void place_scratch(job *j)
+static void place_scratch(ssw_moe_job *j)
 {
     uint64_t n_pairs = (uint64_t)j->n_pairs;
     uint64_t blocks = (uint64_t)(j->args->gate->rows + SSW_QUANT_BLOCK - 1) / SSW_QUANT_BLOCK;
@@ -62,7 +52,7 @@ static void place_scratch(job *j)
 }
 
 /* Every worker sorts for itself: it is quick, and saves a barrier. */
-static void group_pairs(job *j)
+static void group_pairs(ssw_moe_job *j)
 {
     int32_t counts[SSW_CPU_EXPERTS_MAX];
     int64_t n_experts = j->args->gate->n_matrices;
@@ -88,7 +78,7 @@ static void group_pairs(job *j)
 }
 
 /* One or two bands of rows for the pairs of one tile: n and x set up by the caller, bias added. */
-static void multiply_bands(const job *j, const ssw_cpu_matrix *w, const float *bias, int32_t expert,
+static void multiply_bands(const ssw_moe_job *j, const ssw_cpu_matrix *w, const float *bias, int32_t expert,
                            int64_t band, ssw_tile *tile)
 {
     int64_t first = band * ROWS, n_bands = ssw_matrix_bands(w) - band;
@@ -108,18 +98,19 @@ static void multiply_bands(const job *j, const ssw_cpu_matrix *w, const float *b
 
 /* ---- first half ---- */
 
-static void store_hidden(const job *j, int32_t pair, int64_t first_row, int n_rows, const float *values)
+static void store_hidden(const ssw_moe_job *j, int64_t place, int64_t first_row, int n_rows,
+                         const float *values)
 {
     int64_t n_ff = j->args->gate->rows;
     if (j->hidden_q8)
         j->worker->kernels->quantize(values, UNIT_ROWS,
-                                     j->hidden_blocks + pair * (n_ff / UNIT_ROWS) + first_row / UNIT_ROWS);
+                                     j->hidden_blocks + place * (n_ff / UNIT_ROWS) + first_row / UNIT_ROWS);
     else
-        memcpy(j->hidden + pair * n_ff + first_row, values, (size_t)n_rows * sizeof *values);
+        memcpy(j->hidden + place * n_ff + first_row, values, (size_t)n_rows * sizeof *values);
 }
 
 /* Rows [32 block, 32 block + 32) of the hidden layer, for all pairs of a group. */
-static void make_hidden(const job *j, const ssw_moe_group *group, int64_t block)
+static void make_hidden(const ssw_moe_job *j, const ssw_moe_group *group, int64_t block)
 {
     const ssw_cpu_moe_args *args = j->args;
     int64_t n_ff = args->gate->rows, first_row = block * UNIT_ROWS;
@@ -139,12 +130,12 @@ static void make_hidden(const job *j, const ssw_moe_group *group, int64_t block)
             for (int band = 0; band < tile.n_bands; band++)
                 j->worker->kernels->glu(args, gate[band * TOKENS + t], up[band * TOKENS + t], ROWS,
                                         values + band * ROWS);
-            store_hidden(j, pairs[t], first_row, n_rows, values);
+            store_hidden(j, group->first + at + t, first_row, n_rows, values);
         }
     }
 }
 
-static void run_first_half(const job *j)
+static void run_first_half(const ssw_moe_job *j)
 {
     int64_t n_blocks = (j->args->gate->rows + UNIT_ROWS - 1) / UNIT_ROWS;
     int64_t n_units = j->n_groups * n_blocks;
@@ -155,26 +146,32 @@ static void run_first_half(const job *j)
         return;
     }
     ssw_cpu_queue *queue = ssw_cpu_queue_begin(j->worker);
-    for (int64_t u; (u = ssw_cpu_queue_take(queue)) < n_units;)
-        make_hidden(j, &j->worker->groups[u / n_blocks], u % n_blocks);
+    for (int64_t u; (u = ssw_cpu_queue_take(queue)) < n_units;) {
+        const ssw_moe_group *group = &j->worker->groups[u / n_blocks];
+        if (ssw_moe_is_bf16(j, group))
+            ssw_moe_make_bf16_hidden(j, group, u % n_blocks);
+        else
+            make_hidden(j, group, u % n_blocks);
+    }
 }
 
 /* ---- second half ---- */
 
 /* One or two bands of output rows for pairs at .. at + tile->n - 1 of a group. */
-static void multiply_down(const job *j, const ssw_moe_group *group, int64_t band, int32_t at, ssw_tile *tile)
+static void multiply_down(const ssw_moe_job *j, const ssw_moe_group *group, int64_t band, int32_t at,
+                          ssw_tile *tile)
 {
     const ssw_cpu_matrix *down = j->args->down;
     ssw_cpu_acts hidden = {j->hidden, down->cols, j->hidden_blocks};
     tile->n = group->n - at < TOKENS ? group->n - at : TOKENS;
     for (int t = 0; t < tile->n; t++)
-        tile->x[t] = ssw_acts_row(&hidden, j->hidden_q8, down->cols, j->worker->pairs[group->first + at + t]);
+        tile->x[t] = ssw_acts_row(&hidden, j->hidden_q8, down->cols, group->first + at + t);
     multiply_bands(j, down, j->args->down_bias, group->expert, band, tile);
 }
 
 /* rows: [n_used][stride], this token's. */
-static void sum_rows(const job *j, int64_t token, const float *rows, int64_t stride, int64_t first_row,
-                     int64_t n_rows)
+static void sum_rows(const ssw_moe_job *j, int64_t token, const float *rows, int64_t stride,
+                     int64_t first_row, int64_t n_rows)
 {
     const float *weights = j->args->weights + token * j->args->n_used;
     const int32_t *chosen = j->args->chosen + token * j->args->n_used;
@@ -187,7 +184,7 @@ static void sum_rows(const job *j, int64_t token, const float *rows, int64_t str
     }
 }
 
-static void run_second_half_few(const job *j)
+static void run_second_half_few(const ssw_moe_job *j)
 {
     const ssw_cpu_matrix *down = j->args->down;
     ssw_span bands = ssw_span_of(ssw_matrix_bands(down), j->worker->index, j->worker->n_workers);
@@ -214,7 +211,7 @@ static void run_second_half_few(const job *j)
 }
 
 /* Two bands, all pairs of a group. */
-static void make_rows(const job *j, const ssw_moe_group *group, int64_t band)
+static void make_rows(const ssw_moe_job *j, const ssw_moe_group *group, int64_t band)
 {
     const ssw_cpu_matrix *down = j->args->down;
     for (int32_t at = 0; at < group->n; at += TOKENS) {
@@ -230,13 +227,18 @@ static void make_rows(const job *j, const ssw_moe_group *group, int64_t band)
     }
 }
 
-static void run_second_half_many(const job *j)
+static void run_second_half_many(const ssw_moe_job *j)
 {
     const ssw_cpu_matrix *down = j->args->down;
     int64_t n_units = (ssw_matrix_bands(down) + BANDS - 1) / BANDS;
     ssw_cpu_queue *queue = ssw_cpu_queue_begin(j->worker);
-    for (int64_t u; (u = ssw_cpu_queue_take(queue)) < j->n_groups * n_units;)
-        make_rows(j, &j->worker->groups[u / n_units], u % n_units * BANDS);
+    for (int64_t u; (u = ssw_cpu_queue_take(queue)) < j->n_groups * n_units;) {
+        const ssw_moe_group *group = &j->worker->groups[u / n_units];
+        if (ssw_moe_is_bf16(j, group))
+            ssw_moe_make_bf16_rows(j, group, u % n_units);
+        else
+            make_rows(j, group, u % n_units * BANDS);
+    }
     ssw_cpu_barrier(j->worker);
     ssw_span tokens = ssw_span_of(j->args->n, j->worker->index, j->worker->n_workers);
     for (int64_t token = tokens.begin; token < tokens.end; token++)
@@ -245,7 +247,7 @@ static void run_second_half_many(const job *j)
 
 void ssw_cpu_moe(ssw_cpu_worker *worker, const ssw_cpu_moe_args *args)
 {
-    job j = {.args = args, .worker = worker, .n_pairs = args->n * args->n_used};
+    ssw_moe_job j = {.args = args, .worker = worker, .n_pairs = args->n * args->n_used};
     assert(args->gate->rows == args->up->rows && args->gate->cols == args->up->cols);
     assert(args->gate->dtype == args->up->dtype && args->down->cols == args->gate->rows);
     assert(args->gate->n_matrices <= SSW_CPU_EXPERTS_MAX);
@@ -253,10 +255,19 @@ void ssw_cpu_moe(ssw_cpu_worker *worker, const ssw_cpu_moe_args *args)
     j.hidden_q8 = worker->kernels->takes_q8 && !ssw_kernels_dtype_is_float(args->down->dtype);
     place_scratch(&j);
     group_pairs(&j);
+    bool has_bf16 = false;
+    for (int g = 0; g < j.n_groups && j.n_pairs > FEW_PAIRS_MAX; g++)
+        has_bf16 = has_bf16 || ssw_moe_is_bf16(&j, &worker->groups[g]);
+    if (has_bf16) {
+        worker->amx->begin();
+        ssw_moe_fill_tiles(&j);
+    }
     run_first_half(&j);
     ssw_cpu_barrier(worker);
     if (j.n_pairs <= FEW_PAIRS_MAX)
         run_second_half_few(&j);
     else
         run_second_half_many(&j);
+    if (has_bf16)
+        worker->amx->end();
 }

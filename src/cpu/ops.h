@@ -10,7 +10,8 @@
  * Numbers. Weights of quantised types are multiplied in 8-bit integers with activations quantised in blocks
  * of 32
  * (`ssw_cpu_q8_*`); weights of float types with float activations. A token's result does not depend on which
- * other tokens are in the batch. The operation set "reference" multiplies dequantised weights with float
+ * other tokens are in the batch, with one exception that the caller must allow (may_use_bf16 of
+ * ssw_cpu_moe_args). The operation set "reference" multiplies dequantised weights with float
  * activations in double precision: it is the truth that the others are tested against.
  *
  * Shapes are written [tokens][columns], row-major, strides in elements. Pointers in argument structs are
@@ -35,7 +36,8 @@ enum {
     SSW_CPU_OPS_BETWEEN_BARRIERS_MAX = 6,
     SSW_CPU_HEAD_DIM_MAX = 576, /* a latent key of DeepSeek's: 512 numbers and 64 rotated ones */
     SSW_CPU_EXPERTS_MAX = 1024,
-    SSW_CPU_EXPERTS_USED_MAX = 32
+    SSW_CPU_EXPERTS_USED_MAX = 32,
+    SSW_CPU_BF16_PAIRS_MIN = 24 /* tokens of an expert from which may_use_bf16 is taken */
 };
 
 /* ---- instruction sets ---- */
@@ -70,6 +72,8 @@ typedef struct ssw_cpu_team_options {
 ssw_status ssw_cpu_team_open(const ssw_cpu_team_options *options, ssw_cpu_team **out, ssw_error *err);
 void ssw_cpu_team_close(ssw_cpu_team *team); /* NULL is allowed */
 ssw_cpu_isa ssw_cpu_team_isa(const ssw_cpu_team *team);
+/* Whether this processor and this team's instruction set (AVX512VNNI) have bf16 products for a type: AMX. */
+bool ssw_cpu_team_has_bf16(const ssw_cpu_team *team, ssw_dtype dtype);
 uint64_t ssw_cpu_team_predict_bytes(int n_workers, int32_t max_tokens, int32_t max_experts_used);
 uint64_t ssw_cpu_team_bytes(const ssw_cpu_team *team);
 ssw_cpu_worker *ssw_cpu_team_worker(ssw_cpu_team *team, int worker);
@@ -334,6 +338,12 @@ typedef struct ssw_cpu_moe_args {
     float *out;            /* [n][down->rows] */
     int64_t out_stride;
     bool accumulate;
+    /* Experts that SSW_CPU_BF16_PAIRS_MIN and more tokens chose may be multiplied in bf16 where the team has
+     * that: weights, activations and hidden layer rounded to 8 bits of mantissa, sums in floats. Faster, but
+     * how many others chose an expert then decides how a token's result rounds. So it is for callers for whom
+     * the batch decides that anyway, as where popular experts go to a GPU. The scratch must not be in use by
+     * an operation before, and the call counts as three of SSW_CPU_OPS_BETWEEN_BARRIERS_MAX. */
+    bool may_use_bf16;
     void *scratch; /* ssw_cpu_moe_scratch_bytes, 64-byte aligned, shared by all workers */
 } ssw_cpu_moe_args;
 

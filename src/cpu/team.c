@@ -1,5 +1,6 @@
 /* The team: kernel table, per-worker scratch, and the counters that split work dynamically. */
 #include <assert.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,7 @@
 #include <cpuid.h>
 #endif
 
-#include "cpu/kernels.h"
+#include "cpu/kernels_amx.h"
 
 enum { QUEUES = 16, CACHE_LINE_BYTES = 64 };
 #define HUGE_PAGE_BYTES (UINT64_C(2) << 20)
@@ -24,6 +25,7 @@ struct ssw_cpu_queue {
 struct ssw_cpu_team {
     ssw_cpu_queue queues[QUEUES];
     const ssw_kernels *kernels;
+    const ssw_amx *amx; /* or NULL */
     ssw_pool *pool;
     int n_workers;
     uint64_t n_bytes;
@@ -177,6 +179,7 @@ static void place_worker(ssw_cpu_team *team, int index, const ssw_cpu_team_optio
     at += round_up(sizeof *worker);
     *worker = (ssw_cpu_worker){.team = team,
                                .kernels = team->kernels,
+                               .amx = team->amx,
                                .pool = team->pool,
                                .index = index,
                                .n_workers = team->n_workers};
@@ -203,8 +206,10 @@ ssw_status ssw_cpu_team_open(const ssw_cpu_team_options *options, ssw_cpu_team *
     ssw_cpu_team *team = aligned_alloc(CACHE_LINE_BYTES, sizeof *team);
     if (!team)
         return ssw_error_set(err, SSW_ERR_NOMEM, "CPU operations: out of memory");
-    *team = (ssw_cpu_team){
-        .kernels = kernels, .pool = options->pool, .n_workers = ssw_pool_threads(options->pool)};
+    *team = (ssw_cpu_team){.kernels = kernels,
+                           .amx = kernels->isa == SSW_CPU_ISA_AVX512VNNI ? ssw_amx_find() : NULL,
+                           .pool = options->pool,
+                           .n_workers = ssw_pool_threads(options->pool)};
     team->worker_bytes = worker_bytes_of(options->max_tokens, options->max_experts_used);
     team->n_bytes =
         ssw_cpu_team_predict_bytes(team->n_workers, options->max_tokens, options->max_experts_used);
@@ -230,6 +235,11 @@ void ssw_cpu_team_close(ssw_cpu_team *team)
 ssw_cpu_isa ssw_cpu_team_isa(const ssw_cpu_team *team)
 {
     return team->kernels->isa;
+}
+
+bool ssw_cpu_team_has_bf16(const ssw_cpu_team *team, ssw_dtype dtype)
+{
+    return team->amx && (int)dtype >= 0 && (int)dtype < SSW_KERNELS_DTYPES && team->amx->product[dtype];
 }
 
 uint64_t ssw_cpu_team_bytes(const ssw_cpu_team *team)
@@ -266,4 +276,21 @@ ssw_cpu_queue *ssw_cpu_queue_begin(ssw_cpu_worker *worker)
 int64_t ssw_cpu_queue_take(ssw_cpu_queue *queue)
 {
     return atomic_fetch_add_explicit(&queue->next, 1, memory_order_relaxed);
+}
+
+void ssw_cpu_queue_count(ssw_cpu_queue *queue)
+{
+    atomic_fetch_add_explicit(&queue->next, 1, memory_order_release);
+}
+
+void ssw_cpu_queue_await(const ssw_cpu_queue *queue, int64_t n)
+{
+    enum { LOOKS_PER_YIELD = 1 << 12 };
+    for (int looks = 1; atomic_load_explicit(&queue->next, memory_order_acquire) < n; looks++) {
+#if SSW_CPU_X86
+        __builtin_ia32_pause();
+#endif
+        if (looks % LOOKS_PER_YIELD == 0)
+            sched_yield();
+    }
 }

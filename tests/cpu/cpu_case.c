@@ -2,7 +2,11 @@
 
 #include <math.h>
 #include <stdlib.h>
+#if SSW_TEST_AMX
+#include <cpuid.h>
+#endif
 
+#include "cpu/kernels_amx.h"
 #include "quant/quant.h"
 
 const ssw_dtype cpu_case_types[CASE_TYPES] = {
@@ -22,7 +26,41 @@ int cpu_case_say_isas(void **state)
         print_message("%s: %s\n", ssw_cpu_isa_name((ssw_cpu_isa)isa),
                       ssw_cpu_isa_available((ssw_cpu_isa)isa) ? "tested"
                                                               : "not on this processor, not tested");
+    print_message("amx: %s, over tiles in plain C: %s\n",
+                  cpu_case_find_bf16(CASE_BF16_AMX) ? "tested" : "not on this processor, not tested",
+                  cpu_case_find_bf16(CASE_BF16_EMULATED) ? "tested" : "not on this processor, not tested");
     return 0;
+}
+
+#if SSW_TEST_AMX
+const ssw_amx *ssw_amx_emulated_kernels(void);
+
+static const ssw_amx *find_emulated(void)
+{
+    unsigned a, b, c, d;
+    bool has_bf16 = __get_cpuid_count(7, 1, &a, &b, &c, &d) && a >> 5 & 1;
+    return has_bf16 && ssw_cpu_isa_available(SSW_CPU_ISA_AVX512VNNI) ? ssw_amx_emulated_kernels() : NULL;
+}
+#else
+static const ssw_amx *find_emulated(void)
+{
+    return NULL;
+}
+#endif
+
+const ssw_amx *cpu_case_find_bf16(cpu_case_bf16 which)
+{
+    return which == CASE_BF16_AMX ? ssw_amx_find() : which == CASE_BF16_EMULATED ? find_emulated() : NULL;
+}
+
+bool cpu_case_take_bf16(cpu_case *c, cpu_case_bf16 which)
+{
+    const ssw_amx *amx = cpu_case_find_bf16(which);
+    if (which != CASE_BF16_NONE && (!amx || c->isa != SSW_CPU_ISA_AVX512VNNI))
+        return false;
+    for (int i = 0; i < ssw_pool_threads(c->pool); i++)
+        ssw_cpu_team_worker(c->team, i)->amx = amx;
+    return true;
 }
 
 bool cpu_case_open(cpu_case *c, ssw_cpu_isa isa, int n_threads)
@@ -142,4 +180,12 @@ double cpu_case_bound(const float *w, const float *x, int64_t cols, bool q8)
         bound += (q8 ? largest / 127 * 0.5001 * weights : 0) + 4e-6 * products;
     }
     return bound + 1e-12;
+}
+
+double cpu_case_bf16_bound(const float *w, const float *x, int64_t cols)
+{
+    double products = 0;
+    for (int64_t c = 0; c < cols; c++)
+        products += fabs((double)w[c] * (double)x[c]);
+    return products * 0x1.1p-8; /* half of 2^-8 each, and what a gated unit adds to its rounding */
 }

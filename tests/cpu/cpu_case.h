@@ -10,7 +10,7 @@
 
 #include "cpu/ops.h"
 
-enum { CASE_THREADS = 3, CASE_TOKENS_MAX = 128, CASE_USED_MAX = 8 };
+enum { CASE_THREADS = 3, CASE_TOKENS_MAX = 300, CASE_USED_MAX = 8 };
 
 /* Every type that a matrix can have, the float ones first. */
 enum { CASE_TYPES = 16, CASE_FLOAT_TYPES = 3 };
@@ -32,6 +32,17 @@ int cpu_case_say_isas(void **state);
 /* False when this processor lacks the instruction set. */
 bool cpu_case_open(cpu_case *c, ssw_cpu_isa isa, int n_threads);
 void cpu_case_close(cpu_case *c);
+
+/* bf16 products for may_use_bf16 from here on: NONE, this processor's AMX, or the same kernels over tiles in
+ * plain C. False when the processor lacks what that takes. */
+typedef enum cpu_case_bf16 {
+    CASE_BF16_NONE,
+    CASE_BF16_AMX,
+    CASE_BF16_EMULATED,
+    CASE_BF16_COUNT
+} cpu_case_bf16;
+const struct ssw_amx *cpu_case_find_bf16(cpu_case_bf16 which);
+bool cpu_case_take_bf16(cpu_case *c, cpu_case_bf16 which);
 
 /* Runs op(worker, args) on all workers, a few times between barriers. */
 typedef void cpu_case_op(ssw_cpu_worker *worker, const void *args);
@@ -58,6 +69,8 @@ void cpu_weights_free(cpu_weights *w);
 /* What one product may differ from the truth: the activations' rounding (half a step of each block's scale,
  * if the kernels quantise them) and the rounding of float sums. */
 double cpu_case_bound(const float *w, const float *x, int64_t cols, bool q8);
+/* The same of a bf16 product: what rounding both factors to 8 bits adds. */
+double cpu_case_bf16_bound(const float *w, const float *x, int64_t cols);
 double cpu_case_dot(const float *w, const float *x, int64_t cols);
 
 #endif

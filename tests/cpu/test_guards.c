@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "cpu/kernels.h"
+#include "cpu/kernels_amx.h"
 
 enum { PAGE_BYTES = 4096, OPERAND_PAGES = 16, OPERANDS_MAX = SSW_TILE_TOKENS + 8 };
 
@@ -76,6 +76,51 @@ static void tiles(void **state)
     }
 }
 
+static void check_amx(const ssw_amx *amx, ssw_dtype dtype, int64_t cols, int n_bands, int n_tiles)
+{
+    guarded g = {.n = 0};
+    uint64_t bytes = ssw_cpu_matrix_predict_bytes(dtype, n_bands * SSW_TILE_ROWS, cols, 1);
+    ssw_amx_product p = {
+        .band_bytes = bytes / (uint64_t)n_bands, .n_bands = n_bands, .n_tiles = n_tiles, .cols = cols};
+    uint16_t *x = end_at_guard(&g, (size_t)(n_tiles * SSW_AMX_TOKENS * cols) * sizeof *x, 64);
+    p.band = end_at_guard(&g, bytes, 64);
+    p.x = x;
+    p.scratch = end_at_guard(&g, SSW_AMX_SCRATCH * sizeof *p.scratch, 64);
+    p.sums = end_at_guard(&g, (size_t)(n_tiles * SSW_AMX_BANDS * SSW_AMX_TOKENS) * sizeof *p.sums, 64);
+    float *row = end_at_guard(&g, (size_t)cols * sizeof *row, 4),
+          *bias = end_at_guard(&g, 17 * sizeof *bias, 4);
+    float *out = end_at_guard(&g, 17 * sizeof *out, 4);
+    for (int t = 0; t < n_tiles * SSW_AMX_TOKENS; t++) {
+        uint16_t *line =
+            x + t / SSW_AMX_TOKENS * SSW_AMX_TOKENS * cols + t % SSW_AMX_TOKENS * SSW_QUANT_BLOCK;
+        if (t % 2)
+            amx->fill_f32(row, cols / SSW_QUANT_BLOCK, line);
+        else
+            amx->fill_q8(end_at_guard(&g, ssw_cpu_q8_row_bytes(cols), 4), cols / SSW_QUANT_BLOCK, line);
+        if (t % 2 == 0)
+            munmap(g.map[--g.n], (OPERAND_PAGES + 1) * PAGE_BYTES);
+    }
+    memset(p.sums, 0x7f, sizeof *p.sums);
+    amx->begin();
+    float factor = amx->product[dtype](&p);
+    amx->end();
+    amx->finish((const float(*)[SSW_TILE_ROWS])p.sums, factor, bias, n_bands == 1 ? 7 : 17, out);
+    assert_float_equal(out[6], 0, 0);
+    release(&g);
+}
+
+static void amx_tiles(void **state)
+{
+    static const ssw_dtype types[] = {SSW_DTYPE_MXFP4, SSW_DTYPE_Q4_0, SSW_DTYPE_Q8_0};
+    for (int which = CASE_BF16_AMX; which < CASE_BF16_COUNT; which++) {
+        const ssw_amx *amx = cpu_case_find_bf16((cpu_case_bf16)which);
+        for (int i = 0; amx && i < 3 * 2 * 3; i++) {
+            check_amx(amx, types[i % 3], 32, 1 + i / 3 % 2, 1 + i / 6);
+            check_amx(amx, types[i % 3], 288, 1 + i / 3 % 2, 1 + i / 6);
+        }
+    }
+}
+
 static void rows(void **state)
 {
     for (int isa = SSW_CPU_ISA_REFERENCE; isa < SSW_CPU_ISA_COUNT; isa++) {
@@ -130,6 +175,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tiles),
+        cmocka_unit_test(amx_tiles),
         cmocka_unit_test(rows),
         cmocka_unit_test(attention),
     };

@@ -2,7 +2,8 @@
  *
  * The bound follows the rounding through the layers: gate and up each within cpu_case_bound; the gated unit's
  * slope in either argument is at most SLOPE for these inputs; the hidden row's own quantisation is half a
- * step. */
+ * step. Where bf16 is allowed, its rounding comes on top of that of the integers: which of the two a group
+ * takes is the operation's choice. */
 #include "cpu_case.h"
 
 #include <math.h>
@@ -14,6 +15,7 @@ typedef struct shape {
     int n_experts, n_used;
     ssw_dtype dtype, down_dtype;
     ssw_cpu_glu_kind glu;
+    bool takes_bf16; /* types, widths and pairs enough for it */
 } shape;
 
 typedef struct layer {
@@ -43,8 +45,12 @@ static double glu(const shape *s, double g, double u)
 }
 
 /* Output of one expert for one token, and how far a kernel may be from it. */
-static void run_expert(const shape *s, const layer *l, int e, const float *x, bool q8, bool q8_down,
-                       double *out, double *bound)
+typedef struct rounding {
+    bool q8, q8_down, bf16;
+} rounding;
+
+static void run_expert(const shape *s, const layer *l, int e, const float *x, rounding how, double *out,
+                       double *bound)
 {
     float *hidden = malloc((size_t)s->n_ff * sizeof *hidden);
     double *slack = malloc((size_t)s->n_ff * sizeof *slack);
@@ -54,7 +60,9 @@ static void run_expert(const shape *s, const layer *l, int e, const float *x, bo
         double g =
             cpu_case_dot(gate, x, s->n_embd) + (l->gate_bias ? (double)l->gate_bias[e * s->n_ff + r] : 0);
         double u = cpu_case_dot(up, x, s->n_embd) + (l->up_bias ? (double)l->up_bias[e * s->n_ff + r] : 0);
-        double dg = cpu_case_bound(gate, x, s->n_embd, q8), du = cpu_case_bound(up, x, s->n_embd, q8);
+        double dg = cpu_case_bound(gate, x, s->n_embd, how.q8), du = cpu_case_bound(up, x, s->n_embd, how.q8);
+        dg += how.bf16 ? cpu_case_bf16_bound(gate, x, s->n_embd) : 0;
+        du += how.bf16 ? cpu_case_bf16_bound(up, x, s->n_embd) : 0;
         hidden[r] = (float)glu(s, g, u);
         slack[r] = 0; /* the largest change at the corners of the box around (g, u) */
         for (int corner = 0; corner < 4; corner++) {
@@ -67,11 +75,12 @@ static void run_expert(const shape *s, const layer *l, int e, const float *x, bo
         const float *down = l->down.truth + (e * s->n_embd + o) * s->n_ff;
         out[o] = cpu_case_dot(down, hidden, s->n_ff) +
                  (l->down_bias ? (double)l->down_bias[e * s->n_embd + o] : 0);
-        bound[o] = cpu_case_bound(down, hidden, s->n_ff, q8_down);
+        bound[o] = cpu_case_bound(down, hidden, s->n_ff, how.q8_down);
+        bound[o] += how.bf16 ? cpu_case_bf16_bound(down, hidden, s->n_ff) : 0;
         for (int64_t r = 0; r < s->n_ff;
              r++) { /* a moved hidden value also moves its block's scale a little */
             bound[o] += fabs((double)down[r]) * slack[r];
-            for (int64_t k = r / 32 * 32; q8_down && k < r / 32 * 32 + 32; k++)
+            for (int64_t k = r / 32 * 32; how.q8_down && k < r / 32 * 32 + 32; k++)
                 bound[o] += fabs((double)down[r]) * slack[k] / 254;
         }
     }
@@ -82,6 +91,9 @@ static void run_expert(const shape *s, const layer *l, int e, const float *x, bo
 static void check_output(const shape *s, const layer *l, const ssw_cpu_moe_args *args, ssw_cpu_isa isa)
 {
     bool integers = isa != SSW_CPU_ISA_REFERENCE;
+    rounding how = {.q8 = integers && s->dtype > SSW_DTYPE_F16 && s->dtype != SSW_DTYPE_BF16,
+                    .q8_down = integers && s->down_dtype > SSW_DTYPE_F16 && s->down_dtype != SSW_DTYPE_BF16,
+                    .bf16 = args->may_use_bf16};
     double *out = malloc(4 * (size_t)s->n_embd * sizeof *out), *bound = out + s->n_embd;
     double *sum = bound + s->n_embd, *slack = sum + s->n_embd;
     int64_t step = s->n > 10 ? 7 : 1; /* a sample of the tokens of large batches: the truth is slow */
@@ -92,10 +104,7 @@ static void check_output(const shape *s, const layer *l, const ssw_cpu_moe_args 
         }
         for (int j = 0; j < s->n_used; j++) {
             double weight = (double)args->weights[t * s->n_used + j];
-            run_expert(s, l, args->chosen[t * s->n_used + j], args->x.f32 + t * s->n_embd,
-                       integers && s->dtype > SSW_DTYPE_F16 && s->dtype != SSW_DTYPE_BF16,
-                       integers && s->down_dtype > SSW_DTYPE_F16 && s->down_dtype != SSW_DTYPE_BF16, out,
-                       bound);
+            run_expert(s, l, args->chosen[t * s->n_used + j], args->x.f32 + t * s->n_embd, how, out, bound);
             for (int64_t o = 0; o < s->n_embd; o++) {
                 sum[o] += weight * out[o];
                 slack[o] += weight * bound[o] + 1e-6 * fabs(weight * out[o]);
@@ -109,6 +118,30 @@ static void check_output(const shape *s, const layer *l, const ssw_cpu_moe_args 
         }
     }
     free(out);
+}
+
+/* The same products where bf16 is allowed. It must be taken by some group when one has enough pairs for it,
+ * and not where it is not allowed. out: as the integers made it. */
+static void check_bf16(cpu_case *c, const shape *s, const layer *l, ssw_cpu_moe_args args)
+{
+    const float *integers = args.out;
+    float *out = test_malloc((size_t)(s->n * s->n_embd) * sizeof *out);
+    size_t n_bytes = (size_t)(s->n * s->n_embd) * sizeof *out;
+    for (int which = CASE_BF16_AMX; which < CASE_BF16_COUNT; which++) {
+        if (!cpu_case_take_bf16(c, (cpu_case_bf16)which))
+            continue;
+        args.out = out;
+        for (int allowed = 0; allowed < 2; allowed++) {
+            for (int64_t i = 0; i < s->n * s->n_embd; i++)
+                out[i] = 2;
+            args.may_use_bf16 = allowed;
+            cpu_case_run(c, moe_op, &args);
+            check_output(s, l, &args, c->isa);
+            bool differs = memcmp(out, integers, n_bytes) != 0;
+            assert_true(differs == (allowed && s->takes_bf16));
+        }
+    }
+    test_free(out);
 }
 
 /* The last expert is never chosen; the first by half of the tokens. */
@@ -171,6 +204,7 @@ static void check_shape(const shape *s)
                                  .scratch = scratch};
         cpu_case_run(&c, moe_op, &args);
         check_output(s, &l, &args, (ssw_cpu_isa)isa);
+        check_bf16(&c, s, &l, args);
         if (s->n > 1 && !args.accumulate) { /* a token alone, bit for bit */
             float *alone = test_malloc((size_t)s->n_embd * sizeof *alone);
             args.n = 1;
@@ -200,27 +234,33 @@ static void check_shape(const shape *s)
 static void experts_of_every_shape(void **state)
 {
     static const shape shapes[] = {
-        {64, 96, 1, 4, 2, SSW_DTYPE_MXFP4, SSW_DTYPE_MXFP4, SSW_CPU_GLU_SILU_CLAMPED},
-        {96, 64, 3, 7, 4, SSW_DTYPE_MXFP4, SSW_DTYPE_MXFP4, SSW_CPU_GLU_SILU_CLAMPED},
-        {64, 64, 17, 5, 3, SSW_DTYPE_MXFP4, SSW_DTYPE_MXFP4, SSW_CPU_GLU_SILU_CLAMPED},
-        {64, 160, 49, 6, 4, SSW_DTYPE_MXFP4, SSW_DTYPE_Q8_0, SSW_CPU_GLU_SILU},
-        {32, 64, 128, 16, 2, SSW_DTYPE_Q8_0, SSW_DTYPE_Q4_0, SSW_CPU_GLU_SILU_CLAMPED},
-        {160, 32, 5, 3, 1, SSW_DTYPE_Q4_0, SSW_DTYPE_Q4_0, SSW_CPU_GLU_SILU},
-        {64, 96, 9, 1, 1, SSW_DTYPE_Q8_0, SSW_DTYPE_Q8_0, SSW_CPU_GLU_SILU}, /* a dense layer */
-        {40, 48, 7, 5, 2, SSW_DTYPE_F16, SSW_DTYPE_BF16, SSW_CPU_GLU_SILU_CLAMPED},
-        {33, 37, 21, 4, 3, SSW_DTYPE_F32, SSW_DTYPE_F32, SSW_CPU_GLU_SILU},
-        {64, 40, 31, 4, 3, SSW_DTYPE_Q8_0, SSW_DTYPE_F16, SSW_CPU_GLU_SILU},
-        {37, 64, 31, 4, 3, SSW_DTYPE_F32, SSW_DTYPE_Q4_0, SSW_CPU_GLU_SILU},
-        {256, 256, 3, 4, 2, SSW_DTYPE_Q4_K, SSW_DTYPE_Q6_K, SSW_CPU_GLU_SILU}, /* as in Q4_K_M */
-        {256, 96, 49, 4, 2, SSW_DTYPE_Q5_K, SSW_DTYPE_Q5_1, SSW_CPU_GLU_SILU}, /* Q5_K_M, narrow experts */
-        {256, 512, 1, 3, 2, SSW_DTYPE_Q2_K, SSW_DTYPE_Q3_K, SSW_CPU_GLU_SILU},
-        {512, 64, 21, 4, 3, SSW_DTYPE_Q3_K, SSW_DTYPE_IQ4_NL, SSW_CPU_GLU_SILU_CLAMPED},
-        {256, 256, 7, 4, 3, SSW_DTYPE_IQ4_XS, SSW_DTYPE_Q5_K, SSW_CPU_GLU_SILU},
-        {96, 256, 5, 4, 3, SSW_DTYPE_Q5_0, SSW_DTYPE_IQ4_XS, SSW_CPU_GLU_SILU},
-        {64, 96, 9, 4, 3, SSW_DTYPE_Q4_1, SSW_DTYPE_Q5_0, SSW_CPU_GLU_SILU},
-        {256, 256, 4, 4, 3, SSW_DTYPE_Q6_K, SSW_DTYPE_Q4_K, SSW_CPU_GLU_SILU},
-        {96, 256, 2, 4, 3, SSW_DTYPE_Q5_1, SSW_DTYPE_Q2_K, SSW_CPU_GLU_SILU},
-        {64, 32, 2, 4, 3, SSW_DTYPE_IQ4_NL, SSW_DTYPE_Q4_1, SSW_CPU_GLU_SILU},
+        {64, 96, 1, 4, 2, SSW_DTYPE_MXFP4, SSW_DTYPE_MXFP4, SSW_CPU_GLU_SILU_CLAMPED, false},
+        {96, 64, 3, 7, 4, SSW_DTYPE_MXFP4, SSW_DTYPE_MXFP4, SSW_CPU_GLU_SILU_CLAMPED, false},
+        {64, 64, 17, 5, 3, SSW_DTYPE_MXFP4, SSW_DTYPE_MXFP4, SSW_CPU_GLU_SILU_CLAMPED, false},
+        {64, 160, 49, 6, 4, SSW_DTYPE_MXFP4, SSW_DTYPE_Q8_0, SSW_CPU_GLU_SILU, true},
+        {32, 64, 128, 16, 2, SSW_DTYPE_Q8_0, SSW_DTYPE_Q4_0, SSW_CPU_GLU_SILU_CLAMPED, true},
+        {544, 64, 75, 5, 2, SSW_DTYPE_Q4_0, SSW_DTYPE_MXFP4, SSW_CPU_GLU_SILU_CLAMPED,
+         true}, /* chunks of columns */
+        {32, 1056, 40, 3, 2, SSW_DTYPE_Q4_0, SSW_DTYPE_Q4_0, SSW_CPU_GLU_SILU, true},
+        {32, 64, 290, 1, 1, SSW_DTYPE_MXFP4, SSW_DTYPE_Q8_0, SSW_CPU_GLU_SILU,
+         true}, /* more than one pass of pairs */
+        {160, 32, 5, 3, 1, SSW_DTYPE_Q4_0, SSW_DTYPE_Q4_0, SSW_CPU_GLU_SILU, false},
+        {64, 96, 9, 1, 1, SSW_DTYPE_Q8_0, SSW_DTYPE_Q8_0, SSW_CPU_GLU_SILU, false}, /* a dense layer */
+        {40, 48, 7, 5, 2, SSW_DTYPE_F16, SSW_DTYPE_BF16, SSW_CPU_GLU_SILU_CLAMPED, false},
+        {33, 37, 21, 4, 3, SSW_DTYPE_F32, SSW_DTYPE_F32, SSW_CPU_GLU_SILU, false},
+        {64, 40, 31, 4, 3, SSW_DTYPE_Q8_0, SSW_DTYPE_F16, SSW_CPU_GLU_SILU, false},
+        {37, 64, 31, 4, 3, SSW_DTYPE_F32, SSW_DTYPE_Q4_0, SSW_CPU_GLU_SILU, false},
+        {256, 256, 3, 4, 2, SSW_DTYPE_Q4_K, SSW_DTYPE_Q6_K, SSW_CPU_GLU_SILU, false}, /* as in Q4_K_M */
+        {256, 96, 49, 4, 2, SSW_DTYPE_Q5_K, SSW_DTYPE_Q5_1, SSW_CPU_GLU_SILU,
+         true}, /* Q5_K_M, narrow experts */
+        {256, 512, 1, 3, 2, SSW_DTYPE_Q2_K, SSW_DTYPE_Q3_K, SSW_CPU_GLU_SILU, false},
+        {512, 64, 21, 4, 3, SSW_DTYPE_Q3_K, SSW_DTYPE_IQ4_NL, SSW_CPU_GLU_SILU_CLAMPED, false},
+        {256, 256, 7, 4, 3, SSW_DTYPE_IQ4_XS, SSW_DTYPE_Q5_K, SSW_CPU_GLU_SILU, false},
+        {96, 256, 5, 4, 3, SSW_DTYPE_Q5_0, SSW_DTYPE_IQ4_XS, SSW_CPU_GLU_SILU, false},
+        {64, 96, 9, 4, 3, SSW_DTYPE_Q4_1, SSW_DTYPE_Q5_0, SSW_CPU_GLU_SILU, false},
+        {256, 256, 4, 4, 3, SSW_DTYPE_Q6_K, SSW_DTYPE_Q4_K, SSW_CPU_GLU_SILU, false},
+        {96, 256, 2, 4, 3, SSW_DTYPE_Q5_1, SSW_DTYPE_Q2_K, SSW_CPU_GLU_SILU, false},
+        {64, 32, 2, 4, 3, SSW_DTYPE_IQ4_NL, SSW_DTYPE_Q4_1, SSW_CPU_GLU_SILU, false},
     };
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         check_shape(&shapes[i]);
