@@ -25,7 +25,7 @@ enum {
     DIM = 64
 };
 
-enum { PROBE_PASSES = 4 };
+enum { PROBE_PASSES = 4, N_ROTATIONS = N_EXPERTS / N_USED };
 #define PROBE_BYTES (UINT64_C(512) << 20)
 
 typedef struct bench {
@@ -39,9 +39,10 @@ typedef struct bench {
     ssw_cpu_matrix a, b, c;
     float *x, *y, *logits;
     void *x_q8, *scratch;
-    int32_t *chosen;
+    int32_t *chosen, *same_chosen;
     float *weights;
     int64_t n;
+    bool same_experts, may_use_bf16;
     ssw_cpu_kv kv;
     int32_t ctx, window;
     float *q, *cos_sin;
@@ -202,10 +203,13 @@ static void moe_job(void *context, int worker, int n_workers)
                              .x = {s->x, s->a.cols, s->x_q8},
                              .n = s->n,
                              .n_used = N_USED,
-                             .chosen = s->chosen + s->round % 64 * N_USED,
+                             .chosen = s->same_experts
+                                           ? s->same_chosen + s->round % N_ROTATIONS * TOKENS_MAX * N_USED
+                                           : s->chosen + s->round % 64 * N_USED,
                              .weights = s->weights,
                              .out = s->y,
                              .out_stride = s->c.rows,
+                             .may_use_bf16 = s->may_use_bf16,
                              .scratch = s->scratch};
     ssw_cpu_moe(ssw_cpu_team_worker(s->team, worker), &args);
 }
@@ -228,6 +232,25 @@ static void choose_experts(bench *s)
     }
 }
 
+static void open_experts(bench *s, ssw_dtype dtype)
+{
+    int64_t width = width_of(dtype);
+    make_matrix(&s->a, dtype, width, width, N_EXPERTS);
+    make_matrix(&s->b, dtype, width, width, N_EXPERTS);
+    make_matrix(&s->c, dtype, width, width, N_EXPERTS);
+    choose_experts(s);
+    s->job = moe_job;
+    s->scratch = get(ssw_cpu_moe_scratch_bytes(TOKENS_MAX, N_USED, N_FF, N_EMBD));
+}
+
+static void close_experts(bench *s)
+{
+    ssw_cpu_memory_free(s->scratch, ssw_cpu_moe_scratch_bytes(TOKENS_MAX, N_USED, N_FF, N_EMBD));
+    ssw_cpu_matrix_deinit(&s->a);
+    ssw_cpu_matrix_deinit(&s->b);
+    ssw_cpu_matrix_deinit(&s->c);
+}
+
 static void bench_moe(bench *s, ssw_dtype dtype)
 {
     static const int tokens[] = {1, 2, 4, 8, 32, 128, 512};
@@ -237,14 +260,9 @@ static void bench_moe(bench *s, ssw_dtype dtype)
     if (!wanted(s, name))
         return;
     int64_t width = width_of(dtype);
-    make_matrix(&s->a, dtype, width, width, N_EXPERTS);
-    make_matrix(&s->b, dtype, width, width, N_EXPERTS);
-    make_matrix(&s->c, dtype, width, width, N_EXPERTS);
-    choose_experts(s);
-    s->scratch = get(ssw_cpu_moe_scratch_bytes(TOKENS_MAX, N_USED, N_FF, N_EMBD));
+    open_experts(s, dtype);
     for (size_t i = 0; i < sizeof tokens / sizeof tokens[0]; i++) {
         s->n = tokens[i];
-        s->job = moe_job;
         int64_t ns = measure_best_ns(s, s->n < 8 ? 4 : 1);
         snprintf(name, sizeof name, "moe %s 32 top-4, %d tokens", type, tokens[i]);
         if (s->n == 1)
@@ -252,10 +270,36 @@ static void bench_moe(bench *s, ssw_dtype dtype)
         else
             print_flops(name, ns, 6.0 * N_USED * (double)(width * width * s->n));
     }
-    ssw_cpu_memory_free(s->scratch, ssw_cpu_moe_scratch_bytes(TOKENS_MAX, N_USED, N_FF, N_EMBD));
-    ssw_cpu_matrix_deinit(&s->a);
-    ssw_cpu_matrix_deinit(&s->b);
-    ssw_cpu_matrix_deinit(&s->c);
+    close_experts(s);
+}
+
+/* Experts of equally many tokens each, in integers and, where there is AMX, in bf16. Four experts a call,
+ * others in the next. */
+static void bench_expert_tokens(bench *s, ssw_dtype dtype)
+{
+    static const int tokens[] = {4, 8, 16, 32, 48, 64, 128, 256};
+    char name[64];
+    const char *type = ssw_dtype_find((uint32_t)dtype)->name;
+    snprintf(name, sizeof name, "experts %s", type);
+    if (!wanted(s, name))
+        return;
+    open_experts(s, dtype);
+    s->same_experts = true;
+    for (int64_t i = 0; i < (int64_t)N_ROTATIONS * TOKENS_MAX * N_USED; i++)
+        s->same_chosen[i] = (int32_t)(i / (TOKENS_MAX * N_USED) * N_USED + i % N_USED);
+    for (size_t i = 0; i < sizeof tokens / sizeof tokens[0]; i++) {
+        for (int bf16 = 0; bf16 < 1 + ssw_cpu_team_has_bf16(s->team, dtype); bf16++) {
+            s->n = tokens[i];
+            s->may_use_bf16 = bf16;
+            int64_t ns = measure_best_ns(s, 1);
+            double products = 3.0 * N_USED * (double)(s->a.rows * s->a.cols * s->n);
+            snprintf(name, sizeof name, "experts %s, %d tokens each, %s", type, tokens[i],
+                     bf16 ? "bf16" : "integers");
+            printf("%-42s %8.1f us  %7.1f GMAC/s\n", name, (double)ns / 1e3, products / (double)ns);
+        }
+    }
+    s->same_experts = s->may_use_bf16 = false;
+    close_experts(s);
 }
 
 /* ---- attention ---- */
@@ -356,6 +400,7 @@ static void run_all(bench *s)
                                       SSW_DTYPE_Q4_1,  SSW_DTYPE_Q4_K, SSW_DTYPE_Q5_0,   SSW_DTYPE_Q5_1,
                                       SSW_DTYPE_Q5_K,  SSW_DTYPE_Q6_K, SSW_DTYPE_Q2_K,   SSW_DTYPE_Q3_K,
                                       SSW_DTYPE_Q8_0,  SSW_DTYPE_BF16, SSW_DTYPE_F16,    SSW_DTYPE_F32};
+    static const ssw_dtype in_bf16[] = {SSW_DTYPE_MXFP4, SSW_DTYPE_Q4_0, SSW_DTYPE_Q4_K, SSW_DTYPE_Q8_0};
     static const ssw_dtype experts[] = {SSW_DTYPE_MXFP4, SSW_DTYPE_Q4_K, SSW_DTYPE_Q5_K, SSW_DTYPE_Q8_0};
     if (wanted(s, "small"))
         bench_small(s);
@@ -365,6 +410,8 @@ static void run_all(bench *s)
         bench_matmul(s, types[i]);
     for (size_t i = 0; i < sizeof experts / sizeof experts[0]; i++)
         bench_moe(s, experts[i]);
+    for (size_t i = 0; i < sizeof in_bf16 / sizeof in_bf16[0]; i++)
+        bench_expert_tokens(s, in_bf16[i]);
     if (wanted(s, "attention"))
         bench_attention(s);
 }
@@ -410,6 +457,7 @@ int main(int argc, char **argv)
     s.x_q8 = get(TOKENS_MAX * ssw_cpu_q8_row_bytes(HEADS * DIM));
     s.cos_sin = get(TOKENS_MAX * DIM * 4);
     s.chosen = get((TOKENS_MAX + 64) * N_USED * 4);
+    s.same_chosen = get((uint64_t)N_ROTATIONS * TOKENS_MAX * N_USED * 4);
     s.weights = get((TOKENS_MAX + 64) * N_USED * 4);
     fill_random(s.x, TOKENS_MAX * N_EMBD, 3);
     fill_random(s.q, TOKENS_MAX * HEADS * DIM, 4);
