@@ -193,6 +193,7 @@ static void multiply(const ssw_gpu *gpu, ssw_cpu_worker *worker, int32_t layer, 
         .weights = hand->weights,
         .out = hand->y,
         .out_stride = h->n_embd,
+        .may_use_bf16 = shape->is_streamed, /* which side computes an expert follows from the batch anyway */
         .scratch = hand->scratch,
     };
     ssw_set_activation(&args, h);

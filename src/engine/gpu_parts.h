@@ -72,6 +72,15 @@ typedef struct ssw_gpu_slot {
     ssw_cuda_event filled, free;
 } ssw_gpu_slot;
 
+/* Who computes a layer's experts of a prompt's step; made by ssw_gpu_plan_stream, read until the layer is
+ * enqueued. */
+typedef struct ssw_gpu_stream_plan {
+    int32_t counts[SSW_CUDA_EXPERTS_MAX]; /* pairs of each expert */
+    int32_t order[SSW_CUDA_EXPERTS_MAX];  /* chosen ones, by falling count */
+    int32_t n_pairs, n_active;
+    int32_t n_device; /* the first of order that the device takes whole */
+} ssw_gpu_stream_plan;
+
 typedef struct ssw_gpu_share {
     int32_t split; /* hidden rows of the CPU; n_ff_expert when the device has none */
     bool has_rest;
@@ -83,6 +92,7 @@ typedef struct ssw_gpu_share {
     float *host_biases; /* the CPU's slices */
     uint8_t *mask;      /* mapped, [n_layers][n_experts]: experts that a prompt's step leaves to the device */
     int32_t *own_chosen; /* [P] host: the choice with those left out */
+    ssw_gpu_stream_plan plan;
     double copy_bytes_per_s;
 } ssw_gpu_share;
 
