@@ -107,6 +107,7 @@ typedef struct ssw_engine_info {
     const char *isa;          /* which CPU operations run: "reference", "avx2", "avx512vnni" */
     int32_t n_layers, n_experts, n_experts_used, n_embd, n_vocab;
     int32_t ctx_size, ctx_train, n_parallel, n_batch, n_threads, n_threads_pinned;
+    bool finds_top; /* ssw_eval_item.top can be asked for */
     uint64_t n_parameters;
     uint64_t model_bytes;
     uint64_t expert_bytes;           /* all routed experts' matrices */
@@ -131,6 +132,13 @@ int32_t ssw_session_length(const ssw_session *session); /* tokens in the cache *
  * still there: otherwise SSW_ERR_UNSUPPORTED and the session is left empty. */
 ssw_status ssw_session_truncate(ssw_session *session, int32_t n, ssw_error *err);
 
+enum { SSW_ENGINE_TOP_LOGITS = 64 };
+
+typedef struct ssw_top_logit {
+    float logit;
+    int32_t token; /* -1: there are no more finite logits */
+} ssw_top_logit;
+
 /* Work for one sequence within a step. */
 typedef struct ssw_eval_item {
     ssw_session *session;
@@ -138,6 +146,10 @@ typedef struct ssw_eval_item {
     int32_t n_tokens;
     float *logits;     /* out, or NULL: [n_vocab] for the last token */
     float *logits_all; /* out, or NULL: [n_tokens][n_vocab] */
+    /* out, or NULL: [SSW_ENGINE_TOP_LOGITS] largest finite logits of the last token, falling, of equals the
+     * lower token first; the others never leave the device. Only where the engine's info says finds_top, and
+     * in a step whose items want no logits. */
+    ssw_top_logit *top;
     float
         *hidden_sum; /* out, or NULL: [n_embd], sum over these tokens of the final normalised hidden state */
 } ssw_eval_item;

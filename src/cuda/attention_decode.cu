@@ -10,6 +10,7 @@
 #include <math.h>
 
 #include "cuda/attention_steps.cuh"
+#include "cuda/dependent.cuh"
 
 enum {
     HEADS = 16,            /* of a thread block */
@@ -46,7 +47,8 @@ static __device__ bool find_unit(const decode_job &job, decode_unit &out)
 {
     const ssw_cuda_attention_args &args = job.args;
     int group = args.n_heads / args.n_kv_heads, tile = blockIdx.y % job.n_head_tiles;
-    out.part = args.parts[blockIdx.z];
+    int4 part = __ldcg((const int4 *)args.parts + blockIdx.z); /* read before the wait */
+    out.part = {part.x, part.y, part.z, part.w};
     out.number = blockIdx.z * gridDim.y + blockIdx.y;
     out.kv_head = blockIdx.y / job.n_head_tiles;
     out.first_head = out.kv_head * group + tile * HEADS;
@@ -278,7 +280,10 @@ static __global__ void __launch_bounds__(decode_shape<STEP::DIM>::THREADS)
     __shared__ bool is_last;
     const ssw_cuda_attention_args &args = job.args;
     decode_unit unit;
-    if (!find_unit(job, unit))
+    let_next_start();
+    bool has_work = find_unit(job, unit);
+    wait_for_previous();
+    if (!has_work)
         return;
     int64_t head =
         unit.part.sequence * args.kv.sequence_stride / args.head_dim + (int64_t)unit.kv_head * args.kv.n_rows;
@@ -322,7 +327,8 @@ static __global__ void __launch_bounds__(decode_shape<STEP::DIM>::THREADS)
 template <int DIM, template <int> class KEYS, template <int> class VALUES>
 static void launch(ssw_cuda_stream stream, dim3 grid, const decode_job &job)
 {
-    decode<decode_step<DIM, KEYS<DIM>, VALUES<DIM>>><<<grid, decode_shape<DIM>::THREADS, 0, stream>>>(job);
+    launch_dependent<decode<decode_step<DIM, KEYS<DIM>, VALUES<DIM>>>>(stream, grid,
+                                                                       decode_shape<DIM>::THREADS, 0, job);
 }
 
 /* As in attention_prefill.cu: kinds that are mixed have fewer sizes. */

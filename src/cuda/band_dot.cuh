@@ -16,12 +16,9 @@ enum { BAND_ROWS = SSW_CUDA_BAND_ROWS, BLOCK = SSW_CUDA_BLOCK, STEP_BYTES = 512,
 
 /* ---- nibbles through a table of 16 bytes ---- */
 
-/* The doubled values of MXFP4 and the plain ones of Q4_0, entries 0-3, 4-7, 8-11, 12-15, low byte first. */
+/* The doubled values of MXFP4, entries 0-3, 4-7, 8-11, 12-15, low byte first. */
 struct mxfp4_table {
     static constexpr uint32_t words[4] = {0x03020100, 0x0c080604, 0xfdfeff00, 0xf4f8fafc};
-};
-struct q4_0_table {
-    static constexpr uint32_t words[4] = {0xfbfaf9f8, 0xfffefdfc, 0x03020100, 0x07060504};
 };
 
 /* Eight nibbles to eight bytes: those of the low halves of the word's bytes, and those of the high halves.
@@ -37,24 +34,101 @@ template <typename TABLE> __device__ __forceinline__ void expand_nibbles(uint32_
     high = (int)__byte_perm(first, second, 0x7531);
 }
 
-/* 2^(e - 128): MXFP4's scale for doubled values. */
-__device__ __forceinline__ float e8m0_half(uint32_t e)
+/* Four bytes of first and second by four nibbles of `which`. Unlike __byte_perm the nibble's fourth bit is
+ * heeded: it asks for eight times the sign of the byte instead. */
+__device__ __forceinline__ uint32_t pick_bytes(uint32_t first, uint32_t second, uint32_t which)
 {
-    return __uint_as_float(e < 2 ? 0x00200000u << e : (e - 1) << 23);
+    uint32_t out;
+    asm("prmt.b32 %0, %1, %2, %3;" : "=r"(out) : "r"(first), "r"(second), "r"(which));
+    return out;
 }
+
+/* The products of words of nibbles with the activations that belong to their low and high halves, which
+ * `prepare` puts in order once for several words. */
+
+/* Doubled values. A nibble is a sign and one of eight magnitudes, which are bytes without sign: so a nibble
+ * with its sign picks 0, and the negative ones' magnitudes come from the nibbles with all signs turned. */
+struct mxfp4_dot {
+    struct operand {
+        int first_four, last_four; /* in the order of a word's nibbles */
+    };
+    static __device__ __forceinline__ operand prepare(int x_low, int x_high)
+    {
+        return {(int)__byte_perm(x_low, x_high, 0x5140), (int)__byte_perm(x_low, x_high, 0x7362)};
+    }
+    static __device__ __forceinline__ int dot(uint32_t word, const operand &x)
+    {
+        const uint32_t small = 0x03020100, large = 0x0c080604, signs = 0x8888;
+        uint32_t upper = word >> 16;
+        int positive = __dp4a((int)pick_bytes(small, large, word), x.first_four, 0);
+        int negative = __dp4a((int)pick_bytes(small, large, word ^ signs), x.first_four, 0);
+        positive = __dp4a((int)pick_bytes(small, large, upper), x.last_four, positive);
+        negative = __dp4a((int)pick_bytes(small, large, upper ^ signs), x.last_four, negative);
+        return positive - negative;
+    }
+};
+
+/* A nibble n of Q4_0 means n - 8; the eights are taken off the sum. */
+struct q4_0_dot {
+    struct operand {
+        int low, high, minus_eights;
+    };
+    static __device__ __forceinline__ operand prepare(int x_low, int x_high)
+    {
+        return {x_low, x_high, -8 * __dp4a(x_high, 0x01010101, __dp4a(x_low, 0x01010101, 0))};
+    }
+    static __device__ __forceinline__ int dot(uint32_t word, const operand &x)
+    {
+        return __dp4a((int)(word >> 4 & 0x0f0f0f0fu), x.high,
+                      __dp4a((int)(word & 0x0f0f0f0fu), x.low, x.minus_eights));
+    }
+};
+
+/* The scales of four neighbouring rows as they are loaded; widened when they are used. */
+struct mxfp4_scales {
+    uint32_t four;
+    static constexpr int BYTES = 1; /* of one */
+    __device__ __forceinline__ void load(const uint8_t *at)
+    {
+        four = *((const uint32_t *)at);
+    }
+    /* Times factor; 2^-128 counts as 0. */
+    __device__ __forceinline__ void widen(float factor, float (&out)[4]) const
+    {
+        const uint32_t exponent = 0x7f800000;
+        factor *= 0.5f; /* of doubled values */
+        out[0] = __uint_as_float(four << 23 & exponent) * factor;
+        out[1] = __uint_as_float(four << 15 & exponent) * factor;
+        out[2] = __uint_as_float(four << 7 & exponent) * factor;
+        out[3] = __uint_as_float(four >> 1 & exponent) * factor;
+    }
+};
+
+struct f16_scales {
+    uint2 four;
+    static constexpr int BYTES = 2;
+    __device__ __forceinline__ void load(const uint8_t *at)
+    {
+        four = *((const uint2 *)at);
+    }
+    __device__ __forceinline__ void widen(float factor, float (&out)[4]) const
+    {
+        float2 a = __half22float2(*(const __half2 *)&four.x), b = __half22float2(*(const __half2 *)&four.y);
+        out[0] = a.x * factor, out[1] = a.y * factor, out[2] = b.x * factor, out[3] = b.y * factor;
+    }
+};
 
 /* ---- types ---- */
 
 /* Each type: ROWS of a lane; n_steps; lane_rows, the first row of a lane; loaded, a lane's part of a step;
  * load; add, which multiplies it with token t's activations into sums[ROWS]. */
 
-template <typename TABLE, bool IS_MXFP4> struct nibble_type {
+template <typename DOT, typename SCALES> struct nibble_type {
     static constexpr int ROWS = 4;
     static constexpr bool TAKES_Q8 = true;
     struct loaded {
         uint4 quants;
-        float scales[ROWS];
-        bool is_there;
+        SCALES scales;
     };
     static __device__ int n_steps(int64_t cols)
     {
@@ -67,38 +141,25 @@ template <typename TABLE, bool IS_MXFP4> struct nibble_type {
     static __device__ __forceinline__ void load(loaded &out, const uint8_t *band, int64_t cols, int step,
                                                 int lane)
     {
-        int n_blocks = (int)(cols / BLOCK), block = 2 * step + lane / 16;
-        out.is_there = block < n_blocks;
-        if (!out.is_there)
-            block = n_blocks - 1;
-        out.quants = __ldg((const uint4 *)(band + (int64_t)block * (STEP_BYTES / 2) + lane % 16 * 16));
-        const uint8_t *scales = band + (int64_t)n_blocks * (STEP_BYTES / 2);
-        if (IS_MXFP4) {
-            uint32_t four = __ldg((const uint32_t *)(scales + (int64_t)block * BAND_ROWS + lane % 4 * ROWS));
-            for (int r = 0; r < ROWS; r++)
-                out.scales[r] = e8m0_half(four >> (8 * r) & 0xff);
-        } else {
-            uint2 four = __ldg((const uint2 *)(scales + ((int64_t)block * BAND_ROWS + lane % 4 * ROWS) * 2));
-            float2 a = __half22float2(*(const __half2 *)&four.x),
-                   b = __half22float2(*(const __half2 *)&four.y);
-            out.scales[0] = a.x, out.scales[1] = a.y, out.scales[2] = b.x, out.scales[3] = b.y;
-        }
+        int n_blocks = (int)(cols / BLOCK), block = min(2 * step + lane / 16, n_blocks - 1);
+        out.quants = *((const uint4 *)(band + (int64_t)block * (STEP_BYTES / 2) + lane % 16 * 16));
+        out.scales.load(band + (int64_t)n_blocks * (STEP_BYTES / 2) +
+                        (block * BAND_ROWS + lane % 4 * ROWS) * SCALES::BYTES);
     }
     static __device__ __forceinline__ void add(const loaded &in, const ssw_cuda_acts &x, int64_t cols,
                                                int64_t token, int step, int lane, float (&sums)[ROWS])
     {
-        int64_t n_blocks = cols / BLOCK, block = 2 * step + lane / 16;
-        if (!in.is_there)
+        int n_blocks = (int)(cols / BLOCK), block = 2 * step + lane / 16;
+        if (block >= n_blocks)
             return;
         const int8_t *q = x.q + token * cols + block * BLOCK + lane % 16 / 4 * 4;
-        int x_low = *(const int *)q, x_high = *(const int *)(q + BLOCK / 2);
-        float x_scale = x.q_scales[2 * (token * n_blocks + block)];
+        typename DOT::operand operand = DOT::prepare(*(const int *)q, *(const int *)(q + BLOCK / 2));
         const uint32_t words[ROWS] = {in.quants.x, in.quants.y, in.quants.z, in.quants.w};
-        for (int r = 0; r < ROWS; r++) {
-            int low, high;
-            expand_nibbles<TABLE>(words[r], low, high);
-            sums[r] += in.scales[r] * x_scale * (float)__dp4a(high, x_high, __dp4a(low, x_low, 0));
-        }
+        float scales[ROWS];
+        in.scales.widen(x.q_scales[2 * (token * n_blocks + block)], scales);
+#pragma unroll
+        for (int r = 0; r < ROWS; r++)
+            sums[r] += scales[r] * (float)DOT::dot(words[r], operand);
     }
 };
 
@@ -107,7 +168,7 @@ struct q8_0_type {
     static constexpr bool TAKES_Q8 = true;
     struct loaded {
         uint4 quants;
-        float scales[ROWS];
+        f16_scales scales;
     };
     static __device__ int n_steps(int64_t cols)
     {
@@ -120,20 +181,19 @@ struct q8_0_type {
     static __device__ __forceinline__ void load(loaded &out, const uint8_t *band, int64_t cols, int step,
                                                 int lane)
     {
-        const uint8_t *scales = band + cols / BLOCK * STEP_BYTES;
-        out.quants = __ldg((const uint4 *)(band + (int64_t)step * STEP_BYTES + lane * 16));
-        uint2 four = __ldg((const uint2 *)(scales + ((int64_t)step * BAND_ROWS + lane % 4 * ROWS) * 2));
-        float2 a = __half22float2(*(const __half2 *)&four.x), b = __half22float2(*(const __half2 *)&four.y);
-        out.scales[0] = a.x, out.scales[1] = a.y, out.scales[2] = b.x, out.scales[3] = b.y;
+        out.quants = *((const uint4 *)(band + (int64_t)step * STEP_BYTES + lane * 16));
+        out.scales.load(band + cols / BLOCK * STEP_BYTES + (step * BAND_ROWS + lane % 4 * ROWS) * 2);
     }
     static __device__ __forceinline__ void add(const loaded &in, const ssw_cuda_acts &x, int64_t cols,
                                                int64_t token, int step, int lane, float (&sums)[ROWS])
     {
         int x_four = *(const int *)(x.q + token * cols + (int64_t)step * BLOCK + lane / 4 * 4);
-        float x_scale = x.q_scales[2 * (token * (cols / BLOCK) + step)];
         const uint32_t words[ROWS] = {in.quants.x, in.quants.y, in.quants.z, in.quants.w};
+        float scales[ROWS];
+        in.scales.widen(x.q_scales[2 * (token * (cols / BLOCK) + step)], scales);
+#pragma unroll
         for (int r = 0; r < ROWS; r++)
-            sums[r] += in.scales[r] * x_scale * (float)__dp4a((int)words[r], x_four, 0);
+            sums[r] += scales[r] * (float)__dp4a((int)words[r], x_four, 0);
     }
 };
 
@@ -171,7 +231,7 @@ template <typename PAIR> struct half_type {
     {
         out.is_there = (int64_t)step * COLUMNS + lane / 2 < cols;
         int64_t at = out.is_there ? (int64_t)step * STEP_BYTES + lane * 16 : 0;
-        out.values = __ldg((const uint4 *)(band + at));
+        out.values = *((const uint4 *)(band + at));
     }
     static __device__ __forceinline__ void add(const loaded &in, const ssw_cuda_acts &x, int64_t cols,
                                                int64_t token, int step, int lane, float (&sums)[ROWS])
@@ -209,7 +269,7 @@ struct f32_type {
     {
         out.is_there = (int64_t)step * COLUMNS + lane / 4 < cols;
         int64_t at = out.is_there ? (int64_t)step * STEP_BYTES + lane * 16 : 0;
-        out.values = __ldg((const float4 *)(band + at));
+        out.values = *((const float4 *)(band + at));
     }
     static __device__ __forceinline__ void add(const loaded &in, const ssw_cuda_acts &x, int64_t cols,
                                                int64_t token, int step, int lane, float (&sums)[ROWS])
@@ -224,39 +284,61 @@ struct f32_type {
     }
 };
 
-typedef nibble_type<mxfp4_table, true> mxfp4_type;
-typedef nibble_type<q4_0_table, false> q4_0_type;
+typedef nibble_type<mxfp4_dot, mxfp4_scales> mxfp4_type;
+typedef nibble_type<q4_0_dot, f16_scales> q4_0_type;
 typedef half_type<f16_pair> f16_type;
 typedef half_type<bf16_pair> bf16_type;
 
 /* ---- the walk ---- */
 
-/* Adds to sums[t][...] the products of steps first, first + stride, ... below end. tokens[t]: rows of x. */
+/* The steps `step`, step + stride, ... of a warp that are on their way at once, as far as they lie before
+ * end. */
+template <typename TYPE> struct steps_in_flight {
+    typename TYPE::loaded of[STEPS_IN_FLIGHT];
+};
+
+template <typename TYPE>
+__device__ __forceinline__ void load_steps(steps_in_flight<TYPE> &out, const uint8_t *band, int64_t cols,
+                                           int step, int end, int stride)
+{
+    int lane = threadIdx.x % WARP;
+#pragma unroll
+    for (int i = 0; i < STEPS_IN_FLIGHT; i++) {
+        if (step + i * stride < end)
+            TYPE::load(out.of[i], band, cols, step + i * stride, lane);
+    }
+}
+
+/* Adds to sums[t][...] the products of steps first, first + stride, ... below end. tokens[t]: rows of x.
+ * begun: what load_steps gave for `first`. */
+template <typename TYPE, int TOKENS>
+__device__ __forceinline__ void walk_on(steps_in_flight<TYPE> &begun, const uint8_t *band,
+                                        const ssw_cuda_acts &x, int64_t cols, const int64_t (&tokens)[TOKENS],
+                                        int first, int end, int stride, float (&sums)[TOKENS][TYPE::ROWS])
+{
+    int lane = threadIdx.x % WARP, step = first;
+    while (step < end) {
+#pragma unroll
+        for (int i = 0; i < STEPS_IN_FLIGHT; i++) {
+            if (step + i * stride >= end)
+                break;
+#pragma unroll
+            for (int t = 0; t < TOKENS; t++)
+                TYPE::add(begun.of[i], x, cols, tokens[t], step + i * stride, lane, sums[t]);
+        }
+        step += STEPS_IN_FLIGHT * stride;
+        load_steps<TYPE>(begun, band, cols, step, end, stride);
+    }
+}
+
 template <typename TYPE, int TOKENS>
 __device__ __forceinline__ void walk_band(const uint8_t *band, const ssw_cuda_acts &x, int64_t cols,
                                           const int64_t (&tokens)[TOKENS], int first, int end, int stride,
                                           float (&sums)[TOKENS][TYPE::ROWS])
 {
-    int lane = threadIdx.x % WARP, step = first;
-    for (; step + (STEPS_IN_FLIGHT - 1) * stride < end; step += STEPS_IN_FLIGHT * stride) {
-        typename TYPE::loaded loaded[STEPS_IN_FLIGHT];
-#pragma unroll
-        for (int i = 0; i < STEPS_IN_FLIGHT; i++)
-            TYPE::load(loaded[i], band, cols, step + i * stride, lane);
-#pragma unroll
-        for (int i = 0; i < STEPS_IN_FLIGHT; i++) {
-#pragma unroll
-            for (int t = 0; t < TOKENS; t++)
-                TYPE::add(loaded[i], x, cols, tokens[t], step + i * stride, lane, sums[t]);
-        }
-    }
-    for (; step < end; step += stride) {
-        typename TYPE::loaded loaded;
-        TYPE::load(loaded, band, cols, step, lane);
-#pragma unroll
-        for (int t = 0; t < TOKENS; t++)
-            TYPE::add(loaded, x, cols, tokens[t], step, lane, sums[t]);
-    }
+    steps_in_flight<TYPE> begun;
+    load_steps<TYPE>(begun, band, cols, first, end, stride);
+    walk_on<TYPE, TOKENS>(begun, band, x, cols, tokens, first, end, stride, sums);
 }
 
 /* The warp's sums of a token, to out[0 .. 15]. */

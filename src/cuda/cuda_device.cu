@@ -2,6 +2,7 @@
 #include "cuda/cuda_device.h"
 
 #include "base/clock.h"
+#include "cuda/signal.cuh"
 
 #include <cuda_runtime.h>
 #include <stdlib.h>
@@ -275,17 +276,7 @@ __global__ void set_signal(ssw_cuda_signal *signal, const uint32_t *step)
 __global__ void wait_signal(const ssw_cuda_signal *signal, const uint32_t *step, uint64_t patience_ns,
                             uint32_t *gave_up)
 {
-    uint64_t begin_ns, now_ns;
-    uint32_t wanted = *step;
-    asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(begin_ns));
-    while (*(volatile const uint32_t *)&signal->value != wanted) {
-        asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(now_ns));
-        if (now_ns - begin_ns > patience_ns) {
-            *(volatile uint32_t *)gave_up = 1;
-            break;
-        }
-    }
-    __threadfence_system();
+    await_signal(signal, *step, patience_ns, gave_up);
 }
 
 void ssw_cuda_signal_set(ssw_cuda_stream stream, ssw_cuda_signal *signal, const uint32_t *step)

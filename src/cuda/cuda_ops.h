@@ -32,7 +32,9 @@ enum {
     SSW_CUDA_GEMV_TOKENS_MAX = 8,
     SSW_CUDA_HEAD_DIM_MAX = 256,
     SSW_CUDA_EXPERTS_MAX = 256, /* of the routing kernels */
-    SSW_CUDA_EXPERTS_USED_MAX = 16
+    SSW_CUDA_EXPERTS_USED_MAX = 16,
+    SSW_CUDA_NORM_COLS_MAX = 8192,
+    SSW_CUDA_TOP_LOGITS = 64
 };
 
 /* ---- operands ---- */
@@ -195,10 +197,15 @@ void ssw_cuda_sum_pairs(ssw_cuda_stream stream, const ssw_cuda_sum_args *args);
 /* out[i] += rows[i]. */
 void ssw_cuda_add(ssw_cuda_stream stream, const float *rows, int64_t n, float *out);
 
-/* Few tokens (moe_gemv.cu): n <= SSW_CUDA_GEMV_TOKENS_MAX. Two launches: hidden, then the weighted sum. */
+/* Few tokens (moe_gemv.cu): n <= SSW_CUDA_GEMV_TOKENS_MAX. Two launches: hidden, then the weighted sum. The
+ * second reads chosen, weights and tables of matrices before the first has ended. */
 typedef struct ssw_cuda_moe_args {
     const ssw_cuda_experts *experts; /* host */
-    ssw_cuda_acts x;                 /* [n][n_embd] */
+    /* Or NULL: matrix 0 of each is one more expert, which every token uses with weight 1, of its own hidden
+     * width; where ssw_cuda_moe_takes_shared. shared_hidden: scratch [n][that width]. */
+    const ssw_cuda_experts *shared;
+    ssw_cuda_acts shared_hidden;
+    ssw_cuda_acts x; /* [n][n_embd] */
     int32_t n, n_used;
     const int32_t *chosen; /* [n][n_used] */
     const float *weights;  /* [n][n_used] */
@@ -207,21 +214,31 @@ typedef struct ssw_cuda_moe_args {
 } ssw_cuda_moe_args;
 
 void ssw_cuda_moe(ssw_cuda_stream stream, const ssw_cuda_moe_args *args);
+/* Whether one call can do both; else another call does, with the shared experts as its only ones. */
+bool ssw_cuda_moe_takes_shared(const ssw_cuda_experts *experts, const ssw_cuda_experts *shared);
 
 /* ---- everything between the products (rows.cu, route.cu) ---- */
 
 typedef struct ssw_cuda_norm_args {
     const float *x; /* [n][cols] */
     int32_t n;
-    int32_t cols;
+    int32_t cols;               /* a multiple of 4, at most SSW_CUDA_NORM_COLS_MAX */
     const float *weight, *bias; /* [cols]; bias or NULL */
     float eps;
     bool subtract_mean; /* LayerNorm */
     ssw_cuda_acts out;  /* f32, q or both */
-    void *out_cpu_q8;   /* or NULL: the same for the CPU's products, n rows of ssw_cpu_q8_row_bytes(cols) */
+    /* Or NULL: the same for the CPU's products, [n][cols] and n rows of ssw_cpu_q8_row_bytes(cols). */
+    float *out_cpu_f32;
+    void *out_cpu_q8;
 } ssw_cuda_norm_args;
 
 void ssw_cuda_norm(ssw_cuda_stream stream, const ssw_cuda_norm_args *args);
+
+/* ssw_cuda_norm, then ssw_cuda_gemv_fused of norm->out; as one launch where that takes less time. The
+ * products' x is norm->out, which may be left unwritten; nothing for the CPU is made. */
+void ssw_cuda_norm_gemv(ssw_cuda_stream stream, const ssw_cuda_norm_args *norm,
+                        const ssw_cuda_product_args *args, int n_products);
+
 void ssw_cuda_quantize(ssw_cuda_stream stream, const float *x, int32_t n, int64_t cols, ssw_cuda_acts out);
 
 /* Rotates q in place, rotates k, and stores k and v at each row's position. cos and sin are computed from
@@ -260,6 +277,61 @@ typedef struct ssw_cuda_route_args {
 } ssw_cuda_route_args;
 
 void ssw_cuda_route(ssw_cuda_stream stream, const ssw_cuda_route_args *args);
+
+/* A layer's router for few tokens (router.cu), one launch: the norm, its product with the experts' rows, and
+ * the choice. n <= SSW_CUDA_GEMV_TOKENS_MAX. */
+typedef struct ssw_cuda_router_args {
+    ssw_cuda_norm_args norm;   /* all of its outputs are written; none is needed for the router itself */
+    ssw_cuda_matrix w;         /* [n_experts][cols], no table */
+    const float *bias;         /* [n_experts] or NULL */
+    ssw_cuda_route_args route; /* logits: not used */
+    float *scratch; /* ssw_cuda_router_scratch_floats, all zero before the first call; calls in stream order
+                       may share it */
+    /* All or none: mapped host memory that is told of it. The choice and the weights once more, then
+     * ready->value = *step when they and what the norm wrote for the CPU are visible to the host. */
+    int32_t *host_chosen;
+    float *host_weights;
+    struct ssw_cuda_signal *ready;
+    const uint32_t *step; /* device memory, as in ssw_cuda_signal_set */
+} ssw_cuda_router_args;
+
+uint64_t ssw_cuda_router_scratch_floats(int32_t n_experts);
+void ssw_cuda_router(ssw_cuda_stream stream, const ssw_cuda_router_args *args);
+
+/* ssw_cuda_signal_wait, then out[i] += rows[i] of mapped host memory that the signal was raised for. */
+typedef struct ssw_cuda_await_args {
+    const struct ssw_cuda_signal *signal;
+    const uint32_t *step; /* device memory */
+    uint64_t patience_ns;
+    uint32_t *gave_up;
+    const float *rows; /* [n][cols]; 16-byte aligned, as out */
+    float *out;        /* [n][cols] */
+    int32_t n, cols;   /* cols a multiple of 4 */
+} ssw_cuda_await_args;
+
+void ssw_cuda_await_add(ssw_cuda_stream stream, const ssw_cuda_await_args *args);
+
+/* ---- after the last product (top_logits.cu) ---- */
+
+typedef struct ssw_cuda_top_logit {
+    float logit;
+    int32_t token; /* -1: there are no more finite logits */
+} ssw_cuda_top_logit;
+
+/* The SSW_CUDA_TOP_LOGITS largest finite logits of each row in falling order, of equals the lower token
+ * first.
+ */
+typedef struct ssw_cuda_top_args {
+    const float *logits; /* [n][n_vocab] */
+    int32_t n, n_vocab;
+    uint64_t *scratch;       /* ssw_cuda_top_scratch_words(n) */
+    ssw_cuda_top_logit *out; /* [n][SSW_CUDA_TOP_LOGITS] */
+} ssw_cuda_top_args;
+
+uint64_t ssw_cuda_top_scratch_words(int32_t n);
+void ssw_cuda_top(ssw_cuda_stream stream, const ssw_cuda_top_args *args);
+
+/* ---- sorting of pairs ---- */
 
 /* Counting sort: first [n_experts + 1], pair [n * n_used]; stable. */
 void ssw_cuda_sort_pairs(ssw_cuda_stream stream, const int32_t *chosen, int32_t n_pairs, int32_t n_experts,

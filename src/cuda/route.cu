@@ -2,94 +2,21 @@
 #include <assert.h>
 
 #include "cuda/cuda_ops.h"
-#include "cuda/warp.cuh"
+#include "cuda/route_token.cuh"
 
-enum { PER_LANE = SSW_CUDA_EXPERTS_MAX / WARP, SORT_THREADS = 1024, SORT_PAIRS_MAX = 1 << 16 };
+enum { SORT_THREADS = 1024, SORT_PAIRS_MAX = 1 << 16 };
 
-/* ---- routing: a warp a token; lane l has experts l, l + 32, ... ---- */
-
-struct candidate {
-    float logit;
-    int expert;
-};
-
-/* The best of all lanes: the largest logit, of equals the lower number. */
-__device__ candidate best_of_warp(candidate own)
-{
-    for (int distance = WARP / 2; distance > 0; distance /= 2) {
-        float logit = __shfl_xor_sync(EVERY_LANE, own.logit, distance);
-        int expert = __shfl_xor_sync(EVERY_LANE, own.expert, distance);
-        if (logit > own.logit || (logit == own.logit && expert < own.expert))
-            own = {logit, expert};
-    }
-    return own;
-}
-
-/* taken: bit i set when this lane's i-th expert has been chosen. */
-__device__ candidate best_left(const float (&logits)[PER_LANE], int n_experts, unsigned taken)
-{
-    candidate best = {-INFINITY, SSW_CUDA_EXPERTS_MAX};
-    for (int i = 0; i < PER_LANE; i++) {
-        int expert = threadIdx.x + i * WARP;
-        if (expert < n_experts && !(taken >> i & 1) &&
-            (logits[i] > best.logit || best.expert == SSW_CUDA_EXPERTS_MAX))
-            best = {logits[i], expert};
-    }
-    return best_of_warp(best);
-}
-
-/* SparseMixer's window, as cpu/route.c: of the experts left, those close to the best. */
-__device__ float sum_close(const float (&logits)[PER_LANE], int n_experts, unsigned taken, float best,
-                           float jitter)
-{
-    float sum = 0;
-    for (int i = 0; i < PER_LANE; i++) {
-        int expert = threadIdx.x + i * WARP;
-        if (expert >= n_experts || (taken >> i & 1))
-            continue;
-        float distance = (best - logits[i]) / fmaxf(fabsf(logits[i]), best);
-        if (!(distance > 2 * jitter))
-            sum += expf(logits[i] - best);
-    }
-    return warp_sum(sum);
-}
+/* ---- routing: a warp a token ---- */
 
 __global__ void route_tokens(ssw_cuda_route_args args)
 {
-    const float *from = args.logits + (int64_t)blockIdx.x * args.n_experts;
-    int32_t *chosen = args.chosen + (int64_t)blockIdx.x * args.n_used;
-    float *weights = args.weights + (int64_t)blockIdx.x * args.n_used;
-    float logits[PER_LANE], largest = 0, sum = 0, own_weight = 0;
-    unsigned taken = 0;
-    for (int i = 0; i < PER_LANE; i++)
-        logits[i] = threadIdx.x + i * WARP < args.n_experts ? from[threadIdx.x + i * WARP] : -INFINITY;
-    for (int slot = 0; slot < args.n_used; slot++) {
-        candidate best = best_left(logits, args.n_experts, taken);
-        float weight;
-        if (slot == 0)
-            largest = best.logit;
-        if (args.kind == SSW_CUDA_ROUTE_SPARSEMIXER)
-            weight = 1 / sum_close(logits, args.n_experts, taken, best.logit, args.jitter);
-        else
-            weight = expf(best.logit - largest);
-        sum += weight;
-        if (best.expert % WARP == threadIdx.x)
-            taken |= 1u << (best.expert / WARP);
-        if (threadIdx.x == slot)
-            own_weight = weight;
-        if (threadIdx.x == 0)
-            chosen[slot] = best.expert;
-    }
-    if (args.kind == SSW_CUDA_ROUTE_SPARSEMIXER) {
-        sum = 1;
-    } else if (args.kind == SSW_CUDA_ROUTE_SOFTMAX_TOPK && !args.renormalise) {
-        sum = 0;
-        for (int i = 0; i < PER_LANE; i++)
-            sum += threadIdx.x + i * WARP < args.n_experts ? expf(logits[i] - largest) : 0;
-        sum = warp_sum(sum);
-    }
-    if (threadIdx.x < args.n_used)
-        weights[threadIdx.x] = own_weight * (args.scale / sum);
+    int chosen;
+    float weight;
+    route_token(args, args.logits + (int64_t)blockIdx.x * args.n_experts, chosen, weight);
+    if (threadIdx.x >= args.n_used)
+        return;
+    args.chosen[(int64_t)blockIdx.x * args.n_used + threadIdx.x] = chosen;
+    args.weights[(int64_t)blockIdx.x * args.n_used + threadIdx.x] = weight;
 }
 
 void ssw_cuda_route(ssw_cuda_stream stream, const ssw_cuda_route_args *args)

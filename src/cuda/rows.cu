@@ -4,36 +4,13 @@
 
 #include "cuda/attention_q8.cuh"
 #include "cuda/cuda_ops.h"
-#include "cuda/warp.cuh"
+#include "cuda/dependent.cuh"
+#include "cuda/norm_row.cuh"
+#include "cuda/signal.cuh"
 
-enum {
-    NORM_THREADS = 512,
-    QUANTIZE_THREADS = 256,
-    SUM_THREADS = 256,
-    CPU_BLOCK_WORDS = 12, /* of ssw_q8_block: scale, two multiples of the sum, both halves' sums, q */
-    CPU_BLOCK_Q = 4       /* the first word of q */
-};
+enum { QUANTIZE_THREADS = 256, SUM_THREADS = 256, AWAIT_THREADS = 1024 };
 
 /* ---- quantising ---- */
-
-/* Lane l writes word l of the CPU's block, so that a mapped buffer receives whole words in order. */
-__device__ void store_cpu_q8(uint32_t *block, int lane, const q8_lane &value)
-{
-    uint32_t word = 0;
-    int low_half = __reduce_add_sync(EVERY_LANE, lane < WARP / 2 ? value.q : 0);
-    for (int i = 0; i < 4; i++) {
-        int q = __shfl_sync(EVERY_LANE, value.q, (4 * (lane - CPU_BLOCK_Q) + i) & (WARP - 1));
-        word |= (uint32_t)(q & 0xff) << (8 * i);
-    }
-    if (lane == 0)
-        word = __float_as_uint(value.scale);
-    else if (lane < 3)
-        word = (uint32_t)((lane == 1 ? -16 : -128) * value.sum);
-    else if (lane == 3)
-        word = (uint32_t)(low_half & 0xffff) | (uint32_t)(value.sum - low_half) << 16;
-    if (lane < CPU_BLOCK_WORDS)
-        block[lane] = word;
-}
 
 /* One warp a block of 32. */
 __global__ void quantize_rows(const float *x, int64_t n_blocks_all, int n_blocks, ssw_cuda_acts out)
@@ -61,45 +38,21 @@ void ssw_cuda_quantize(ssw_cuda_stream stream, const float *x, int32_t n, int64_
 
 /* ---- norms ---- */
 
-/* A thread block a row; each thread keeps its own columns: thread i has columns i, i + NORM_THREADS, ... */
-__global__ void __launch_bounds__(NORM_THREADS) norm_rows(ssw_cuda_norm_args args)
+/* A thread block a row. */
+__global__ void __launch_bounds__(NORM_THREADS) norm_rows(const __grid_constant__ ssw_cuda_norm_args args)
 {
     __shared__ float shared[WARPS_MAX];
-    const float *x = args.x + (int64_t)blockIdx.x * args.cols;
-    int lane = threadIdx.x % WARP, n_blocks = args.cols / SSW_CUDA_BLOCK;
-    float mean = 0, squares = 0;
-    if (args.subtract_mean) {
-        float sum = 0;
-        for (int c = threadIdx.x; c < args.cols; c += NORM_THREADS)
-            sum += x[c];
-        mean = block_sum(sum, shared) / (float)args.cols;
-    }
-    for (int c = threadIdx.x; c < args.cols; c += NORM_THREADS)
-        squares += (x[c] - mean) * (x[c] - mean);
-    float inverse = rsqrtf(block_sum(squares, shared) / (float)args.cols + args.eps);
-    /* Whole warps go round together: where a block of 32 exists, all its lanes are here. */
-    for (int c = threadIdx.x; c - lane < args.cols; c += NORM_THREADS) {
-        float value = 0;
-        if (c < args.cols)
-            value = (x[c] - mean) * inverse * args.weight[c] + (args.bias ? args.bias[c] : 0.0f);
-        if (args.out.f32 && c < args.cols)
-            args.out.f32[(int64_t)blockIdx.x * args.cols + c] = value;
-        if (!args.out.q && !args.out_cpu_q8)
-            continue;
-        q8_lane q8 = quantize_block(value);
-        if (args.out.q)
-            store_q8(args.out, blockIdx.x, n_blocks, c / SSW_CUDA_BLOCK, lane, q8);
-        if (args.out_cpu_q8)
-            store_cpu_q8((uint32_t *)args.out_cpu_q8 +
-                             ((int64_t)blockIdx.x * n_blocks + c / SSW_CUDA_BLOCK) * CPU_BLOCK_WORDS,
-                         lane, q8);
-    }
+    let_next_start();
+    wait_for_previous();
+    norm_factors factors = find_norm_factors(args, blockIdx.x, shared);
+    store_normed(args, blockIdx.x, 0, args.cols, factors, {});
 }
 
 void ssw_cuda_norm(ssw_cuda_stream stream, const ssw_cuda_norm_args *args)
 {
     assert((!args->out.q && !args->out_cpu_q8) || args->cols % SSW_CUDA_BLOCK == 0);
-    norm_rows<<<(unsigned)args->n, NORM_THREADS, 0, stream>>>(*args);
+    assert(args->cols % NORM_COLS == 0 && args->cols <= SSW_CUDA_NORM_COLS_MAX);
+    launch_dependent<norm_rows>(stream, dim3((unsigned)args->n), NORM_THREADS, 0, *args);
 }
 
 /* ---- rotation ---- */
@@ -118,19 +71,27 @@ static __device__ void store_kv_q8(uint8_t *q, __half *scales, int64_t at, float
 
 /* A thread block a head of a row: heads 0 .. n_heads - 1 are queries, then keys, then values. Threads:
  * head_dim rounded up to whole warps. */
-__global__ void rope_store(ssw_cuda_rope_args args)
+__global__ void rope_store(const __grid_constant__ ssw_cuda_rope_args args)
 {
     __shared__ float shared[WARPS_MAX];
     __shared__ float values[SSW_CUDA_HEAD_DIM_MAX];
-    ssw_cuda_row row = args.rows[blockIdx.x];
+    let_next_start();
+    int sequence = __ldcg(&args.rows[blockIdx.x].sequence),
+        position = __ldcg(&args.rows[blockIdx.x].position);
     int d = args.head_dim, i = threadIdx.x, head = blockIdx.y;
     bool is_q = head < args.n_heads, is_k = !is_q && head < args.n_heads + args.n_kv_heads;
+    bool is_rotated = (is_q || is_k) && i < 2 * args.n_pairs;
     int kv_head = is_k ? head - args.n_heads : head - args.n_heads - args.n_kv_heads;
+    int pair = args.interleaved ? i / 2 : i % args.n_pairs;
+    float sine = 0, cosine = 1;
+    if (is_rotated)
+        sincosf((float)position * args.inv_freq[pair], &sine, &cosine);
     const float *from;
     if (is_q)
         from = args.q + ((int64_t)blockIdx.x * args.n_heads + head) * d;
     else
         from = (is_k ? args.k : args.v) + ((int64_t)blockIdx.x * args.n_kv_heads + kv_head) * d;
+    wait_for_previous();
     float value = i < d ? from[i] : 0;
     const float *norm = is_q ? args.q_norm : is_k ? args.k_norm : nullptr;
     if (norm) {
@@ -140,13 +101,10 @@ __global__ void rope_store(ssw_cuda_rope_args args)
     if (i < d)
         values[i] = value;
     __syncthreads();
-    if ((is_q || is_k) && i < 2 * args.n_pairs) {
-        int pair = args.interleaved ? i / 2 : i % args.n_pairs;
+    if (is_rotated) {
         bool is_second = args.interleaved ? i % 2 : i >= args.n_pairs;
         float first = values[args.interleaved ? 2 * pair : pair];
         float second = values[args.interleaved ? 2 * pair + 1 : pair + args.n_pairs];
-        float sine, cosine;
-        sincosf((float)row.position * args.inv_freq[pair], &sine, &cosine);
         value = is_second ? first * sine + second * cosine : first * cosine - second * sine;
         value *= args.magnitude;
     }
@@ -156,8 +114,8 @@ __global__ void rope_store(ssw_cuda_rope_args args)
         args.q[((int64_t)blockIdx.x * args.n_heads + head) * d + i] = value;
         return;
     }
-    int64_t at = row.sequence * args.kv.sequence_stride +
-                 ((int64_t)kv_head * args.kv.n_rows + row.position % args.kv.n_rows) * d + i;
+    int64_t at = sequence * args.kv.sequence_stride +
+                 ((int64_t)kv_head * args.kv.n_rows + position % args.kv.n_rows) * d + i;
     void *cache = is_k ? args.kv.k : args.kv.v;
     uint16_t *scales = is_k ? args.kv.k_scales : args.kv.v_scales;
     if (scales)
@@ -172,7 +130,7 @@ void ssw_cuda_rope_store(ssw_cuda_stream stream, const ssw_cuda_rope_args *args)
     assert((!args->kv.k_scales && !args->kv.v_scales) || args->head_dim % SSW_CUDA_BLOCK == 0);
     dim3 grid((unsigned)args->n, (unsigned)(args->n_heads + 2 * args->n_kv_heads));
     unsigned threads = (unsigned)(args->head_dim + WARP - 1) / WARP * WARP;
-    rope_store<<<grid, threads, 0, stream>>>(*args);
+    launch_dependent<rope_store>(stream, grid, threads, 0, *args);
 }
 
 /* ---- the sum over a token's experts ---- */
@@ -207,4 +165,26 @@ __global__ void add_rows(const float *rows, int64_t n, float *out)
 void ssw_cuda_add(ssw_cuda_stream stream, const float *rows, int64_t n, float *out)
 {
     add_rows<<<(unsigned)((n + SUM_THREADS - 1) / SUM_THREADS), SUM_THREADS, 0, stream>>>(rows, n, out);
+}
+
+/* A thread block a row. */
+__global__ void __launch_bounds__(AWAIT_THREADS) await_add(const __grid_constant__ ssw_cuda_await_args args)
+{
+    let_next_start();
+    wait_for_previous();
+    if (threadIdx.x == 0)
+        await_signal(args.signal, __ldcg(args.step), args.patience_ns, args.gave_up);
+    __syncthreads();
+    const float4 *rows = (const float4 *)(args.rows + (int64_t)blockIdx.x * args.cols);
+    float4 *out = (float4 *)(args.out + (int64_t)blockIdx.x * args.cols);
+    for (int i = threadIdx.x; i < args.cols / 4; i += AWAIT_THREADS) {
+        float4 a = __ldcv(rows + i), b = out[i];
+        out[i] = make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w);
+    }
+}
+
+void ssw_cuda_await_add(ssw_cuda_stream stream, const ssw_cuda_await_args *args)
+{
+    assert(args->cols % 4 == 0);
+    launch_dependent<await_add>(stream, dim3((unsigned)args->n), AWAIT_THREADS, 0, *args);
 }

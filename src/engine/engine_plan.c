@@ -280,6 +280,7 @@ static ssw_status load_all(ssw_engine *engine, ssw_plan_work *p, ssw_error *err)
         return status;
     if (engine->gpu)
         engine->n_expert_slots = ssw_gpu_plan_cache(&p->gpu_setup).n_slots;
+    engine->info.finds_top = engine->gpu != NULL;
     engine->info.isa = ssw_cpu_isa_name(ssw_cpu_isa_resolve(p->forward.isa));
     return SSW_OK;
 }

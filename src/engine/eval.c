@@ -25,6 +25,15 @@ static ssw_status check_items(const ssw_engine *engine, const ssw_eval_item *ite
     if (n_items < 1 || n_items > engine->info.n_parallel)
         return ssw_error_set(err, SSW_ERR_USAGE, "%d items, expected 1 to %d", n_items,
                              engine->info.n_parallel);
+    bool wants_logits = false, wants_top = false;
+    for (int32_t i = 0; i < n_items; i++) {
+        wants_logits |= items[i].logits || items[i].logits_all;
+        wants_top |= items[i].top != NULL;
+    }
+    if (wants_top && (wants_logits || !engine->info.finds_top))
+        return ssw_error_set(err, SSW_ERR_USAGE,
+                             wants_logits ? "a step gives all logits or the largest, not both"
+                                          : "this engine gives all logits, not the largest");
     for (int32_t i = 0; i < n_items; i++) {
         const ssw_session *session = items[i].session;
         if (!session || session->engine != engine || !session->is_open)

@@ -8,6 +8,8 @@
 #include "engine/gpu_parts.h"
 #include "quant/quant.h"
 
+_Static_assert((int)SSW_ENGINE_TOP_LOGITS == (int)SSW_CUDA_TOP_LOGITS, "the same list");
+
 enum { SHORTEST_LENGTH = 512 }; /* of the classes that decode graphs are recorded for */
 /* Longer than any step on any machine: only a device or a host that is gone takes it. */
 #define PATIENCE_NS (30 * SSW_NS_PER_S)
@@ -62,6 +64,8 @@ ssw_status ssw_gpu_check_model(const ssw_model *model, ssw_error *err)
                              h->n_experts_used, h->n_experts);
     if (h->latent.kv_rank > 0)
         return ssw_error_set(err, SSW_ERR_UNSUPPORTED, "no GPU operations for latent attention");
+    if (h->n_embd > SSW_CUDA_NORM_COLS_MAX)
+        return ssw_error_set(err, SSW_ERR_UNSUPPORTED, "no GPU operations for rows of %d", h->n_embd);
     if (h->head_dim % SSW_CUDA_BAND_ROWS != 0 || h->head_dim > SSW_CUDA_HEAD_DIM_MAX)
         return ssw_error_set(err, SSW_ERR_UNSUPPORTED, "no GPU operations for heads of %d", h->head_dim);
     for (int32_t i = 0; i < (h->n_layers + 1) * SSW_MODEL_SLOT_COUNT; i++) {
@@ -129,8 +133,10 @@ void ssw_gpu_close(ssw_gpu *gpu)
     if (gpu->copy)
         (void)ssw_cuda_stream_sync(gpu->copy, NULL);
     for (int n = 0; n <= SSW_GPU_GRAPH_ROWS_MAX; n++) {
-        for (int i = 0; i < SSW_GPU_LENGTHS; i++)
-            ssw_cuda_graph_close(gpu->graphs[n][i]);
+        for (int i = 0; i < SSW_GPU_LENGTHS; i++) {
+            ssw_cuda_graph_close(gpu->graphs[false][n][i]);
+            ssw_cuda_graph_close(gpu->graphs[true][n][i]);
+        }
     }
     ssw_gpu_close_cache(gpu);
     ssw_gpu_close_share(gpu);
@@ -202,15 +208,29 @@ static void enqueue_input(ssw_gpu *gpu, int32_t n_rows)
                         (uint64_t)n_rows * (uint64_t)gpu->h->n_embd * sizeof(float));
 }
 
-static void enqueue_logits(ssw_gpu *gpu, const float *x, int32_t n)
+/* Final norm and logits of n rows of x: all of them or the largest, to host memory. All of them go straight
+ * there: the writes cross the bus while the next rows of the matrix are read. */
+static void enqueue_logits(ssw_gpu *gpu, const float *x, int32_t n, bool only_top)
 {
-    ssw_gpu_enqueue_head(gpu, x, n);
-    ssw_cuda_copy_async(gpu->compute, gpu->logits_host, gpu->logits,
-                        (uint64_t)n * (uint64_t)gpu->h->n_vocab * sizeof(float));
+    ssw_gpu_enqueue_head(gpu, x, n, only_top ? gpu->logits : gpu->logits_host);
+    if (!only_top)
+        return;
+    ssw_cuda_top_args args = {.logits = gpu->logits,
+                              .n = n,
+                              .n_vocab = gpu->h->n_vocab,
+                              .scratch = gpu->top_scratch,
+                              .out = gpu->top_host};
+    ssw_cuda_top(gpu->compute, &args);
 }
 
-/* A step in which every part is one row that wants logits: recorded once per number of rows and class of
- * length. */
+/* The same for every entry of a pass. */
+static bool wants_only_top(const ssw_pass *pass)
+{
+    return pass->n_logits > 0 && pass->logits[0].top;
+}
+
+/* A step in which every part is one row that wants logits: recorded once per number of rows, class of length
+ * and kind of logits. */
 static ssw_status start_decode(ssw_gpu *gpu, ssw_gpu_shape shape, ssw_error *err)
 {
     int length_class = 0;
@@ -220,16 +240,15 @@ static ssw_status start_decode(ssw_gpu *gpu, ssw_gpu_shape shape, ssw_error *err
         length_class++;
     }
     shape.max_length = longest < gpu->setup.ctx_size ? longest : gpu->setup.ctx_size;
-    ssw_cuda_graph **graph = &gpu->graphs[shape.n_rows][length_class];
+    bool only_top = wants_only_top(gpu->pass);
+    ssw_cuda_graph **graph = &gpu->graphs[only_top][shape.n_rows][length_class];
     if (!*graph) {
         ssw_status status = ssw_cuda_graph_begin(gpu->compute, err);
         if (status != SSW_OK)
             return status;
         enqueue_input(gpu, shape.n_rows);
         ssw_gpu_enqueue_layers(gpu, &shape);
-        ssw_cuda_copy_async(gpu->compute, gpu->outputs, gpu->x,
-                            (uint64_t)shape.n_rows * (uint64_t)gpu->h->n_embd * sizeof(float));
-        enqueue_logits(gpu, gpu->x, shape.n_rows);
+        enqueue_logits(gpu, gpu->x, shape.n_rows, only_top);
         status = ssw_cuda_graph_end(gpu->compute, graph, err);
         if (status != SSW_OK)
             return status;
@@ -253,9 +272,14 @@ static void gather_outputs(const ssw_gpu *gpu, const ssw_pass *pass)
 static void hand_out(const ssw_gpu *gpu, const ssw_pass *pass, int32_t first, int32_t n)
 {
     size_t n_vocab = (size_t)gpu->h->n_vocab;
-    for (int32_t i = 0; i < n; i++)
-        memcpy(pass->logits[first + i].logits, gpu->logits_host + (size_t)i * n_vocab,
-               n_vocab * sizeof(float));
+    for (int32_t i = 0; i < n; i++) {
+        const ssw_pass_logits *to = &pass->logits[first + i];
+        const ssw_cuda_top_logit *top = gpu->top_host + (size_t)i * SSW_CUDA_TOP_LOGITS;
+        if (to->logits)
+            memcpy(to->logits, gpu->logits_host + (size_t)i * n_vocab, n_vocab * sizeof(float));
+        for (int k = 0; to->top && k < SSW_ENGINE_TOP_LOGITS; k++)
+            to->top[k] = (ssw_top_logit){top[k].logit, top[k].token};
+    }
 }
 
 /* Logits of consecutive outputs at once, as many as there is room for. */
@@ -266,7 +290,8 @@ static ssw_status make_logits(ssw_gpu *gpu, const ssw_pass *pass, ssw_error *err
         while (i + n < pass->n_logits && n < gpu->logits_rows &&
                pass->logits[i + n].output == pass->logits[i].output + n)
             n++;
-        enqueue_logits(gpu, gpu->outputs + (size_t)pass->logits[i].output * (size_t)gpu->h->n_embd, n);
+        enqueue_logits(gpu, gpu->outputs + (size_t)pass->logits[i].output * (size_t)gpu->h->n_embd, n,
+                       wants_only_top(pass));
         ssw_status status = ssw_cuda_stream_sync(gpu->compute, err);
         if (status != SSW_OK)
             return status;
@@ -283,6 +308,7 @@ static ssw_status run(ssw_gpu *gpu, const ssw_pass *pass, const float *x, ssw_er
     gpu->pass = pass;
     gpu->next_layer = gpu->setup.first_layer;
     ssw_gpu_shape shape = describe(gpu, pass, x);
+    gpu->last_outputs = shape.is_decode ? gpu->x : gpu->outputs;
     if (shape.is_decode) {
         status = start_decode(gpu, shape, err);
     } else {
@@ -324,7 +350,7 @@ ssw_status ssw_gpu_run(ssw_gpu *gpu, const ssw_pass *pass, const float *x, ssw_e
 ssw_status ssw_gpu_read_hidden(ssw_gpu *gpu, const float **hidden, ssw_error *err)
 {
     int32_t n = gpu->pass->n_outputs;
-    ssw_cuda_norm_args args = {.x = gpu->outputs,
+    ssw_cuda_norm_args args = {.x = gpu->last_outputs,
                                .n = n,
                                .cols = gpu->h->n_embd,
                                .weight = ssw_gpu_floats(gpu, -1, SSW_MODEL_OUTPUT_NORM),

@@ -90,13 +90,19 @@ void ssw_gpu_close_handover(ssw_gpu *gpu)
 
 /* ---- the device's side ---- */
 
+void ssw_gpu_announce(ssw_gpu *gpu, int32_t layer, ssw_cuda_router_args *router)
+{
+    ssw_gpu_handover *hand = &gpu->handover;
+    router->host_chosen = hand->chosen;
+    router->host_weights = hand->weights;
+    router->ready = &hand->ready[layer];
+    router->step = &gpu->step->number;
+}
+
 void ssw_gpu_enqueue_request(ssw_gpu *gpu, int32_t layer, int32_t n_rows)
 {
     ssw_gpu_handover *hand = &gpu->handover;
-    uint64_t n = (uint64_t)n_rows, pairs = n * (uint64_t)gpu->h->n_experts_used;
-    if (hand->x)
-        ssw_cuda_copy_async(gpu->compute, hand->x, gpu->normed.f32,
-                            n * (uint64_t)gpu->h->n_embd * sizeof(float));
+    uint64_t pairs = (uint64_t)n_rows * (uint64_t)gpu->h->n_experts_used;
     ssw_cuda_copy_async(gpu->compute, hand->chosen, gpu->chosen, pairs * sizeof(int32_t));
     ssw_cuda_copy_async(gpu->compute, hand->weights, gpu->expert_weights, pairs * sizeof(float));
     ssw_cuda_signal_set(gpu->compute, &hand->ready[layer], &gpu->step->number);
@@ -105,6 +111,18 @@ void ssw_gpu_enqueue_request(ssw_gpu *gpu, int32_t layer, int32_t n_rows)
 void ssw_gpu_enqueue_result(ssw_gpu *gpu, int32_t layer, int32_t n_rows)
 {
     ssw_gpu_handover *hand = &gpu->handover;
+    if (n_rows <= SSW_CUDA_GEMV_TOKENS_MAX) {
+        ssw_cuda_await_args args = {.signal = &hand->done[layer],
+                                    .step = &gpu->step->number,
+                                    .patience_ns = (uint64_t)gpu->setup.patience_ns,
+                                    .gave_up = hand->gave_up,
+                                    .rows = hand->y,
+                                    .out = gpu->x,
+                                    .n = n_rows,
+                                    .cols = gpu->h->n_embd};
+        ssw_cuda_await_add(gpu->compute, &args);
+        return;
+    }
     ssw_cuda_signal_wait(gpu->compute, &hand->done[layer], &gpu->step->number,
                          (uint64_t)gpu->setup.patience_ns, hand->gave_up);
     ssw_cuda_add(gpu->compute, hand->y, (int64_t)n_rows * gpu->h->n_embd, gpu->x);

@@ -15,32 +15,33 @@ static ssw_cuda_product_args product_args(const ssw_gpu *gpu, int32_t layer, ssw
     return args;
 }
 
-static void norm(const ssw_gpu *gpu, const float *x, int32_t n, int32_t layer, ssw_model_slot weight,
-                 ssw_model_slot bias, void *out_cpu_q8)
+static ssw_cuda_norm_args norm_args(const ssw_gpu *gpu, const float *x, int32_t n, int32_t layer,
+                                    ssw_model_slot weight, ssw_model_slot bias)
 {
-    ssw_cuda_norm_args args = {.x = x,
-                               .n = n,
-                               .cols = gpu->h->n_embd,
-                               .weight = ssw_gpu_floats(gpu, layer, weight),
-                               .bias = ssw_gpu_floats(gpu, layer, bias),
-                               .eps = gpu->h->norm_eps,
-                               .subtract_mean = gpu->h->norm == SSW_MODEL_NORM_LAYER,
-                               .out = gpu->normed,
-                               .out_cpu_q8 = out_cpu_q8};
-    ssw_cuda_norm(gpu->compute, &args);
+    return (ssw_cuda_norm_args){.x = x,
+                                .n = n,
+                                .cols = gpu->h->n_embd,
+                                .weight = ssw_gpu_floats(gpu, layer, weight),
+                                .bias = ssw_gpu_floats(gpu, layer, bias),
+                                .eps = gpu->h->norm_eps,
+                                .subtract_mean = gpu->h->norm == SSW_MODEL_NORM_LAYER,
+                                .out = gpu->normed};
 }
 
+/* With the norm in front. */
 static void make_qkv(const ssw_gpu *gpu, int32_t layer, int32_t n)
 {
+    ssw_cuda_norm_args norm = norm_args(gpu, gpu->x, n, layer, SSW_MODEL_ATTN_NORM, SSW_MODEL_ATTN_NORM_BIAS);
     ssw_cuda_product_args qkv[SSW_CUDA_GEMV_FUSED_MAX] = {
         product_args(gpu, layer, SSW_MODEL_ATTN_Q, SSW_MODEL_ATTN_Q_BIAS, gpu->normed, n, gpu->q),
         product_args(gpu, layer, SSW_MODEL_ATTN_K, SSW_MODEL_ATTN_K_BIAS, gpu->normed, n, gpu->k),
         product_args(gpu, layer, SSW_MODEL_ATTN_V, SSW_MODEL_ATTN_V_BIAS, gpu->normed, n, gpu->v)};
     bool is_one_type = qkv[0].w.dtype == qkv[1].w.dtype && qkv[0].w.dtype == qkv[2].w.dtype;
     if (n <= SSW_CUDA_GEMV_TOKENS_MAX && is_one_type) {
-        ssw_cuda_gemv_fused(gpu->compute, qkv, SSW_CUDA_GEMV_FUSED_MAX);
+        ssw_cuda_norm_gemv(gpu->compute, &norm, qkv, SSW_CUDA_GEMV_FUSED_MAX);
         return;
     }
+    ssw_cuda_norm(gpu->compute, &norm);
     for (int i = 0; i < SSW_CUDA_GEMV_FUSED_MAX; i++)
         ssw_cuda_product(gpu->compute, &qkv[i]);
 }
@@ -48,7 +49,6 @@ static void make_qkv(const ssw_gpu *gpu, int32_t layer, int32_t n)
 static void attention(const ssw_gpu *gpu, int32_t layer, const ssw_gpu_shape *shape)
 {
     const ssw_model_hparams *h = gpu->h;
-    norm(gpu, gpu->x, shape->n_rows, layer, SSW_MODEL_ATTN_NORM, SSW_MODEL_ATTN_NORM_BIAS, NULL);
     make_qkv(gpu, layer, shape->n_rows);
     ssw_cuda_rope_args rope = {.rows = gpu->step->rows,
                                .n = shape->n_rows,
@@ -96,7 +96,8 @@ static void attention(const ssw_gpu *gpu, int32_t layer, const ssw_gpu_shape *sh
     ssw_cuda_product(gpu->compute, &out);
 }
 
-static void route(const ssw_gpu *gpu, int32_t layer, int32_t n)
+/* The norm, the choice of experts, and the request to the host if they are there. */
+static void route(ssw_gpu *gpu, int32_t layer, const ssw_cuda_norm_args *norm, bool is_handed_over)
 {
     static const ssw_cuda_route_kind kinds[] = {
         [SSW_MODEL_GATING_SOFTMAX_CHOSEN] = SSW_CUDA_ROUTE_TOPK_SOFTMAX,
@@ -105,9 +106,7 @@ static void route(const ssw_gpu *gpu, int32_t layer, int32_t n)
         [SSW_MODEL_GATING_SPARSEMIXER] = SSW_CUDA_ROUTE_SPARSEMIXER,
     };
     const ssw_model_hparams *h = gpu->h;
-    ssw_cuda_product_args logits =
-        product_args(gpu, layer, SSW_MODEL_ROUTER, SSW_MODEL_ROUTER_BIAS, gpu->normed, n, gpu->routed);
-    ssw_cuda_product(gpu->compute, &logits);
+    int32_t n = norm->n;
     ssw_cuda_route_args args = {.logits = gpu->routed,
                                 .n = n,
                                 .n_experts = h->n_experts,
@@ -118,7 +117,24 @@ static void route(const ssw_gpu *gpu, int32_t layer, int32_t n)
                                 .scale = h->expert_scale,
                                 .chosen = gpu->chosen,
                                 .weights = gpu->expert_weights};
+    if (n <= SSW_CUDA_GEMV_TOKENS_MAX) {
+        ssw_cuda_router_args router = {.norm = *norm,
+                                       .w = *ssw_gpu_matrix(gpu, layer, SSW_MODEL_ROUTER),
+                                       .bias = ssw_gpu_floats(gpu, layer, SSW_MODEL_ROUTER_BIAS),
+                                       .route = args,
+                                       .scratch = gpu->router_scratch};
+        if (is_handed_over)
+            ssw_gpu_announce(gpu, layer, &router);
+        ssw_cuda_router(gpu->compute, &router);
+        return;
+    }
+    ssw_cuda_norm(gpu->compute, norm);
+    ssw_cuda_product_args logits =
+        product_args(gpu, layer, SSW_MODEL_ROUTER, SSW_MODEL_ROUTER_BIAS, gpu->normed, n, gpu->routed);
+    ssw_cuda_product(gpu->compute, &logits);
     ssw_cuda_route(gpu->compute, &args);
+    if (is_handed_over)
+        ssw_gpu_enqueue_request(gpu, layer, n);
 }
 
 ssw_cuda_experts ssw_gpu_experts_init(const ssw_gpu *gpu)
@@ -172,16 +188,23 @@ static void feed_many(const ssw_gpu *gpu, const ssw_cuda_experts *experts, int32
     ssw_cuda_sum_pairs(gpu->compute, &sum);
 }
 
-static void feed(const ssw_gpu *gpu, int32_t layer, const ssw_model_slot slots[3], int32_t n)
+static const ssw_model_slot dense_slots[] = {SSW_MODEL_FFN_GATE, SSW_MODEL_FFN_UP, SSW_MODEL_FFN_DOWN};
+static const ssw_model_slot routed_slots[] = {SSW_MODEL_GATE_EXPS, SSW_MODEL_UP_EXPS, SSW_MODEL_DOWN_EXPS};
+static const ssw_model_slot shared_slots[] = {SSW_MODEL_GATE_SHARED, SSW_MODEL_UP_SHARED,
+                                              SSW_MODEL_DOWN_SHARED};
+
+/* shared: experts to be used beside them in the same launches, or NULL; few rows only. */
+static void feed(const ssw_gpu *gpu, const ssw_cuda_experts *experts, const ssw_cuda_experts *shared,
+                 bool is_routed, int32_t n)
 {
-    bool is_routed = slots[0] == SSW_MODEL_GATE_EXPS;
     int32_t n_used = is_routed ? gpu->h->n_experts_used : 1;
-    ssw_cuda_experts experts = experts_of(gpu, layer, slots);
     if (n > SSW_CUDA_GEMV_TOKENS_MAX) {
-        feed_many(gpu, &experts, n, n_used, is_routed);
+        feed_many(gpu, experts, n, n_used, is_routed);
         return;
     }
-    ssw_cuda_moe_args args = {.experts = &experts,
+    ssw_cuda_moe_args args = {.experts = experts,
+                              .shared = shared,
+                              .shared_hidden = gpu->shared_hidden,
                               .x = gpu->normed,
                               .n = n,
                               .n_used = n_used,
@@ -194,32 +217,46 @@ static void feed(const ssw_gpu *gpu, int32_t layer, const ssw_model_slot slots[3
 
 static void feed_shared(const ssw_gpu *gpu, int32_t layer, int32_t n)
 {
-    static const ssw_model_slot shared[] = {SSW_MODEL_GATE_SHARED, SSW_MODEL_UP_SHARED,
-                                            SSW_MODEL_DOWN_SHARED};
-    if (ssw_gpu_matrix(gpu, layer, SSW_MODEL_GATE_SHARED))
-        feed(gpu, layer, shared, n);
+    if (!ssw_gpu_matrix(gpu, layer, SSW_MODEL_GATE_SHARED))
+        return;
+    ssw_cuda_experts shared = experts_of(gpu, layer, shared_slots);
+    feed(gpu, &shared, NULL, false, n);
+}
+
+static void feed_routed_and_shared(const ssw_gpu *gpu, int32_t layer, int32_t n)
+{
+    ssw_cuda_experts routed = experts_of(gpu, layer, routed_slots), shared;
+    bool is_one_launch = n <= SSW_CUDA_GEMV_TOKENS_MAX && ssw_gpu_matrix(gpu, layer, SSW_MODEL_GATE_SHARED);
+    if (is_one_launch) {
+        shared = experts_of(gpu, layer, shared_slots);
+        is_one_launch = ssw_cuda_moe_takes_shared(&routed, &shared);
+    }
+    feed(gpu, &routed, is_one_launch ? &shared : NULL, true, n);
+    if (!is_one_launch)
+        feed_shared(gpu, layer, n);
 }
 
 /* False when the layer stops at a request, to be finished when the host has seen the choices. */
 static bool feed_forward(ssw_gpu *gpu, int32_t layer, const ssw_gpu_shape *shape)
 {
-    static const ssw_model_slot dense[] = {SSW_MODEL_FFN_GATE, SSW_MODEL_FFN_UP, SSW_MODEL_FFN_DOWN};
-    static const ssw_model_slot routed[] = {SSW_MODEL_GATE_EXPS, SSW_MODEL_UP_EXPS, SSW_MODEL_DOWN_EXPS};
     int32_t n = shape->n_rows;
     bool is_handed_over = ssw_gpu_layer_is_handed_over(gpu, layer);
-    norm(gpu, gpu->x, n, layer, SSW_MODEL_FFN_NORM, SSW_MODEL_FFN_NORM_BIAS,
-         is_handed_over ? gpu->handover.x_q8 : NULL);
+    ssw_cuda_norm_args norm = norm_args(gpu, gpu->x, n, layer, SSW_MODEL_FFN_NORM, SSW_MODEL_FFN_NORM_BIAS);
     if (ssw_gpu_matrix(gpu, layer, SSW_MODEL_FFN_GATE)) {
-        feed(gpu, layer, dense, n);
+        ssw_cuda_experts dense = experts_of(gpu, layer, dense_slots);
+        ssw_cuda_norm(gpu->compute, &norm);
+        feed(gpu, &dense, NULL, false, n);
         return true;
     }
-    route(gpu, layer, n);
+    if (is_handed_over) {
+        norm.out_cpu_f32 = gpu->handover.x;
+        norm.out_cpu_q8 = gpu->handover.x_q8;
+    }
+    route(gpu, layer, &norm, is_handed_over);
     if (!is_handed_over) {
-        feed(gpu, layer, routed, n);
-        feed_shared(gpu, layer, n);
+        feed_routed_and_shared(gpu, layer, n);
         return true;
     }
-    ssw_gpu_enqueue_request(gpu, layer, n);
     if (shape->is_streamed)
         return false;
     ssw_gpu_enqueue_rest(gpu, layer, n);
@@ -245,10 +282,11 @@ void ssw_gpu_finish_layer(ssw_gpu *gpu, const ssw_gpu_shape *shape)
     gpu->next_layer++;
 }
 
-void ssw_gpu_enqueue_head(ssw_gpu *gpu, const float *x, int32_t n)
+void ssw_gpu_enqueue_head(ssw_gpu *gpu, const float *x, int32_t n, float *logits)
 {
-    norm(gpu, x, n, -1, SSW_MODEL_OUTPUT_NORM, SSW_MODEL_OUTPUT_NORM_BIAS, NULL);
+    ssw_cuda_norm_args norm = norm_args(gpu, x, n, -1, SSW_MODEL_OUTPUT_NORM, SSW_MODEL_OUTPUT_NORM_BIAS);
     ssw_cuda_product_args args =
-        product_args(gpu, -1, SSW_MODEL_OUTPUT, SSW_MODEL_OUTPUT_BIAS, gpu->normed, n, gpu->logits);
+        product_args(gpu, -1, SSW_MODEL_OUTPUT, SSW_MODEL_OUTPUT_BIAS, gpu->normed, n, logits);
+    ssw_cuda_norm(gpu->compute, &norm);
     ssw_cuda_product(gpu->compute, &args);
 }

@@ -210,8 +210,8 @@ static ssw_status open_caches(ssw_gpu *gpu, ssw_error *err)
  *   lasting   | step, x, normed, choices, constants, counters, | opening           | closing
  *             | tables and biases of experts in host memory    |                   |
  *   attention | q, k, v, attended, attention's scratch         | a layer's q, k, v | its sum in x
- *   experts   | hidden, pair_rows, slots                       | a layer's choices | their sum in x
- *   head      | outputs, logits                                | the last layer    | the next pass
+ *   experts   | hidden, shared_hidden, pair_rows, slots        | a layer's choices | their sum in x
+ *   head      | outputs, logits, scratch of the largest        | the last layer    | the next pass
  */
 
 static ssw_cuda_acts carve_acts(ssw_carver *c, const ssw_gpu *gpu, uint64_t rows, uint64_t cols)
@@ -239,6 +239,7 @@ static void carve_lasting(ssw_gpu *gpu, ssw_carver *c)
         gpu->normed.f32 = ssw_carve(c, n * embd, sizeof(float));
     gpu->attention_counters = ssw_carve(c, SSW_CUDA_ATTENTION_COUNTERS, sizeof(uint32_t));
     gpu->routed = ssw_carve(c, n * (uint64_t)h->n_experts, sizeof(float));
+    gpu->router_scratch = ssw_carve(c, ssw_cuda_router_scratch_floats(h->n_experts), sizeof(float));
     gpu->chosen = ssw_carve(c, pairs, sizeof(int32_t));
     gpu->expert_weights = ssw_carve(c, pairs, sizeof(float));
     gpu->zeros = ssw_carve(c, n, sizeof(int32_t));
@@ -279,6 +280,7 @@ static void carve_experts(ssw_gpu *gpu, ssw_carver *c)
 {
     uint64_t pairs = (uint64_t)gpu->setup.n_batch * (uint64_t)gpu->h->n_experts_used;
     gpu->hidden = carve_acts(c, gpu, 1, hidden_elements(&gpu->setup));
+    gpu->shared_hidden = carve_acts(c, gpu, SSW_CUDA_GEMV_TOKENS_MAX, (uint64_t)gpu->h->n_ff_shared);
     gpu->pair_rows = ssw_carve(c, pairs * (uint64_t)gpu->h->n_embd, sizeof(float));
     ssw_gpu_carve_slots(gpu, c);
 }
@@ -289,6 +291,7 @@ static void carve_head(ssw_gpu *gpu, ssw_carver *c)
     gpu->logits_rows = n_sequences > SSW_GPU_LOGITS_ROWS ? n_sequences : SSW_GPU_LOGITS_ROWS;
     gpu->outputs = ssw_carve(c, (uint64_t)gpu->setup.n_batch * (uint64_t)gpu->h->n_embd, sizeof(float));
     gpu->logits = ssw_carve(c, (uint64_t)gpu->logits_rows * (uint64_t)gpu->h->n_vocab, sizeof(float));
+    gpu->top_scratch = ssw_carve(c, ssw_cuda_top_scratch_words(gpu->logits_rows), sizeof *gpu->top_scratch);
 }
 
 static uint64_t carve_buffers(ssw_gpu *gpu, uint8_t *base)
@@ -353,7 +356,8 @@ static ssw_status open_pinned(ssw_gpu *gpu, ssw_error *err)
 {
     uint64_t rows_bytes = (uint64_t)gpu->setup.n_batch * (uint64_t)gpu->h->n_embd * sizeof(float);
     uint64_t logits_bytes = (uint64_t)gpu->logits_rows * (uint64_t)gpu->h->n_vocab * sizeof(float);
-    void *step = NULL, *x = NULL, *hidden = NULL, *logits = NULL;
+    uint64_t top_bytes = (uint64_t)gpu->logits_rows * SSW_CUDA_TOP_LOGITS * sizeof *gpu->top_host;
+    void *step = NULL, *x = NULL, *hidden = NULL, *logits = NULL, *top = NULL;
     ssw_status status = ssw_cuda_alloc_host(&step, gpu->step_bytes, err);
     if (status == SSW_OK)
         status = ssw_cuda_alloc_host(&x, rows_bytes, err);
@@ -361,11 +365,14 @@ static ssw_status open_pinned(ssw_gpu *gpu, ssw_error *err)
         status = ssw_cuda_alloc_host(&hidden, rows_bytes, err);
     if (status == SSW_OK)
         status = ssw_cuda_alloc_host(&logits, logits_bytes, err);
+    if (status == SSW_OK)
+        status = ssw_cuda_alloc_host(&top, top_bytes, err);
     gpu->step_host = step;
     gpu->x_host = x;
     gpu->hidden_host = hidden;
     gpu->logits_host = logits;
-    gpu->bytes.pinned += gpu->step_bytes + 2 * rows_bytes + logits_bytes;
+    gpu->top_host = top;
+    gpu->bytes.pinned += gpu->step_bytes + 2 * rows_bytes + logits_bytes + top_bytes;
     return status;
 }
 
@@ -396,4 +403,5 @@ void ssw_gpu_close_memory(ssw_gpu *gpu)
     ssw_cuda_free_host(gpu->x_host);
     ssw_cuda_free_host(gpu->hidden_host);
     ssw_cuda_free_host(gpu->logits_host);
+    ssw_cuda_free_host(gpu->top_host);
 }

@@ -136,21 +136,26 @@ struct ssw_gpu {
     ssw_cuda_acts attended; /* [T][n_heads * head_dim] */
     float *attention_scratch;
     uint32_t *attention_counters;
-    float *routed;           /* [T][n_experts] */
+    float *routed; /* [T][n_experts] */
+    float *router_scratch;
     int32_t *chosen, *zeros; /* [P]; zeros: [T], the choice where there is but one */
     float *expert_weights, *ones;
     int32_t *first, *pairs, *all_rows; /* [n_experts + 1], [P]; all_rows: [T] 0, 1, 2, ... */
     ssw_cuda_acts hidden;              /* [P or T][widest] */
+    ssw_cuda_acts shared_hidden;       /* [few][n_ff_shared] */
     float *pair_rows;                  /* [P][n_embd] */
-    float *outputs;                    /* [T][n_embd] */
+    float *outputs;                    /* [T][n_embd]; in a step that decodes they stay in x */
+    const float *last_outputs;         /* of the two, where the last pass left them */
     float *inv_freq;                   /* [n_pairs] */
     float rope_magnitude;
-    float *logits; /* [L][n_vocab] */
+    float *logits;         /* [L][n_vocab] */
+    uint64_t *top_scratch; /* for L rows */
 
     /* pinned */
-    float *x_host;      /* [T][n_embd] */
-    float *hidden_host; /* [T][n_embd] */
-    float *logits_host; /* [L][n_vocab] */
+    float *x_host;                /* [T][n_embd] */
+    float *hidden_host;           /* [T][n_embd] */
+    float *logits_host;           /* [L][n_vocab] */
+    ssw_cuda_top_logit *top_host; /* [L][SSW_CUDA_TOP_LOGITS] */
     int32_t logits_rows;
 
     ssw_gpu_handover handover;
@@ -158,9 +163,9 @@ struct ssw_gpu {
     ssw_gpu_expert_cache expert_cache;
     int32_t next_layer; /* the first that is not enqueued yet */
     bool has_host_experts;
-    ssw_cuda_graph *graphs[SSW_GPU_GRAPH_ROWS_MAX + 1][SSW_GPU_LENGTHS];
-    const ssw_pass *pass; /* of the current run */
-    atomic_bool is_lost;  /* the device stopped answering */
+    ssw_cuda_graph *graphs[2][SSW_GPU_GRAPH_ROWS_MAX + 1][SSW_GPU_LENGTHS]; /* first: with all logits */
+    const ssw_pass *pass;                                                   /* of the current run */
+    atomic_bool is_lost;                                                    /* the device stopped answering */
 };
 
 /* ---- gpu_memory.c ---- */
@@ -186,8 +191,8 @@ typedef struct ssw_gpu_shape {
  * ssw_gpu_finish_layer enqueues. */
 void ssw_gpu_enqueue_layers(ssw_gpu *gpu, const ssw_gpu_shape *shape);
 void ssw_gpu_finish_layer(ssw_gpu *gpu, const ssw_gpu_shape *shape);
-/* Final norm and logits of n rows of x, to gpu->logits. */
-void ssw_gpu_enqueue_head(ssw_gpu *gpu, const float *x, int32_t n);
+/* Final norm and logits [n][n_vocab] of n rows of x. */
+void ssw_gpu_enqueue_head(ssw_gpu *gpu, const float *x, int32_t n, float *logits);
 
 /* No matrices yet: the model's activation and its numbers. */
 ssw_cuda_experts ssw_gpu_experts_init(const ssw_gpu *gpu);
@@ -197,7 +202,9 @@ ssw_cuda_experts ssw_gpu_experts_init(const ssw_gpu *gpu);
 ssw_status ssw_gpu_open_handover(ssw_gpu *gpu, ssw_error *err);
 void ssw_gpu_close_handover(ssw_gpu *gpu);
 bool ssw_gpu_layer_is_handed_over(const ssw_gpu *gpu, int32_t layer);
-/* In stream order: what the host needs, then the signal; the host's result added to x. */
+/* Few rows: has the router tell the host of its choices; the norm's outputs for the CPU are the caller's. */
+void ssw_gpu_announce(ssw_gpu *gpu, int32_t layer, ssw_cuda_router_args *router);
+/* In stream order: choices and weights, then the signal; the host's result added to x. */
 void ssw_gpu_enqueue_request(ssw_gpu *gpu, int32_t layer, int32_t n_rows);
 void ssw_gpu_enqueue_result(ssw_gpu *gpu, int32_t layer, int32_t n_rows);
 /* The host's part of a pass: returns when the last layer's result is written, and all layers are enqueued. */

@@ -74,6 +74,7 @@ static ssw_status open_scheduler(ssw_engine *engine, ssw_scheduler **out, ssw_er
     scheduler->tokenizer = ssw_engine_tokenizer(engine);
     scheduler->n_vocab = info->n_vocab;
     scheduler->n_embd = info->n_embd;
+    scheduler->finds_top = info->finds_top;
     scheduler->ctx_size = info->ctx_size;
     scheduler->n_batch = info->n_batch > 0 ? info->n_batch : 1;
     scheduler->n_slots = info->n_parallel;

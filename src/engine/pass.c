@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-static void add_logits(ssw_pass *pass, int32_t output, float *logits)
+static void add_logits(ssw_pass *pass, int32_t output, float *logits, ssw_top_logit *top)
 {
-    pass->logits[pass->n_logits++] = (ssw_pass_logits){output, logits};
+    pass->logits[pass->n_logits++] = (ssw_pass_logits){output, logits, top};
 }
 
 static void add_part(ssw_pass *pass, const ssw_eval_item *item, ssw_pass_cursor *cursor, int32_t index,
@@ -21,14 +21,15 @@ static void add_part(ssw_pass *pass, const ssw_eval_item *item, ssw_pass_cursor 
                             .first_output = pass->n_outputs};
     if (item->logits_all || item->hidden_sum)
         part->n_outputs = n;
-    else if (item->logits && is_last)
+    else if ((item->logits || item->top) && is_last)
         part->n_outputs = 1;
     memcpy(pass->tokens + pass->n_rows, item->tokens + cursor->n_done, (size_t)n * sizeof *item->tokens);
     for (int32_t i = 0; item->logits_all && i < n; i++)
         add_logits(pass, part->first_output + i,
-                   item->logits_all + (size_t)(cursor->n_done + i) * (size_t)n_vocab);
-    if (item->logits && is_last && !item->logits_all) /* with both, the caller's copy is made at the end */
-        add_logits(pass, part->first_output + part->n_outputs - 1, item->logits);
+                   item->logits_all + (size_t)(cursor->n_done + i) * (size_t)n_vocab, NULL);
+    if ((item->logits || item->top) && is_last && !item->logits_all) /* with both, the caller's copy is made
+                                                                        at the end */
+        add_logits(pass, part->first_output + part->n_outputs - 1, item->logits, item->top);
     pass->n_rows += n;
     pass->n_outputs += part->n_outputs;
     cursor->position += n;

@@ -19,7 +19,8 @@ typedef struct ssw_pass_part {
 
 typedef struct ssw_pass_logits { /* a wanted row of logits */
     int32_t output;
-    float *logits;
+    float *logits;      /* [n_vocab], or NULL and */
+    ssw_top_logit *top; /* [SSW_ENGINE_TOP_LOGITS] */
 } ssw_pass_logits;
 
 typedef struct ssw_pass {

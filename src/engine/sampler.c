@@ -286,6 +286,31 @@ static int32_t draw(ssw_sampler *sampler, int32_t n, float largest)
     return sampler->candidates[n - 1].token; /* rounding */
 }
 
+/* Of the n that top-k left: top-p sees them as probabilities of their own. */
+static int32_t keep_mass(const ssw_sampler *sampler, int32_t n, float largest)
+{
+    double total = 0.0;
+    if (sampler->sampling.top_p >= 1.0f)
+        return n;
+    for (int32_t i = 0; i < n; i++)
+        total += (double)expf(sampler->candidates[i].logit - largest);
+    int32_t kept = count_mass(sampler->candidates, n, total, sampler->sampling.top_p);
+    return kept > 0 ? kept : n;
+}
+
+static int32_t draw_likely(ssw_sampler *sampler, int32_t n, float largest)
+{
+    float min_p = sampler->sampling.min_p;
+    if (min_p > 0.0f)
+        n = keep_likely(sampler->candidates, n, largest, min_p < 1.0f ? min_p : 1.0f);
+    return draw(sampler, n, largest);
+}
+
+static bool has_top_k(const ssw_sampler *sampler)
+{
+    return sampler->sampling.top_k > 0 && sampler->sampling.top_k < sampler->n_vocab;
+}
+
 int32_t ssw_sampler_choose(ssw_sampler *sampler, float *logits)
 {
     const ssw_sampling *sampling = &sampler->sampling;
@@ -295,25 +320,48 @@ int32_t ssw_sampler_choose(ssw_sampler *sampler, float *logits)
     if (best < 0 || sampling->temperature <= 0.0f)
         return best;
     float largest = logits[best];
-    bool has_top_p = sampling->top_p < 1.0f;
     int32_t n;
-    if (sampling->top_k > 0 && sampling->top_k < sampler->n_vocab) {
+    if (has_top_k(sampler)) {
         n = select_largest(logits, sampler->n_vocab, sampler->candidates, sampling->top_k);
-        if (has_top_p) {
-            double total = 0.0; /* top-p sees what top-k left, as probabilities of their own */
-            for (int32_t i = 0; i < n; i++)
-                total += (double)expf(sampler->candidates[i].logit - largest);
-            int32_t kept = count_mass(sampler->candidates, n, total, sampling->top_p);
-            n = kept > 0 ? kept : n;
-        }
-    } else if (has_top_p) {
+        n = keep_mass(sampler, n, largest);
+    } else if (sampling->top_p < 1.0f) {
         n = select_mass(sampler, logits, largest);
     } else {
         n = keep_all(sampler, logits);
     }
-    if (sampling->min_p > 0.0f)
-        n = keep_likely(sampler->candidates, n, largest, sampling->min_p < 1.0f ? sampling->min_p : 1.0f);
-    return draw(sampler, n, largest);
+    return draw_likely(sampler, n, largest);
+}
+
+bool ssw_sampler_needs_all(const ssw_sampler *sampler, int32_t n_excluded)
+{
+    const ssw_sampling *sampling = &sampler->sampling;
+    int32_t n_needed = sampling->temperature <= 0.0f ? 1 : sampling->top_k;
+    bool is_bounded = sampling->temperature <= 0.0f || has_top_k(sampler);
+    return penalty_is_on(sampler) || !is_bounded || n_needed > SSW_ENGINE_TOP_LOGITS - n_excluded;
+}
+
+static bool is_among(const int32_t *tokens, int32_t n, int32_t token)
+{
+    for (int32_t i = 0; i < n; i++) {
+        if (tokens[i] == token)
+            return true;
+    }
+    return false;
+}
+
+int32_t ssw_sampler_choose_top(ssw_sampler *sampler, const ssw_top_logit *top, const int32_t *excluded,
+                               int32_t n_excluded)
+{
+    bool is_greedy = sampler->sampling.temperature <= 0.0f;
+    int32_t n = 0, n_wanted = is_greedy ? 1 : sampler->sampling.top_k;
+    for (int32_t i = 0; i < SSW_ENGINE_TOP_LOGITS && top[i].token >= 0 && n < n_wanted; i++) {
+        if (!is_among(excluded, n_excluded, top[i].token))
+            sampler->candidates[n++] = (candidate){top[i].logit, top[i].token};
+    }
+    if (n == 0 || is_greedy)
+        return n == 0 ? -1 : sampler->candidates[0].token;
+    float largest = sampler->candidates[0].logit;
+    return draw_likely(sampler, keep_mass(sampler, n, largest), largest);
 }
 
 int32_t ssw_logprobs_compute(const float *logits, int32_t n_vocab, int32_t token, float *logprob,

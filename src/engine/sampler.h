@@ -22,6 +22,13 @@ void ssw_sampler_accept(ssw_sampler *sampler, int32_t token);
  * never chosen. */
 int32_t ssw_sampler_choose(ssw_sampler *sampler, float *logits);
 
+/* Whether the next choice has to see every logit. Else the SSW_ENGINE_TOP_LOGITS largest are enough, even
+ * when n_excluded tokens may not be chosen: then ssw_sampler_choose_top, given an ssw_eval_item's top, gives
+ * the token that ssw_sampler_choose would, and leaves the generator as that would. */
+bool ssw_sampler_needs_all(const ssw_sampler *sampler, int32_t n_excluded);
+int32_t ssw_sampler_choose_top(ssw_sampler *sampler, const ssw_top_logit *top, const int32_t *excluded,
+                               int32_t n_excluded);
+
 /* The log-probability of `token` in softmax(logits), and the n_top most likely tokens in falling order (ties:
  * the lower id first). Returns how many of top were filled: fewer than n_top when fewer logits are finite. */
 int32_t ssw_logprobs_compute(const float *logits, int32_t n_vocab, int32_t token, float *logprob,

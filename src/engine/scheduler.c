@@ -202,6 +202,29 @@ static void add_item(ssw_scheduler *scheduler, slot *s, const int32_t *tokens, i
     (*n_items)++;
 }
 
+/* Whether the largest logits are enough for the slot's next token. */
+static bool is_content_with_top(const ssw_scheduler *scheduler, const slot *s)
+{
+    int32_t n_excluded = s->job->request.ignore_eos ? scheduler->n_end_tokens : 0;
+    return s->job->request.n_logprobs == 0 && !ssw_sampler_needs_all(s->sampler, n_excluded);
+}
+
+/* A step whose tokens can all be chosen among the largest logits asks for those only. */
+static void ask_for_top(ssw_scheduler *scheduler, int32_t n_items)
+{
+    scheduler->is_top_step = scheduler->finds_top;
+    for (int32_t i = 0; i < n_items && scheduler->is_top_step; i++) {
+        if (scheduler->items[i].logits && !is_content_with_top(scheduler, scheduler->item_slots[i]))
+            scheduler->is_top_step = false;
+    }
+    for (int32_t i = 0; i < n_items && scheduler->is_top_step; i++) {
+        ssw_eval_item *item = &scheduler->items[i];
+        if (item->logits)
+            item->top = scheduler->item_slots[i]->top_logits;
+        item->logits = NULL;
+    }
+}
+
 static int32_t plan_step(ssw_scheduler *scheduler)
 {
     int32_t n_items = 0, n_decoding = 0;
@@ -230,10 +253,22 @@ static int32_t plan_step(ssw_scheduler *scheduler)
         budget -= n;
         scheduler->next_prefill = (index + 1) % scheduler->n_slots;
     }
+    ask_for_top(scheduler, n_items);
     return n_items;
 }
 
-/* Samples from s->logits and reports the token, or ends the job. */
+/* From s->logits, or s->top_logits. */
+static int32_t choose_token(const ssw_scheduler *scheduler, slot *s)
+{
+    int32_t n_excluded = s->job->request.ignore_eos ? scheduler->n_end_tokens : 0;
+    if (scheduler->is_top_step)
+        return ssw_sampler_choose_top(s->sampler, s->top_logits, scheduler->end_tokens, n_excluded);
+    for (int32_t i = 0; i < n_excluded; i++)
+        s->logits[scheduler->end_tokens[i]] = -INFINITY;
+    return ssw_sampler_choose(s->sampler, s->logits);
+}
+
+/* Chooses a token and reports it, or ends the job. */
 static void emit_token(ssw_scheduler *scheduler, slot *s)
 {
     static const ssw_error no_logits = {SSW_ERR_INTERNAL, "the model gave no finite logit"};
@@ -245,9 +280,7 @@ static void emit_token(ssw_scheduler *scheduler, slot *s)
         raw = s->logits + scheduler->n_vocab;
         memcpy(raw, s->logits, (size_t)scheduler->n_vocab * sizeof *raw);
     }
-    for (int32_t i = 0; request->ignore_eos && i < scheduler->n_end_tokens; i++)
-        s->logits[scheduler->end_tokens[i]] = -INFINITY;
-    int32_t token = ssw_sampler_choose(s->sampler, s->logits);
+    int32_t token = choose_token(scheduler, s);
     s->timings.predicted_ns = ssw_clock_now_ns() - s->generated_ns;
     if (token < 0) {
         finish_slot(scheduler, s, SSW_FINISH_ERROR, &no_logits);

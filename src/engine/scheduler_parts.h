@@ -30,9 +30,10 @@ typedef struct ssw_slot {
     int32_t *cached; /* [ctx_size], the tokens evaluated */
     int32_t n_cached;
     ssw_sampler *sampler;
-    float *logits;    /* [2][n_vocab], the second half for a copy before the filters */
-    float *embedding; /* [n_embd], of the whole prompt so far */
-    float *piece_sum; /* [n_embd], of one step's piece */
+    float *logits; /* [2][n_vocab], the second half for a copy before the filters */
+    ssw_top_logit top_logits[SSW_ENGINE_TOP_LOGITS]; /* instead of them, when the step gives only these */
+    float *embedding;                                /* [n_embd], of the whole prompt so far */
+    float *piece_sum;                                /* [n_embd], of one step's piece */
     ssw_slot_phase phase;
     ssw_job *job;
     int32_t next_token;   /* sampled, not evaluated yet */
@@ -49,6 +50,8 @@ struct ssw_scheduler {
     int32_t n_vocab, n_embd, ctx_size, n_batch;
     int32_t *end_tokens; /* [n_end_tokens], for ignore_eos */
     int32_t n_end_tokens;
+    bool finds_top;   /* as ssw_engine_info has it */
+    bool is_top_step; /* the step gives the largest logits only */
 
     pthread_t thread;
     pthread_mutex_t lock; /* guards the queue and is_closing */

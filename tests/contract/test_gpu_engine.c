@@ -375,12 +375,80 @@ static void a_cache_follows_its_tokens(void **state)
     }
 }
 
+static void check_top(const ssw_top_logit *top, const float *logits, int32_t n_vocab)
+{
+    for (int k = 0; k < SSW_ENGINE_TOP_LOGITS; k++) {
+        int32_t n_before = 0;
+        assert_int_equal(top[k].token >= 0, k < n_vocab);
+        if (top[k].token < 0)
+            continue;
+        assert_true(top[k].logit == logits[top[k].token]);
+        for (int32_t i = 0; i < n_vocab; i++)
+            n_before += logits[i] > top[k].logit || (logits[i] == top[k].logit && i < top[k].token);
+        assert_int_equal(n_before, k);
+    }
+}
+
+/* What a step gives of its largest logits are those of the step that gives all: of a prompt and of single
+ * tokens, of one sequence and of two. */
+static void largest_logits_are_the_logits(void **state)
+{
+    enum { N = 2 };
+    fixture f;
+    (void)state;
+    fixture_open(&f, "gpt_oss/mxfp4_q8_0_gqa4_e7k4");
+    for (size_t p = 0; p < N_PLACEMENTS; p++) {
+        ssw_engine_options options;
+        ssw_engine *engine;
+        ssw_error err;
+        ssw_session *sessions[2 * N];
+        ssw_engine_options_init(&options);
+        options.model_path = f.model_path;
+        options.ctx_size = f.n_prompt;
+        options.n_parallel = 2 * N;
+        options.n_gpu_layers = placements[p].n_gpu_layers;
+        options.n_cpu_moe = placements[p].n_cpu_moe;
+        if (ssw_engine_open(&options, &engine, &err) != SSW_OK)
+            fail_msg("%s", err.message);
+        size_t n_vocab = (size_t)f.n_vocab;
+        float *logits = malloc(N * n_vocab * sizeof *logits);
+        ssw_top_logit top[N][SSW_ENGINE_TOP_LOGITS];
+        assert_non_null(logits);
+        for (int i = 0; i < 2 * N; i++)
+            assert_int_equal(ssw_session_open(engine, &sessions[i], &err), SSW_OK);
+        ssw_eval_item both = {
+            .session = sessions[0], .tokens = f.prompt, .n_tokens = 1, .logits = logits, .top = top[0]};
+        assert_int_equal(ssw_engine_eval(engine, &both, 1, &err), SSW_ERR_USAGE);
+        assert_int_equal(ssw_engine_describe(engine)->finds_top, is_on_gpu(engine));
+        for (int32_t at = 0, n = f.n_prompt - 3; at < f.n_prompt && is_on_gpu(engine); at += n, n = 1) {
+            ssw_eval_item all[N], largest[N];
+            for (int i = 0; i < N; i++) {
+                all[i] = (ssw_eval_item){
+                    .session = sessions[i], .tokens = f.prompt + at, .n_tokens = n - i * (at == 0)};
+                largest[i] = all[i];
+                largest[i].session = sessions[N + i];
+                all[i].logits = logits + (size_t)i * n_vocab;
+                largest[i].top = top[i];
+            }
+            assert_int_equal(ssw_engine_eval(engine, all, N, &err), SSW_OK);
+            assert_int_equal(ssw_engine_eval(engine, largest, N, &err), SSW_OK);
+            for (int i = 0; i < N; i++)
+                check_top(top[i], logits + (size_t)i * n_vocab, f.n_vocab);
+        }
+        for (int i = 0; i < 2 * N; i++)
+            ssw_session_close(sessions[i]);
+        free(logits);
+        ssw_engine_close(engine);
+    }
+    fixture_close(&f);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hand_overs_are_timed), cmocka_unit_test(every_placement_computes_the_same),
-        cmocka_unit_test(company_changes_little), cmocka_unit_test(a_cache_follows_its_tokens),
-        cmocka_unit_test(models_compute_the_same)};
+        cmocka_unit_test(hand_overs_are_timed),       cmocka_unit_test(every_placement_computes_the_same),
+        cmocka_unit_test(company_changes_little),     cmocka_unit_test(largest_logits_are_the_logits),
+        cmocka_unit_test(a_cache_follows_its_tokens), cmocka_unit_test(models_compute_the_same)};
     ssw_gpu_device device;
     ssw_error err;
     if (ssw_gpu_find(&device, &err) != SSW_OK) {

@@ -103,6 +103,7 @@ ssw_engine *fake_engine_make(const fake_engine_settings *settings)
     assert(engine);
     engine->settings = *settings;
     engine->info = (ssw_engine_info){
+        .finds_top = settings->finds_top,
         .architecture = "fake",
         .name = "fake model",
         .isa = "reference",
@@ -246,7 +247,11 @@ static void pass_gate(ssw_engine *engine, const ssw_eval_item *items, int32_t n_
         call.n_tokens_total += items[i].n_tokens;
         if (items[i].n_tokens > call.n_tokens_largest)
             call.n_tokens_largest = items[i].n_tokens;
+        call.n_logits += items[i].logits != NULL;
+        call.n_top += items[i].top != NULL;
+        assert(!items[i].top || engine->settings.finds_top);
     }
+    assert(call.n_logits == 0 || call.n_top == 0);
     pthread_mutex_lock(&engine->lock);
     if (engine->n_calls < FAKE_CALLS_MAX)
         engine->calls[engine->n_calls] = call;
@@ -259,6 +264,31 @@ static void pass_gate(ssw_engine *engine, const ssw_eval_item *items, int32_t n_
     int64_t pause_ns = engine->settings.step_ns + engine->settings.token_ns * call.n_tokens_total;
     if (pause_ns > 0)
         ssw_clock_sleep_until_ns(ssw_clock_now_ns() + pause_ns);
+}
+
+static void make_logits(const fake_engine_settings *settings, const ssw_session *session, float *logits)
+{
+    fake_engine_logits(settings, session->tokens, session->n_tokens, logits);
+    for (int32_t i = 0; settings->no_finite_logits && i < settings->n_vocab; i++)
+        logits[i] = -__builtin_inff();
+}
+
+/* Each time the first of the largest that are left. */
+static void make_top(const fake_engine_settings *settings, const ssw_session *session, ssw_top_logit *top)
+{
+    float *logits = calloc((size_t)settings->n_vocab, sizeof *logits);
+    assert(logits);
+    make_logits(settings, session, logits);
+    for (int k = 0; k < SSW_ENGINE_TOP_LOGITS; k++) {
+        top[k] = (ssw_top_logit){-__builtin_inff(), -1};
+        for (int32_t i = 0; i < settings->n_vocab; i++) {
+            if (logits[i] > top[k].logit)
+                top[k] = (ssw_top_logit){logits[i], i};
+        }
+        if (top[k].token >= 0)
+            logits[top[k].token] = -__builtin_inff();
+    }
+    free(logits);
 }
 
 static void eval_item(const fake_engine_settings *settings, const ssw_eval_item *item)
@@ -277,11 +307,10 @@ static void eval_item(const fake_engine_settings *settings, const ssw_eval_item 
             item->hidden_sum[j] += hidden[j];
     }
     free(hidden);
-    if (!item->logits)
-        return;
-    fake_engine_logits(settings, session->tokens, session->n_tokens, item->logits);
-    for (int32_t i = 0; settings->no_finite_logits && i < settings->n_vocab; i++)
-        item->logits[i] = -__builtin_inff();
+    if (item->logits)
+        make_logits(settings, session, item->logits);
+    if (item->top)
+        make_top(settings, session, item->top);
 }
 
 ssw_status ssw_engine_eval(ssw_engine *engine, const ssw_eval_item *items, int32_t n_items, ssw_error *err)

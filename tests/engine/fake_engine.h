@@ -17,6 +17,7 @@ typedef struct fake_engine_settings {
     int64_t token_ns;   /* and this for each token */
     int32_t fail_after; /* evals that succeed before all fail; 0: none fails */
     bool no_finite_logits;
+    bool finds_top; /* as a GPU does */
     /* Scripted: n tokens after the last reply_marker of a history, the next is reply[n - reply_skip], at last
      * the end. */
     const int32_t *reply; /* [n_reply], borrowed; NULL: none */
@@ -29,6 +30,7 @@ typedef struct fake_call { /* what one eval was asked for */
     int32_t n_items;
     int32_t n_tokens_total;
     int32_t n_tokens_largest;
+    int32_t n_logits, n_top; /* items that want all logits, or the largest */
 } fake_call;
 
 /* ssw_engine_close frees it. */

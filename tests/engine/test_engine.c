@@ -155,12 +155,12 @@ static void all_kinds_of_output_agree(void **state)
     make_tokens(tokens, N);
     ssw_engine *engine = open_with(options_of(64, 8, 2));
     assert_int_equal(ssw_session_open(engine, &session, &err), SSW_OK);
-    ssw_eval_item item = {session, tokens, N, last, all, sum};
+    ssw_eval_item item = {session, tokens, N, last, all, NULL, sum};
     assert_int_equal(ssw_engine_eval(engine, &item, 1, &err), SSW_OK);
     assert_memory_equal(last, all + (N - 1) * N_VOCAB, sizeof last);
     assert_int_equal(ssw_session_truncate(session, 0, &err), SSW_OK);
     for (int32_t i = 0; i < N; i++) {
-        ssw_eval_item step = {session, tokens + i, 1, last, NULL, one};
+        ssw_eval_item step = {session, tokens + i, 1, last, NULL, NULL, one};
         assert_int_equal(ssw_engine_eval(engine, &step, 1, &err), SSW_OK);
         assert_memory_equal(last, all + i * N_VOCAB, sizeof last);
         for (int k = 0; k < N_EMBD; k++)
@@ -173,7 +173,8 @@ static void all_kinds_of_output_agree(void **state)
     ssw_session *other;
     assert_int_equal(ssw_session_open(engine, &other, &err), SSW_OK);
     assert_int_equal(ssw_session_truncate(session, 0, &err), SSW_OK);
-    ssw_eval_item two[] = {{session, tokens, N, NULL, NULL, one}, {other, tokens, N - 1, last, NULL, NULL}};
+    ssw_eval_item two[] = {{session, tokens, N, NULL, NULL, NULL, one},
+                           {other, tokens, N - 1, last, NULL, NULL, NULL}};
     assert_int_equal(ssw_engine_eval(engine, two, 2, &err), SSW_OK);
     assert_memory_equal(one, sum, sizeof sum);
     assert_memory_equal(last, all + (N - 2) * N_VOCAB, sizeof last);

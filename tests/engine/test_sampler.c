@@ -231,6 +231,88 @@ static void penalty_forgets(void **state)
     ssw_sampler_close(sampler);
 }
 
+static void list_largest(const float *logits, int n_vocab, ssw_top_logit *top)
+{
+    static ranked all[VOCAB_MAX];
+    int n = 0;
+    for (int i = 0; i < n_vocab; i++) {
+        if (isfinite(logits[i]))
+            all[n++] = (ranked){(double)logits[i], i};
+    }
+    qsort(all, (size_t)n, sizeof *all, compare_ranked);
+    for (int k = 0; k < SSW_ENGINE_TOP_LOGITS; k++)
+        top[k] = k < n ? (ssw_top_logit){(float)all[k].logit, all[k].token} : (ssw_top_logit){-INFINITY, -1};
+}
+
+/* The same tokens in the same order from the largest logits as from all of them, draw after draw. */
+static void largest_are_enough(void **state)
+{
+    enum { N_EXCLUDED = 3 };
+    (void)state;
+    for (int round = 0; round < 400; round++) {
+        int n_vocab = round % 4 == 0 ? 50 : VOCAB_MAX, n_excluded = round % (N_EXCLUDED + 1);
+        ssw_sampler *samplers[2];
+        ssw_error err;
+        ssw_sampling sampling = {.temperature = round % 3 == 0 ? 0.0f : (float)(0.2 + test_random()),
+                                 .top_k = 1 + round % 45,
+                                 .top_p = round % 5 == 0 ? 1.0f : (float)(0.3 + 0.7 * test_random()),
+                                 .min_p = round % 2 == 0 ? 0.0f : 0.05f,
+                                 .repeat_penalty = 1.0f,
+                                 .seed = (uint64_t)round};
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(ssw_sampler_open(n_vocab, &samplers[i], &err), SSW_OK);
+            ssw_sampler_begin(samplers[i], &sampling);
+        }
+        assert_false(ssw_sampler_needs_all(samplers[0], n_excluded));
+        for (int draw = 0; draw < 8; draw++) {
+            static float logits[VOCAB_MAX];
+            ssw_top_logit top[SSW_ENGINE_TOP_LOGITS];
+            int32_t excluded[N_EXCLUDED];
+            for (int i = 0; i < n_vocab; i++)
+                logits[i] = (float)(int)(40 * test_random()) / 4.0f; /* with ties */
+            logits[7] = NAN;
+            list_largest(logits, n_vocab, top);
+            for (int i = 0; i < n_excluded; i++) {
+                excluded[i] = top[2 * i].token;
+                logits[excluded[i]] = -INFINITY;
+            }
+            assert_int_equal(ssw_sampler_choose_top(samplers[1], top, excluded, n_excluded),
+                             ssw_sampler_choose(samplers[0], logits));
+        }
+        ssw_sampler_close(samplers[0]);
+        ssw_sampler_close(samplers[1]);
+    }
+}
+
+static void some_choices_need_all(void **state)
+{
+    static const struct {
+        ssw_sampling sampling;
+        int32_t n_excluded;
+        bool needs_all;
+    } cases[] = {{{.repeat_penalty = 1}, 0, false},
+                 {{.repeat_penalty = 1}, 63, false},
+                 {{.repeat_penalty = 1}, 64, true},
+                 {{.repeat_penalty = 1.1f, .repeat_last_n = 64}, 0, true},
+                 {{.temperature = 1, .top_k = 64, .repeat_penalty = 1}, 0, false},
+                 {{.temperature = 1, .top_k = 64, .repeat_penalty = 1}, 1, true},
+                 {{.temperature = 1, .top_k = 0, .top_p = 0.9f, .repeat_penalty = 1}, 0, true},
+                 {{.temperature = 1, .top_k = 100, .repeat_penalty = 1}, 0, true}};
+    ssw_sampler *sampler;
+    ssw_error err;
+    ssw_top_logit none[SSW_ENGINE_TOP_LOGITS];
+    (void)state;
+    assert_int_equal(ssw_sampler_open(100, &sampler, &err), SSW_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ssw_sampler_begin(sampler, &cases[i].sampling);
+        assert_int_equal(ssw_sampler_needs_all(sampler, cases[i].n_excluded), cases[i].needs_all);
+    }
+    for (int i = 0; i < SSW_ENGINE_TOP_LOGITS; i++)
+        none[i] = (ssw_top_logit){-INFINITY, -1};
+    assert_int_equal(ssw_sampler_choose_top(sampler, none, NULL, 0), -1);
+    ssw_sampler_close(sampler);
+}
+
 static void logprobs_are_log_softmax(void **state)
 {
     (void)state;
@@ -266,10 +348,9 @@ static void logprobs_are_log_softmax(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(draws_follow_the_chain),
-        cmocka_unit_test(greedy_takes_the_largest),
-        cmocka_unit_test(penalty_forgets),
-        cmocka_unit_test(logprobs_are_log_softmax),
+        cmocka_unit_test(draws_follow_the_chain), cmocka_unit_test(greedy_takes_the_largest),
+        cmocka_unit_test(penalty_forgets),        cmocka_unit_test(largest_are_enough),
+        cmocka_unit_test(some_choices_need_all),  cmocka_unit_test(logprobs_are_log_softmax),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

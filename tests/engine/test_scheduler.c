@@ -524,6 +524,86 @@ static void same_seed_same_text(void **state)
     ssw_engine_close(engine);
 }
 
+/* Where the engine finds the largest logits, jobs that need no others ask for those, and get the same text.
+ */
+static void largest_logits_are_enough(void **state)
+{
+    enum { N_CASES = 6 };
+    static const struct {
+        float temperature, repeat_penalty;
+        int32_t top_k, n_logprobs;
+        bool ignore_eos, is_enough;
+    } cases[N_CASES] = {{0, 1, 0, 0, false, true},     {0, 1, 0, 0, true, true},
+                        {0.9f, 1, 20, 0, true, true},  {0.9f, 1, 0, 0, false, false},
+                        {0, 1.3f, 0, 0, false, false}, {0.5f, 1, 5, 2, false, false}};
+    (void)state;
+    for (int c = 0; c < N_CASES; c++) {
+        outcome seen[2] = {{.n_tokens = 0}};
+        for (int finds_top = 0; finds_top < 2; finds_top++) {
+            fake_engine_settings settings = small;
+            settings.finds_top = finds_top;
+            ssw_engine *engine = fake_engine_make(&settings);
+            static fake_call calls[FAKE_CALLS_MAX];
+            int32_t prompt[12], n_logits = 0, n_top = 0;
+            fill_prompt(prompt, 12, 5);
+            ssw_job_request request = make_request(prompt, 12, 40);
+            request.sampling.temperature = cases[c].temperature;
+            request.sampling.repeat_penalty = cases[c].repeat_penalty;
+            request.sampling.top_k = cases[c].top_k;
+            request.sampling.top_p = 1.0f;
+            request.sampling.min_p = 0.0f;
+            request.sampling.seed = 11;
+            request.n_logprobs = cases[c].n_logprobs;
+            request.ignore_eos = cases[c].ignore_eos;
+            run(engine, &request, &seen[finds_top]);
+            int32_t n_calls = fake_engine_calls(engine, calls);
+            for (int32_t i = 0; i < n_calls; i++) {
+                n_logits += calls[i].n_logits;
+                n_top += calls[i].n_top;
+            }
+            assert_int_equal(n_logits + n_top, 40);
+            assert_int_equal(n_top, finds_top && cases[c].is_enough ? 40 : 0);
+            ssw_engine_close(engine);
+        }
+        assert_int_equal(seen[0].n_tokens, 40);
+        assert_memory_equal(seen[0].tokens, seen[1].tokens, 40 * sizeof(int32_t));
+    }
+}
+
+/* A step in which one job needs all logits gives all to every job. */
+static void one_job_that_needs_all_logits(void **state)
+{
+    (void)state;
+    fake_engine_settings settings = small;
+    settings.finds_top = true;
+    settings.n_parallel = 2;
+    settings.step_ns = SSW_NS_PER_MS;
+    ssw_engine *engine = fake_engine_make(&settings);
+    static fake_call calls[FAKE_CALLS_MAX];
+    int32_t prompt[2][12], n_both = 0, n_top = 0;
+    outcome seen[2] = {{.n_tokens = 0}};
+    ssw_job *jobs[2];
+    for (int j = 0; j < 2; j++) {
+        fill_prompt(prompt[j], 12, 5 + j);
+        ssw_job_request request = make_request(prompt[j], 12, j == 0 ? 60 : 20);
+        request.n_logprobs = j;
+        jobs[j] = submit(engine, &request, &seen[j]);
+    }
+    for (int j = 0; j < 2; j++) {
+        wait_end(&seen[j]);
+        ssw_job_close(jobs[j]);
+        expect_text(&settings, prompt[j], 12, &seen[j], j == 0 ? 60 : 20);
+    }
+    int32_t n_calls = fake_engine_calls(engine, calls);
+    for (int32_t i = 0; i < n_calls; i++) {
+        n_both += calls[i].n_logits == 2;
+        n_top += calls[i].n_top;
+        assert_true(calls[i].n_items < 2 || calls[i].n_top == 0);
+    }
+    assert_true(n_both > 0 && n_top > 0);
+    ssw_engine_close(engine);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -539,6 +619,8 @@ int main(void)
         cmocka_unit_test(queue_is_bounded),
         cmocka_unit_test(errors_of_the_engine_arrive),
         cmocka_unit_test(embedding_is_the_mean),
+        cmocka_unit_test(largest_logits_are_enough),
+        cmocka_unit_test(one_job_that_needs_all_logits),
         cmocka_unit_test(logprobs_are_of_the_raw_distribution),
         cmocka_unit_test(same_seed_same_text),
     };

@@ -64,8 +64,22 @@ static void require_experts(const ssw_cuda_experts *experts)
 
 typedef struct moe_call {
     ssw_cuda_moe_args args;
-    ssw_cuda_experts experts;
+    ssw_cuda_experts experts, shared;
 } moe_call;
+
+/* out += the expert's output for the token, times weight; hidden: its row `at`. */
+static void add_expert(const ssw_cuda_experts *experts, int32_t expert, const ssw_cuda_moe_args *args,
+                       int32_t token, ssw_cuda_acts hidden, int32_t at, float weight)
+{
+    int64_t n_embd = experts->down.rows;
+    float *row = floats(n_embd), *out = args->out + token * n_embd;
+    make_hidden(experts, expert, args->x, &token, 1, hidden, at);
+    if (multiply(&experts->down, expert, experts->down_bias, hidden, &at, 1, row)) {
+        for (int64_t i = 0; i < n_embd; i++)
+            out[i] += weight * row[i];
+    }
+    free(row);
+}
 
 static void run_moe(const void *given)
 {
@@ -73,7 +87,6 @@ static void run_moe(const void *given)
     const ssw_cuda_moe_args *args = &call->args;
     const ssw_cuda_experts *experts = &call->experts;
     int64_t n_embd = experts->down.rows, n_pairs = (int64_t)args->n * args->n_used;
-    float *row = floats(n_embd);
     require_experts(experts);
     stand_in_require_acts(args->x, args->n, experts->gate.cols, "experts' x");
     stand_in_require_acts(args->hidden, n_pairs, experts->gate.rows, "experts' hidden");
@@ -81,17 +94,31 @@ static void run_moe(const void *given)
     stand_in_require(args->weights, (uint64_t)n_pairs * sizeof(float), "experts' weights");
     stand_in_require(args->out, (uint64_t)(args->n * n_embd) * sizeof(float), "experts' out");
     for (int32_t p = 0; p < n_pairs; p++) {
-        int32_t expert = args->chosen[p], token = p / args->n_used;
-        float *out = args->out + token * n_embd;
-        if (expert < 0 || !stand_in_matrix_at(&experts->gate, expert))
-            continue;
-        make_hidden(experts, expert, args->x, &token, 1, args->hidden, p);
-        if (!multiply(&experts->down, expert, experts->down_bias, args->hidden, &p, 1, row))
-            continue;
-        for (int64_t i = 0; i < n_embd; i++)
-            out[i] += args->weights[p] * row[i];
+        int32_t expert = args->chosen[p];
+        if (expert >= 0 && stand_in_matrix_at(&experts->gate, expert))
+            add_expert(experts, expert, args, p / args->n_used, args->hidden, p, args->weights[p]);
     }
-    free(row);
+    if (!args->shared)
+        return;
+    require_experts(&call->shared);
+    stand_in_require_acts(args->shared_hidden, args->n, call->shared.gate.rows, "shared experts' hidden");
+    for (int32_t t = 0; t < args->n; t++)
+        add_expert(&call->shared, 0, args, t, args->shared_hidden, t, 1);
+}
+
+/* The GPU's rule: the same type, or Q8_0 beside one of 4 bits. */
+static bool can_join(ssw_dtype routed, ssw_dtype shared)
+{
+    return shared == routed ||
+           (shared == SSW_DTYPE_Q8_0 && (routed == SSW_DTYPE_Q4_0 || routed == SSW_DTYPE_MXFP4));
+}
+
+bool ssw_cuda_moe_takes_shared(const ssw_cuda_experts *experts, const ssw_cuda_experts *shared)
+{
+    return can_join(experts->gate.dtype, shared->gate.dtype) &&
+           can_join(experts->up.dtype, shared->up.dtype) &&
+           can_join(experts->down.dtype, shared->down.dtype) && shared->gate.rows % SSW_CUDA_BLOCK == 0 &&
+           !shared->gate.table;
 }
 
 void ssw_cuda_moe(ssw_cuda_stream stream, const ssw_cuda_moe_args *args)
@@ -99,7 +126,11 @@ void ssw_cuda_moe(ssw_cuda_stream stream, const ssw_cuda_moe_args *args)
     assert(args->n >= 1 && args->n <= SSW_CUDA_GEMV_TOKENS_MAX);
     assert(args->n_used >= 1 && args->n_used <= SSW_CUDA_EXPERTS_USED_MAX);
     assert(!args->hidden.q || args->experts->gate.rows % SSW_CUDA_BLOCK == 0);
-    stand_in_enqueue(stream, run_moe, &(moe_call){*args, *args->experts}, sizeof(moe_call));
+    assert(!args->shared || ssw_cuda_moe_takes_shared(args->experts, args->shared));
+    moe_call call = {.args = *args, .experts = *args->experts};
+    if (args->shared)
+        call.shared = *args->shared;
+    stand_in_enqueue(stream, run_moe, &call, sizeof call);
 }
 
 /* ---- many tokens ---- */
@@ -223,4 +254,11 @@ static void run_add(const void *given)
 void ssw_cuda_add(ssw_cuda_stream stream, const float *rows, int64_t n, float *out)
 {
     stand_in_enqueue(stream, run_add, &(add_args){rows, n, out}, sizeof(add_args));
+}
+
+void ssw_cuda_await_add(ssw_cuda_stream stream, const ssw_cuda_await_args *args)
+{
+    assert(args->cols % 4 == 0);
+    ssw_cuda_signal_wait(stream, args->signal, args->step, args->patience_ns, args->gave_up);
+    ssw_cuda_add(stream, args->rows, (int64_t)args->n * args->cols, args->out);
 }

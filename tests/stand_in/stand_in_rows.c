@@ -10,6 +10,26 @@
 
 /* ---- norms ---- */
 
+/* Row r, to out and, where it is wanted, to out_cpu_q8. */
+static void norm_row(const ssw_cuda_norm_args *args, int32_t r, float *out)
+{
+    int64_t cols = args->cols;
+    ssw_cpu_norm_args cpu = {.x = args->x + r * cols,
+                             .x_stride = cols,
+                             .n = 1,
+                             .cols = cols,
+                             .weight = args->weight,
+                             .bias = args->bias,
+                             .eps = args->eps,
+                             .subtract_mean = args->subtract_mean,
+                             .out = out,
+                             .out_stride = cols,
+                             .alone = true};
+    if (args->out_cpu_q8)
+        cpu.out_q8 = (uint8_t *)args->out_cpu_q8 + (uint64_t)r * ssw_cpu_q8_row_bytes(cols);
+    ssw_cpu_norm(stand_in_worker(), &cpu);
+}
+
 static void run_norm(const void *given)
 {
     const ssw_cuda_norm_args *args = given;
@@ -22,23 +42,13 @@ static void run_norm(const void *given)
     stand_in_require(args->weight, row_bytes, "norm's weight");
     stand_in_require(args->bias, row_bytes, "norm's bias");
     stand_in_require_acts(args->out, args->n, cols, "norm's out");
+    stand_in_require(args->out_cpu_f32, (uint64_t)args->n * row_bytes, "norm's out_cpu_f32");
     stand_in_require(args->out_cpu_q8, (uint64_t)args->n * ssw_cpu_q8_row_bytes(cols), "norm's out_cpu_q8");
     for (int32_t r = 0; r < args->n; r++) {
-        ssw_cpu_norm_args cpu = {.x = args->x + r * cols,
-                                 .x_stride = cols,
-                                 .n = 1,
-                                 .cols = cols,
-                                 .weight = args->weight,
-                                 .bias = args->bias,
-                                 .eps = args->eps,
-                                 .subtract_mean = args->subtract_mean,
-                                 .out = row,
-                                 .out_stride = cols,
-                                 .alone = true};
-        if (args->out_cpu_q8)
-            cpu.out_q8 = (uint8_t *)args->out_cpu_q8 + (uint64_t)r * ssw_cpu_q8_row_bytes(cols);
-        ssw_cpu_norm(stand_in_worker(), &cpu);
+        norm_row(args, r, row);
         stand_in_store_acts(row, cols, args->out, r * cols);
+        if (args->out_cpu_f32)
+            memcpy(args->out_cpu_f32 + r * cols, row, row_bytes);
     }
     free(row);
 }
@@ -46,7 +56,16 @@ static void run_norm(const void *given)
 void ssw_cuda_norm(ssw_cuda_stream stream, const ssw_cuda_norm_args *args)
 {
     assert((!args->out.q && !args->out_cpu_q8) || args->cols % SSW_CUDA_BLOCK == 0);
+    assert(args->cols % 4 == 0 && args->cols <= SSW_CUDA_NORM_COLS_MAX);
     stand_in_enqueue(stream, run_norm, args, sizeof *args);
+}
+
+void ssw_cuda_norm_gemv(ssw_cuda_stream stream, const ssw_cuda_norm_args *norm,
+                        const ssw_cuda_product_args *args, int n_products)
+{
+    assert(norm->n == args->n && norm->cols == args->w.cols && !norm->out_cpu_q8 && !norm->out_cpu_f32);
+    ssw_cuda_norm(stream, norm);
+    ssw_cuda_gemv_fused(stream, args, n_products);
 }
 
 typedef struct quantize_args {
@@ -151,35 +170,92 @@ void ssw_cuda_rope_store(ssw_cuda_stream stream, const ssw_cuda_rope_args *args)
 
 /* ---- routing ---- */
 
-static void run_route(const void *given)
+/* From the logits of row r. */
+static void route_row(const ssw_cuda_route_args *args, const float *logits, int32_t r)
 {
     static const ssw_cpu_route_kind kinds[] = {[SSW_CUDA_ROUTE_TOPK_SOFTMAX] = SSW_CPU_ROUTE_TOPK_SOFTMAX,
                                                [SSW_CUDA_ROUTE_SOFTMAX_TOPK] = SSW_CPU_ROUTE_SOFTMAX_TOPK,
                                                [SSW_CUDA_ROUTE_SPARSEMIXER] = SSW_CPU_ROUTE_SPARSEMIXER};
-    const ssw_cuda_route_args *args = given;
-    uint64_t n_pairs = (uint64_t)args->n * (uint64_t)args->n_used;
-    stand_in_require(args->logits, (uint64_t)(args->n * args->n_experts) * sizeof(float), "router's logits");
-    stand_in_require(args->chosen, n_pairs * sizeof(int32_t), "router's choice");
-    stand_in_require(args->weights, n_pairs * sizeof(float), "router's weights");
-    ssw_cpu_route_args cpu = {.logits = args->logits,
+    ssw_cpu_route_args cpu = {.logits = logits,
                               .logits_stride = args->n_experts,
-                              .n = args->n,
+                              .n = 1,
                               .n_experts = args->n_experts,
                               .n_used = args->n_used,
                               .kind = kinds[args->kind],
                               .renormalise = args->renormalise,
                               .jitter = args->jitter,
                               .scale = args->scale,
-                              .chosen = args->chosen,
-                              .weights = args->weights,
+                              .chosen = args->chosen + (int64_t)r * args->n_used,
+                              .weights = args->weights + (int64_t)r * args->n_used,
                               .alone = true};
     ssw_cpu_route(stand_in_worker(), &cpu);
+}
+
+static void run_route(const void *given)
+{
+    const ssw_cuda_route_args *args = given;
+    uint64_t n_pairs = (uint64_t)args->n * (uint64_t)args->n_used;
+    stand_in_require(args->logits, (uint64_t)(args->n * args->n_experts) * sizeof(float), "router's logits");
+    stand_in_require(args->chosen, n_pairs * sizeof(int32_t), "router's choice");
+    stand_in_require(args->weights, n_pairs * sizeof(float), "router's weights");
+    for (int32_t r = 0; r < args->n; r++)
+        route_row(args, args->logits + (int64_t)r * args->n_experts, r);
 }
 
 void ssw_cuda_route(ssw_cuda_stream stream, const ssw_cuda_route_args *args)
 {
     assert(args->n_experts <= SSW_CUDA_EXPERTS_MAX && args->n_used <= SSW_CUDA_EXPERTS_USED_MAX);
     stand_in_enqueue(stream, run_route, args, sizeof *args);
+}
+
+uint64_t ssw_cuda_router_scratch_floats(int32_t n_experts)
+{
+    return (uint64_t)n_experts;
+}
+
+static void run_router(const void *given)
+{
+    const ssw_cuda_router_args *args = given;
+    uint64_t cols = (uint64_t)args->norm.cols,
+             n_pairs = (uint64_t)args->route.n * (uint64_t)args->route.n_used;
+    ssw_cuda_acts row = {malloc(cols * sizeof(float)), malloc(cols), malloc(cols * sizeof(float))};
+    float *logits = malloc((uint64_t)args->route.n_experts * sizeof *logits);
+    if (!row.f32 || !row.q || !row.q_scales || !logits)
+        stand_in_end("no memory for a row");
+    stand_in_require(args->route.chosen, n_pairs * sizeof(int32_t), "router's choice");
+    stand_in_require(args->route.weights, n_pairs * sizeof(float), "router's weights");
+    run_norm(&args->norm);
+    for (int32_t r = 0; r < args->norm.n; r++) {
+        norm_row(&args->norm, r, row.f32);
+        if (cols % SSW_CUDA_BLOCK == 0)
+            stand_in_store_acts(row.f32, (int64_t)cols, row, 0);
+        ssw_cuda_product_args product = {
+            .w = args->w, .x = row, .n = 1, .bias = args->bias, .out = logits, .out_stride = args->w.rows};
+        (void)stand_in_multiply(&product, NULL);
+        route_row(&args->route, logits, r);
+    }
+    free(row.f32);
+    free(row.q);
+    free(row.q_scales);
+    free(logits);
+    if (!args->ready)
+        return;
+    stand_in_require(args->ready, sizeof *args->ready, "signal");
+    stand_in_require(args->step, sizeof *args->step, "signal's step");
+    stand_in_require(args->host_chosen, n_pairs * sizeof(int32_t), "choice for the host");
+    stand_in_require(args->host_weights, n_pairs * sizeof(float), "weights for the host");
+    memcpy(args->host_chosen, args->route.chosen, n_pairs * sizeof(int32_t));
+    memcpy(args->host_weights, args->route.weights, n_pairs * sizeof(float));
+    __atomic_store_n(&args->ready->value, *args->step, __ATOMIC_RELEASE);
+}
+
+void ssw_cuda_router(ssw_cuda_stream stream, const ssw_cuda_router_args *args)
+{
+    assert(args->norm.n >= 1 && args->norm.n <= SSW_CUDA_GEMV_TOKENS_MAX && args->route.n == args->norm.n);
+    assert(args->w.cols == args->norm.cols && args->w.rows == args->route.n_experts && !args->w.table);
+    stand_in_require(args->scratch, ssw_cuda_router_scratch_floats(args->route.n_experts) * sizeof(float),
+                     "router's scratch");
+    stand_in_enqueue(stream, run_router, args, sizeof *args);
 }
 
 typedef struct sort_args {
