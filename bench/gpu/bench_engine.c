@@ -16,6 +16,7 @@ typedef struct settings {
     int32_t prompts[PROMPTS_MAX];
     int n_prompts, n_repeats;
     int32_t n_decode;
+    bool all_logits;
     const char *label;
 } settings;
 
@@ -47,10 +48,12 @@ static int32_t argmax(const float *logits, int32_t n)
     return best;
 }
 
-static double eval(ssw_engine *engine, ssw_session *session, const int32_t *tokens, int32_t n, float *logits)
+/* One of logits and top is NULL. */
+static double eval(ssw_engine *engine, ssw_session *session, const int32_t *tokens, int32_t n, float *logits,
+                   ssw_top_logit *top)
 {
     ssw_error err;
-    ssw_eval_item item = {.session = session, .tokens = tokens, .n_tokens = n, .logits = logits};
+    ssw_eval_item item = {.session = session, .tokens = tokens, .n_tokens = n, .logits = logits, .top = top};
     int64_t begin_ns = ssw_clock_now_ns();
     if (ssw_engine_eval(engine, &item, 1, &err) != SSW_OK) {
         fprintf(stderr, "bench_engine: %s\n", err.message);
@@ -116,7 +119,7 @@ static void run(const settings *s, ssw_engine *engine)
         for (int r = -1; r < s->n_repeats; r++) { /* the first, not counted, warms up */
             fill_random(tokens, s->prompts[p], info->n_vocab, (uint32_t)(r + 7));
             ssw_session_truncate(session, 0, NULL);
-            double took = eval(engine, session, tokens, s->prompts[p], logits);
+            double took = eval(engine, session, tokens, s->prompts[p], logits, NULL);
             if (r >= 0)
                 first[r] = took;
         }
@@ -129,16 +132,19 @@ static void run(const settings *s, ssw_engine *engine)
     double all_s = 0;
     if (!before)
         exit(1);
-    for (int r = -1; r < s->n_repeats && s->n_decode > 0; r++) {
+    ssw_top_logit top[SSW_ENGINE_TOP_LOGITS];
+    for (int r = -1; r < s->n_repeats && s->n_decode > 0; r++) { /* greedily, as the server would */
         fill_random(tokens, s->prompts[0], info->n_vocab, (uint32_t)(r + 7));
         ssw_session_truncate(session, 0, NULL);
-        eval(engine, session, tokens, s->prompts[0], logits);
+        eval(engine, session, tokens, s->prompts[0], logits, NULL);
+        int32_t token = argmax(logits, info->n_vocab);
         double took = 0;
         for (int32_t i = 0; r == 0 && i < info->n_layers; i++)
             ssw_engine_read_layer_times(engine, i, &before[i]);
         for (int32_t i = 0; i < s->n_decode; i++) {
-            int32_t token = argmax(logits, info->n_vocab);
-            took += eval(engine, session, &token, 1, logits);
+            bool only_top = info->finds_top && !s->all_logits;
+            took += eval(engine, session, &token, 1, only_top ? NULL : logits, only_top ? top : NULL);
+            token = only_top ? top[0].token : argmax(logits, info->n_vocab);
         }
         if (r >= 0) {
             seconds[r] = took / s->n_decode;
@@ -194,6 +200,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case 'r':
         s->n_repeats = (int)atol(text) < REPEATS_MAX ? (int)atol(text) : REPEATS_MAX;
         return 0;
+    case 'a':
+        s->all_logits = true;
+        return 0;
     case 'l':
         s->label = text;
         return 0;
@@ -220,6 +229,8 @@ int main(int argc, char **argv)
         {"prompt", 'p', "N", 0, "time a prompt of N tokens; may be given several times", 0},
         {"decode", 'n', "N", 0, "time N tokens decoded after the first prompt (default: 100)", 0},
         {"repeats", 'r', "N", 0, "of which the median is taken (default: 5)", 0},
+        {"all-logits", 'a', NULL, 0,
+         "decoding gives all of them (default: the largest, where the engine finds them)", 0},
         {"label", 'l', "TEXT", 0, "goes into every line", 0},
         {0}};
     static const struct argp argp = {.options = arguments, .parser = parse, .doc = "Time the engine."};
