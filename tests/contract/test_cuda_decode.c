@@ -237,9 +237,8 @@ static void router_and_host_meet(void **state)
                                      .cols = COLS};
         ssw_cuda_router(stream, &args);
         ssw_cuda_await_add(stream, &await);
-        while (*(volatile uint32_t *)&host->ready.value != number)
+        while (__atomic_load_n(&host->ready.value, __ATOMIC_ACQUIRE) != number)
             ;
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
         int32_t chosen[3 * USED];
         float mix[3 * USED];
         memcpy(chosen, host->chosen, sizeof chosen);
