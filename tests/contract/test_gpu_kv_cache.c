@@ -10,6 +10,7 @@
 
 #include "engine/gpu.h"
 #include "fixture.h"
+#include "gpu_case.h"
 #include "logits.h"
 #include "seesaw/engine.h"
 
@@ -59,28 +60,6 @@ static ssw_status open_engine(const char *path, int32_t ctx_size, const cache_ty
     return ssw_engine_open(&options, out, err);
 }
 
-/* The last n_decoded tokens one by one, the others at once. [n][n_vocab] */
-static float *eval_in_two(ssw_engine *engine, const int32_t *tokens, int32_t n, int32_t n_decoded)
-{
-    size_t n_vocab = (size_t)ssw_engine_describe(engine)->n_vocab;
-    ssw_session *session;
-    ssw_error err;
-    float *logits = malloc((size_t)n * n_vocab * sizeof *logits);
-    assert_non_null(logits);
-    assert_int_equal(ssw_session_open(engine, &session, &err), SSW_OK);
-    for (int32_t at = 0, step = n - n_decoded; at < n; at += step, step = 1) {
-        ssw_eval_item item = {.session = session, .tokens = tokens + at, .n_tokens = step};
-        if (step == 1) /* as the server decodes */
-            item.logits = logits + (size_t)at * n_vocab;
-        else
-            item.logits_all = logits + (size_t)at * n_vocab;
-        if (ssw_engine_eval(engine, &item, 1, &err) != SSW_OK)
-            fail_msg("%s", err.message);
-    }
-    ssw_session_close(session);
-    return logits;
-}
-
 static uint64_t count_cache_bytes(const ssw_engine *engine)
 {
     const ssw_engine_info *info = ssw_engine_describe(engine);
@@ -120,9 +99,7 @@ static void compare_kinds(const char *name, const char *path, const int32_t *tok
             continue;
         }
         assert_int_equal(bytes, f16_bytes / 64 * (uint64_t)(64 - 15 * n_q8)); /* 34 bytes for 64, a side */
-        double kl = 0;
-        for (int32_t r = 0; r < n; r++)
-            kl += divergence(f16 + (size_t)r * n_vocab, logits + (size_t)r * n_vocab, (int32_t)n_vocab) / n;
+        double kl = mean_kl(f16, logits, n, n_vocab);
         float largest = max_difference(f16, logits, (int64_t)n_logits);
         print_message("%-34s %-11s %2d decoded: from F16 max |dlogit| %.5f, KL %.1e\n", name, kinds[i].name,
                       (int)n_decoded, (double)largest, kl);

@@ -15,6 +15,7 @@
 #include "../gguf/gguf_files.h"
 #include "engine/gpu.h"
 #include "gguf/gguf_writer.h"
+#include "gpu_case.h"
 #include "logits.h"
 #include "quantize/quantize.h"
 #include "seesaw/engine.h"
@@ -109,20 +110,10 @@ static void make_text(int32_t tokens[N_TOKENS])
 /* [N_TOKENS][n_vocab], the caller's to free. */
 static float *run_engine(const char *path, const placement *where, const int32_t *tokens, int32_t *n_vocab)
 {
-    ssw_error err;
-    ssw_session *session;
     ssw_engine *engine = open_engine(path, where);
-    const ssw_engine_info *info = ssw_engine_describe(engine);
-    bool is_on_gpu = false;
-    for (int32_t i = 0; i < info->n_places; i++)
-        is_on_gpu |= strcmp(info->places[i].device, "CPU") != 0;
-    assert_int_equal(is_on_gpu, where->n_gpu_layers != 0);
-    *n_vocab = info->n_vocab;
-    float *logits = malloc((size_t)N_TOKENS * (size_t)*n_vocab * sizeof *logits);
-    assert_non_null(logits);
-    assert_int_equal(ssw_session_open(engine, &session, &err), SSW_OK);
-    for (size_t at = 0, step = N_TOKENS / 2; at < N_TOKENS; at += step, step = 1)
-        eval(engine, session, tokens + at, step, logits + at * (size_t)*n_vocab);
+    assert_int_equal(is_on_gpu(engine), where->n_gpu_layers != 0);
+    *n_vocab = ssw_engine_describe(engine)->n_vocab;
+    float *logits = eval_in_two(engine, tokens, N_TOKENS, N_TOKENS / 2);
     ssw_engine_close(engine);
     return logits;
 }
