@@ -214,8 +214,23 @@ typedef struct ssw_cuda_moe_args {
 } ssw_cuda_moe_args;
 
 void ssw_cuda_moe(ssw_cuda_stream stream, const ssw_cuda_moe_args *args);
+
+/* What the two products of one launch may be: of the same type, or the shared experts' of Q8_0 beside one of
+ * 4 bits, as quantisers mix them. */
+static inline bool ssw_cuda_types_join(ssw_dtype routed, ssw_dtype shared)
+{
+    return shared == routed ||
+           (shared == SSW_DTYPE_Q8_0 && (routed == SSW_DTYPE_Q4_0 || routed == SSW_DTYPE_MXFP4));
+}
+
 /* Whether one call can do both; else another call does, with the shared experts as its only ones. */
-bool ssw_cuda_moe_takes_shared(const ssw_cuda_experts *experts, const ssw_cuda_experts *shared);
+static inline bool ssw_cuda_moe_takes_shared(const ssw_cuda_experts *experts, const ssw_cuda_experts *shared)
+{
+    return ssw_cuda_types_join(experts->gate.dtype, shared->gate.dtype) &&
+           ssw_cuda_types_join(experts->up.dtype, shared->up.dtype) &&
+           ssw_cuda_types_join(experts->down.dtype, shared->down.dtype) &&
+           shared->gate.rows % SSW_CUDA_BLOCK == 0 && !shared->gate.table;
+}
 
 /* ---- everything between the products (rows.cu, route.cu) ---- */
 

@@ -254,23 +254,7 @@ __global__ void __launch_bounds__(DOWN_WARPS *WARP, 2) moe_down(const __grid_con
 
 /* ---- launches ---- */
 
-/* What the two products of one launch may be: of the same type, or the shared experts' of Q8_0 beside one of
- * 4 bits, as quantisers mix them. */
-static bool can_join(ssw_dtype routed, ssw_dtype shared)
-{
-    return shared == routed ||
-           (shared == SSW_DTYPE_Q8_0 && (routed == SSW_DTYPE_Q4_0 || routed == SSW_DTYPE_MXFP4));
-}
-
-bool ssw_cuda_moe_takes_shared(const ssw_cuda_experts *experts, const ssw_cuda_experts *shared)
-{
-    return can_join(experts->gate.dtype, shared->gate.dtype) &&
-           can_join(experts->up.dtype, shared->up.dtype) &&
-           can_join(experts->down.dtype, shared->down.dtype) && shared->gate.rows % BLOCK == 0 &&
-           !shared->gate.table;
-}
-
-/* As can_join has it, of the types. */
+/* As ssw_cuda_types_join has it, of the types. */
 template <typename TYPE> static constexpr bool takes_q8_0_beside()
 {
     return std::is_same_v<TYPE, q4_0_type> || std::is_same_v<TYPE, mxfp4_type>;

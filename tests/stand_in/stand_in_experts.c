@@ -106,21 +106,6 @@ static void run_moe(const void *given)
         add_expert(&call->shared, 0, args, t, args->shared_hidden, t, 1);
 }
 
-/* The GPU's rule: the same type, or Q8_0 beside one of 4 bits. */
-static bool can_join(ssw_dtype routed, ssw_dtype shared)
-{
-    return shared == routed ||
-           (shared == SSW_DTYPE_Q8_0 && (routed == SSW_DTYPE_Q4_0 || routed == SSW_DTYPE_MXFP4));
-}
-
-bool ssw_cuda_moe_takes_shared(const ssw_cuda_experts *experts, const ssw_cuda_experts *shared)
-{
-    return can_join(experts->gate.dtype, shared->gate.dtype) &&
-           can_join(experts->up.dtype, shared->up.dtype) &&
-           can_join(experts->down.dtype, shared->down.dtype) && shared->gate.rows % SSW_CUDA_BLOCK == 0 &&
-           !shared->gate.table;
-}
-
 void ssw_cuda_moe(ssw_cuda_stream stream, const ssw_cuda_moe_args *args)
 {
     assert(args->n >= 1 && args->n <= SSW_CUDA_GEMV_TOKENS_MAX);
