@@ -38,6 +38,8 @@ enum { PATH_BYTES_MAX = 4096, N_CTX_DEFAULT = 2048, N_BATCH_DEFAULT = 512 };
     X(ggml_backend_dev_by_type)                                                                              \
     X(ggml_backend_dev_backend_reg)                                                                          \
     X(ggml_backend_reg_get_proc_address)                                                                     \
+    X(llama_model_quantize_default_params)                                                                   \
+    X(llama_model_quantize)                                                                                  \
     X(llama_memory_clear)
 
 typedef struct functions {
@@ -96,6 +98,17 @@ static ssw_status load_functions(ssw_llama *llama, const char *folder, ssw_error
     return SSW_OK;
 }
 
+static ssw_status start_library(ssw_llama *llama, const char *folder, bool verbose, ssw_error *err)
+{
+    ssw_status status = load_functions(llama, folder, err);
+    if (status != SSW_OK)
+        return status;
+    llama->f.llama_log_set(verbose ? NULL : ignore_log, NULL);
+    llama->f.ggml_backend_load_all_from_path(folder);
+    llama->f.llama_backend_init();
+    return SSW_OK;
+}
+
 /* As llama-bench and llama.cpp's other programs do: without it, every decode would start its threads anew. */
 static ssw_status attach_threadpool(ssw_llama *llama, int32_t n_threads, ssw_error *err)
 {
@@ -144,12 +157,9 @@ ssw_status ssw_llama_open(const ssw_llama_options *options, ssw_llama **out, ssw
     ssw_llama *llama = calloc(1, sizeof *llama);
     if (!llama)
         return ssw_error_set(err, SSW_ERR_NOMEM, "out of memory");
-    ssw_status status = load_functions(llama, folder, err);
+    ssw_status status = start_library(llama, folder, (options->flags & SSW_LLAMA_VERBOSE) != 0, err);
     if (status != SSW_OK)
         goto cleanup;
-    llama->f.llama_log_set(options->flags & SSW_LLAMA_VERBOSE ? NULL : ignore_log, NULL);
-    llama->f.ggml_backend_load_all_from_path(folder);
-    llama->f.llama_backend_init();
     struct llama_model_params params = llama->f.llama_model_default_params();
     params.n_gpu_layers = 0;
     params.vocab_only = (options->flags & SSW_LLAMA_VOCAB_ONLY) != 0;
@@ -265,4 +275,19 @@ void ssw_llama_reset(ssw_llama *llama)
     if (llama->context)
         llama->f.llama_memory_clear(llama->f.llama_get_memory(llama->context), true);
     llama->n_past = 0;
+}
+
+ssw_status ssw_llama_quantize(const char *from, const char *to, uint32_t file_type, ssw_error *err)
+{
+    ssw_llama llama = {0};
+    ssw_status status = start_library(&llama, SSW_LLAMA_LIBRARIES, false, err);
+    if (status != SSW_OK)
+        return status;
+    struct llama_model_quantize_params params = llama.f.llama_model_quantize_default_params();
+    params.ftype = (enum llama_ftype)file_type;
+    params.allow_requantize = true;
+    params.nthread = 2;
+    return llama.f.llama_model_quantize(from, to, &params) == 0
+               ? SSW_OK
+               : ssw_error_set(err, SSW_ERR_FORMAT, "%s: llama.cpp does not quantise it", from);
 }

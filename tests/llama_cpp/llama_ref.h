@@ -62,4 +62,7 @@ int32_t ssw_llama_greedy(const ssw_llama *llama);
 /* Forgets the sequence. */
 void ssw_llama_reset(ssw_llama *llama);
 
+/* llama-quantize: file_type is general.file_type's number. */
+ssw_status ssw_llama_quantize(const char *from, const char *to, uint32_t file_type, ssw_error *err);
+
 #endif

@@ -1,14 +1,9 @@
 /* Against llama.cpp: its own quantiser gives every tensor of the model the same type as ours does, and it
- * loads and evaluates what we wrote. Arguments: MODEL.gguf, folder of llama.cpp's libraries. */
+ * loads and evaluates what we wrote. Argument: MODEL.gguf */
 #include "../cmocka_all.h"
 
-#include <dlfcn.h>
-#include <glob.h>
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
-
-#include <llama.h>
 
 #include "../gguf/gguf_files.h"
 #include "../llama_cpp/llama_ref.h"
@@ -16,7 +11,7 @@
 
 enum { PATH_BYTES = 4096, N_PROMPT = 24 };
 
-static const char *model_path, *libraries;
+static const char *model_path;
 
 static int32_t evaluate(const char *path)
 {
@@ -36,38 +31,8 @@ static int32_t evaluate(const char *path)
     return best;
 }
 
-static void *find_function(const char *name)
-{
-    char pattern[PATH_BYTES];
-    glob_t found;
-    snprintf(pattern, sizeof pattern, "%s/libllama.v*.so", libraries);
-    assert_int_equal(glob(pattern, 0, NULL, &found), 0);
-    void *library = dlopen(found.gl_pathv[0], RTLD_NOW | RTLD_LOCAL);
-    globfree(&found);
-    assert_non_null(library);
-    void *symbol = dlsym(library, name);
-    assert_non_null(symbol);
-    return symbol;
-}
-
-static void quantize_theirs(const char *path, const ssw_type_mix *mix)
-{
-    __typeof__(llama_model_quantize_default_params) *defaults;
-    __typeof__(llama_model_quantize) *quantize;
-    void *symbol = find_function("llama_model_quantize_default_params");
-    memcpy(&defaults, &symbol, sizeof symbol);
-    symbol = find_function("llama_model_quantize");
-    memcpy(&quantize, &symbol, sizeof symbol);
-    struct llama_model_quantize_params params = defaults();
-    params.ftype = (enum llama_ftype)mix->file_type;
-    params.allow_requantize = true;
-    params.nthread = 2;
-    assert_int_equal(quantize(model_path, path, &params), 0);
-}
-
 static void same_types(void **state)
 {
-    evaluate(model_path); /* loads llama.cpp's backends, and silences its log */
     for (size_t m = 0; m < ssw_type_mix_count(); m++) {
         const ssw_type_mix *mix = ssw_type_mix_at(m);
         char own_path[PATH_BYTES], their_path[PATH_BYTES];
@@ -81,7 +46,8 @@ static void same_types(void **state)
             SSW_OK)
             fail_msg("%s", err.message);
         ssw_gguf_close(from);
-        quantize_theirs(their_path, mix);
+        if (ssw_llama_quantize(model_path, their_path, mix->file_type, &err) != SSW_OK)
+            fail_msg("%s", err.message);
         assert_int_equal(ssw_gguf_open(own_path, &own, &err), SSW_OK);
         assert_int_equal(ssw_gguf_open(their_path, &theirs, &err), SSW_OK);
         assert_int_equal(ssw_gguf_count_tensors(own), ssw_gguf_count_tensors(theirs));
@@ -111,9 +77,8 @@ static int remove_scratch(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(same_types)};
-    if (argc != 3)
+    if (argc != 2)
         return 2;
     model_path = argv[1];
-    libraries = argv[2];
     return cmocka_run_group_tests(tests, NULL, remove_scratch);
 }
