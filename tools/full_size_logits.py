@@ -7,7 +7,8 @@
 The model is transformers' own class on the meta device; a hook fills a layer with decoded weights before it runs and
 drops it afterwards, so that the weights of one layer in float32 are all that the GPU holds.  Every tensor is decoded by
 the block formats' definitions, in torch; the first rows of each type are compared with gguf_io's decoding.
-Families: gpt-oss, phimoe (prompts within its original context).  docs/EVAL.md has the file's layout.
+Families: gpt-oss, phimoe (prompts within its original context).  Types: floats, Q8_0, Q4_0 and MXFP4, hence of
+`seesaw synth --quant Q4_0` only what --dense Q8_0 makes.  docs/EVAL.md has the file's layout.
 """
 import argparse
 import os

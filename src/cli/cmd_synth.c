@@ -16,6 +16,7 @@
 
 enum {
     OPTION_QUANT = 256,
+    OPTION_DENSE,
     OPTION_LAYERS,
     OPTION_SEED,
     OPTION_SKEW,
@@ -24,10 +25,10 @@ enum {
     OPTION_JSON,
     OPTION_FORCE
 };
-enum { SHAPES_MAX = 64, JSON_SCHEMA = 1 };
+enum { NAMES_MAX = 64, JSON_SCHEMA = 1 };
 
 typedef struct arguments {
-    const char *shape, *path, *quant;
+    const char *shape, *path, *quant, *dense;
     int32_t n_layers, n_vocab, n_threads;
     uint64_t seed;
     double skew;
@@ -36,11 +37,13 @@ typedef struct arguments {
 
 static const struct argp_option options[] = {
     {"quant", OPTION_QUANT, "TYPE", 0,
-     "type of the experts: F32, F16, BF16, Q8_0, Q4_0 or MXFP4 (default: the shape's); or one of "
-     "llama-quantize's mixes for all tensors: Q4_1, Q5_0, Q5_1, Q2_K, Q3_K_M, Q4_K_M, Q5_K_M, Q6_K, IQ4_NL "
-     "or "
-     "IQ4_XS",
+     "types of all tensors, as llama-quantize chooses them (default: the shape's): F32, F16, BF16, Q8_0, "
+     "Q4_0, "
+     "Q4_1, Q5_0, Q5_1, Q2_K, Q3_K_M, Q4_K_M, Q5_K_M, Q6_K, IQ4_NL, IQ4_XS or MXFP4 (experts only, the rest "
+     "Q8_0)",
      0},
+    {"dense", OPTION_DENSE, "TYPE", 0,
+     "everything but the experts as --quant TYPE would have it: any of those names", 0},
     {"layers", OPTION_LAYERS, "N", 0, "write only the first N layers", 0},
     {"vocab", OPTION_VOCAB, "N", 0, "vocabulary of N tokens instead of the published size", 0},
     {"seed", OPTION_SEED, "N", 0, "of all random numbers (default 1); the same seed gives the same file", 0},
@@ -79,6 +82,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     switch (key) {
     case OPTION_QUANT:
         a->quant = text;
+        return 0;
+    case OPTION_DENSE:
+        a->dense = text;
         return 0;
     case OPTION_LAYERS:
         return parse_count(state, text, "--layers", &a->n_layers);
@@ -125,10 +131,10 @@ static int print_list(bool as_json)
     json_t *array = json_array();
     if (!as_json)
         printf("%-17s %-10s %6s %9s %7s %9s %9s %9s  %s\n", "shape", "arch", "layers", "experts", "vocab",
-               "params", "active", "size", "experts' type");
+               "params", "active", "size", "type");
     for (size_t i = 0; i < ssw_shape_count(); i++) {
         const ssw_shape *s = ssw_shape_at(i);
-        ssw_synth_options o = {.shape = s, .expert_dtype = s->expert_dtype};
+        ssw_synth_options o = {.shape = s};
         ssw_synth_plan plan;
         ssw_error err;
         if (ssw_synth_options_resolve(&o, &err) != SSW_OK || ssw_synth_plan_init(&plan, &o, &err) != SSW_OK) {
@@ -136,20 +142,19 @@ static int print_list(bool as_json)
             json_decref(array);
             return SSW_EXIT_FAILED;
         }
-        const char *type = ssw_synth_options_quant(&o);
         char experts[32];
         snprintf(experts, sizeof experts, "%d of %d", s->n_experts_used, s->n_experts);
         if (!as_json)
             printf("%-17s %-10s %6d %9s %7d %7.2f B %7.2f B %6.1f GB  %s\n", s->name, s->architecture,
                    s->n_layers, experts, s->n_vocab, (double)plan.n_parameters * 1e-9,
-                   (double)plan.n_active * 1e-9, (double)plan.tensor_bytes * 1e-9, type);
+                   (double)plan.n_active * 1e-9, (double)plan.tensor_bytes * 1e-9, o.mix->name);
         json_array_append_new(
             array, json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:s}", "shape", s->name,
                              "architecture", s->architecture, "source", s->source, "layers", s->n_layers,
                              "experts", s->n_experts, "experts_used", s->n_experts_used, "vocab", s->n_vocab,
                              "parameters", (json_int_t)plan.n_parameters, "active_parameters",
                              (json_int_t)plan.n_active, "embedding_parameters", (json_int_t)plan.n_embedding,
-                             "tensor_bytes", (json_int_t)plan.tensor_bytes, "quant", type));
+                             "tensor_bytes", (json_int_t)plan.tensor_bytes, "quant", o.mix->name));
         ssw_synth_plan_deinit(&plan);
     }
     json_t *root = json_pack("{s:i, s:o}", "schema", JSON_SCHEMA, "shapes", array);
@@ -161,30 +166,48 @@ static int print_list(bool as_json)
 
 /* ---- the file ---- */
 
-static int refuse_shape(const char *typed)
+static int refuse_name(const char *what, const char *typed, const char *const *names, size_t n,
+                       const char *who_knows)
 {
-    const char *names[SHAPES_MAX];
-    size_t n = ssw_shape_count() < SHAPES_MAX ? ssw_shape_count() : SHAPES_MAX;
-    for (size_t i = 0; i < n; i++)
-        names[i] = ssw_shape_at(i)->name;
     const char *nearest = ssw_cli_find_nearest(typed, names, n);
     if (nearest)
-        fprintf(stderr, "seesaw synth: unknown shape '%s'; did you mean '%s'?\n", typed, nearest);
+        fprintf(stderr, "seesaw synth: unknown %s '%s'; did you mean '%s'?\n", what, typed, nearest);
     else
-        fprintf(stderr, "seesaw synth: unknown shape '%s'; `seesaw synth --list' shows them\n", typed);
+        fprintf(stderr, "seesaw synth: unknown %s '%s'; `seesaw synth %s' shows them\n", what, typed,
+                who_knows);
     return SSW_EXIT_USAGE;
+}
+
+static int refuse_shape(const char *typed)
+{
+    const char *names[NAMES_MAX];
+    size_t n = ssw_shape_count() < NAMES_MAX ? ssw_shape_count() : NAMES_MAX;
+    for (size_t i = 0; i < n; i++)
+        names[i] = ssw_shape_at(i)->name;
+    return refuse_name("shape", typed, names, n, "--list");
+}
+
+static int refuse_type(const char *option, const char *typed)
+{
+    const char *names[NAMES_MAX] = {"F32"};
+    char what[32];
+    size_t n = 1;
+    for (size_t i = 0; i < ssw_type_mix_count() && n < NAMES_MAX; i++)
+        names[n++] = ssw_type_mix_at(i)->name;
+    snprintf(what, sizeof what, "%s type", option);
+    return refuse_name(what, typed, names, n, "--help");
 }
 
 static void print_result(const arguments *a, const ssw_synth_options *o, const ssw_synth_result *r)
 {
-    const char *type = ssw_synth_options_quant(o);
     double seconds = (double)r->write_ns * 1e-9;
     if (a->json) {
         json_t *root = json_pack(
-            "{s:i, s:s, s:s, s:s, s:s, s:i, s:i, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:i, s:I}", "schema",
-            JSON_SCHEMA, "path", a->path, "shape", o->shape->name, "architecture", o->shape->architecture,
-            "quant", type, "layers", o->n_layers, "vocab", o->n_vocab, "seed", (json_int_t)o->seed, "skew",
-            o->skew, "tensors", (json_int_t)r->n_tensors, "parameters", (json_int_t)r->n_parameters,
+            "{s:i, s:s, s:s, s:s, s:s, s:s?, s:i, s:i, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:i, s:I}",
+            "schema", JSON_SCHEMA, "path", a->path, "shape", o->shape->name, "architecture",
+            o->shape->architecture, "quant", o->mix->name, "dense", o->dense_mix ? o->dense_mix->name : NULL,
+            "layers", o->n_layers, "vocab", o->n_vocab, "seed", (json_int_t)o->seed, "skew", o->skew,
+            "tensors", (json_int_t)r->n_tensors, "parameters", (json_int_t)r->n_parameters,
             "active_parameters", (json_int_t)r->n_active, "embedding_parameters", (json_int_t)r->n_embedding,
             "tensor_bytes", (json_int_t)r->tensor_bytes, "threads", r->n_threads, "write_ns",
             (json_int_t)r->write_ns);
@@ -193,8 +216,11 @@ static void print_result(const arguments *a, const ssw_synth_options *o, const s
         json_decref(root);
         return;
     }
-    printf("%s: %s, %d of %d layers, %s %s, vocabulary %d\n", a->path, o->shape->title, o->n_layers,
-           o->shape->n_layers, o->mix ? "mix" : "experts", type, o->n_vocab);
+    char dense[64] = "";
+    if (o->dense_mix)
+        snprintf(dense, sizeof dense, " (all but the experts: %s)", o->dense_mix->name);
+    printf("%s: %s, %d of %d layers, %s%s, vocabulary %d\n", a->path, o->shape->title, o->n_layers,
+           o->shape->n_layers, o->mix->name, dense, o->n_vocab);
     printf("%" PRIu64
            " tensors, %.3f B parameters (%.3f B active), %.3f GB in %.2f s: %.2f GB/s, %d threads\n",
            r->n_tensors, (double)r->n_parameters * 1e-9, (double)r->n_active * 1e-9,
@@ -239,15 +265,17 @@ int ssw_cmd_synth(int argc, char **argv)
     if (!shape)
         return refuse_shape(a.shape);
     ssw_synth_options o = {.shape = shape,
-                           .expert_dtype = shape->expert_dtype,
+                           .mix = a.quant ? ssw_synth_find_mix(a.quant) : NULL,
+                           .dense_mix = a.dense ? ssw_synth_find_mix(a.dense) : NULL,
                            .n_layers = a.n_layers,
                            .n_vocab = a.n_vocab,
                            .seed = a.seed,
                            .skew = a.skew};
-    ssw_status status = a.quant ? ssw_synth_options_set_quant(&o, a.quant, &err) : SSW_OK;
-    if (status == SSW_OK)
-        status = ssw_synth_options_resolve(&o, &err);
-    if (status != SSW_OK) {
+    if (a.quant && !o.mix)
+        return refuse_type("--quant", a.quant);
+    if (a.dense && !o.dense_mix)
+        return refuse_type("--dense", a.dense);
+    if (ssw_synth_options_resolve(&o, &err) != SSW_OK) {
         fprintf(stderr, "seesaw synth: %s\n", err.message);
         return SSW_EXIT_USAGE;
     }

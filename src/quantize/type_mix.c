@@ -150,7 +150,7 @@ static ssw_dtype want_type(const ssw_type_mix *mix, const ssw_mix_facts *facts, 
                    (facts->tied && strcmp(tensor->name, "token_embd.weight") == 0);
     if (base == SSW_DTYPE_MXFP4)
         return role.kind == SSW_TENSOR_EXPERT ? SSW_DTYPE_MXFP4 : SSW_DTYPE_Q8_0;
-    if (base == SSW_DTYPE_F16 || base == SSW_DTYPE_BF16)
+    if (base == SSW_DTYPE_F32 || base == SSW_DTYPE_F16 || base == SSW_DTYPE_BF16)
         return base;
     if (is_head)
         return base == SSW_DTYPE_Q8_0 || ssw_dtype_row_bytes(base, tensor->dims[0]) == 0 ? SSW_DTYPE_Q8_0

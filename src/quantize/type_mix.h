@@ -4,7 +4,9 @@
  * The rules are those of llama.cpp's llama-quantize without an importance matrix (src/llama-quant.cpp).
  * Matrices are converted; norms, routers, biases, sinks and all else stay as they are. Rows that are no
  * multiple of the type's block fall back: Q2_K, Q3_K -> Q4_0; Q4_K -> Q5_0; Q5_K -> Q5_1; Q6_K -> Q8_0;
- * IQ4_XS -> IQ4_NL; and what is no multiple of 32 becomes F16. Pure. */
+ * IQ4_XS -> IQ4_NL; and what is no multiple of 32 becomes F16. One rule differs: of MXFP4, llama-quantize
+ * takes every matrix of three dimensions for experts, those of latent attention too; here they become Q8_0
+ * like all that are no experts. Pure. */
 #ifndef SSW_QUANTIZE_TYPE_MIX_H
 #define SSW_QUANTIZE_TYPE_MIX_H
 

@@ -10,8 +10,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/dtype.h"
-
 typedef enum ssw_family {
     SSW_FAMILY_GPT_OSS,
     SSW_FAMILY_PHIMOE,
@@ -27,7 +25,7 @@ typedef struct ssw_shape {
     const char *architecture; /* general.architecture */
     const char *source;       /* the repository whose config.json these are */
     ssw_family family;
-    ssw_dtype expert_dtype; /* when nothing else is asked for */
+    const char *quant; /* the mix of types when nothing else is asked for: "Q4_0" */
     int32_t n_layers, n_embd, n_vocab, n_ctx;
     int32_t n_heads, n_heads_kv, head_dim;
     int32_t n_experts, n_experts_used, n_ff_expert;

@@ -44,27 +44,6 @@ static void set_text(const scope *s, const char *name, const char *value)
     ssw_gguf_writer_set_text(s->writer, key_in(s, name, key), value);
 }
 
-/* llama.h, enum llama_ftype: what most tensors are. */
-static uint32_t file_type(const ssw_synth_options *o)
-{
-    if (o->mix)
-        return o->mix->file_type;
-    switch ((int)o->expert_dtype) {
-    case SSW_DTYPE_F32:
-        return 0;
-    case SSW_DTYPE_F16:
-        return 1;
-    case SSW_DTYPE_Q4_0:
-        return 2;
-    case SSW_DTYPE_Q8_0:
-        return 7;
-    case SSW_DTYPE_BF16:
-        return 32;
-    default:
-        return 38; /* MOSTLY_MXFP4_MOE */
-    }
-}
-
 static void set_general(const ssw_synth_options *o, ssw_gguf_writer *writer)
 {
     char text[TEXT_BYTES_MAX];
@@ -76,7 +55,7 @@ static void set_general(const ssw_synth_options *o, ssw_gguf_writer *writer)
              "The shape of %s with random weights, for tests and benchmarks; it knows nothing.",
              o->shape->source);
     ssw_gguf_writer_set_text(writer, "general.description", text);
-    ssw_gguf_writer_set_u32(writer, "general.file_type", file_type(o));
+    ssw_gguf_writer_set_u32(writer, "general.file_type", o->mix->file_type);
     ssw_gguf_writer_set_u32(writer, "general.quantization_version", QUANTIZATION_VERSION);
     ssw_gguf_writer_set_text(writer, "seesaw.synth.shape", o->shape->name);
     ssw_gguf_writer_set(writer, "seesaw.synth.seed", SSW_GGUF_U64, &o->seed);

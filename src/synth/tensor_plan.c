@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "gguf/tensor_class.h"
 #include "synth/random_blocks.h"
 #include "synth/router_load.h"
 
@@ -43,40 +45,10 @@ static traits traits_of(ssw_family family)
     return t;
 }
 
-ssw_dtype ssw_synth_dense_dtype(ssw_dtype expert_dtype)
+const ssw_type_mix *ssw_synth_find_mix(const char *name)
 {
-    switch ((int)expert_dtype) {
-    case SSW_DTYPE_F32:
-    case SSW_DTYPE_F16:
-    case SSW_DTYPE_BF16:
-        return expert_dtype;
-    default:
-        return SSW_DTYPE_Q8_0;
-    }
-}
-
-ssw_status ssw_synth_options_set_quant(ssw_synth_options *options, const char *name, ssw_error *err)
-{
-    static const ssw_dtype experts_only[] = {SSW_DTYPE_F32,  SSW_DTYPE_F16,  SSW_DTYPE_BF16,
-                                             SSW_DTYPE_Q8_0, SSW_DTYPE_Q4_0, SSW_DTYPE_MXFP4};
-    const ssw_dtype_traits *type = ssw_dtype_find_name(name);
-    for (size_t i = 0; type && i < sizeof experts_only / sizeof experts_only[0]; i++) {
-        if (type->dtype == experts_only[i]) {
-            options->expert_dtype = type->dtype;
-            options->mix = NULL;
-            return SSW_OK;
-        }
-    }
-    options->mix = ssw_type_mix_find(name);
-    if (!options->mix)
-        return ssw_error_set(err, SSW_ERR_USAGE, "unknown type '%s'", name);
-    options->expert_dtype = options->mix->dtype;
-    return SSW_OK;
-}
-
-const char *ssw_synth_options_quant(const ssw_synth_options *options)
-{
-    return options->mix ? options->mix->name : ssw_dtype_find((uint32_t)options->expert_dtype)->name;
+    static const ssw_type_mix f32 = {"F32", 0, SSW_DTYPE_F32};
+    return strcasecmp(name, f32.name) == 0 ? &f32 : ssw_type_mix_find(name);
 }
 
 ssw_status ssw_synth_options_resolve(ssw_synth_options *options, ssw_error *err)
@@ -87,8 +59,8 @@ ssw_status ssw_synth_options_resolve(ssw_synth_options *options, ssw_error *err)
         options->n_layers = shape->n_layers;
     if (options->n_vocab == 0)
         options->n_vocab = shape->n_vocab;
-    if (!ssw_random_blocks_support(options->expert_dtype))
-        return ssw_error_set(err, SSW_ERR_UNSUPPORTED, "experts can be of float and quantised types only");
+    if (!options->mix)
+        options->mix = ssw_synth_find_mix(shape->quant);
     if (options->n_layers < least || options->n_layers > shape->n_layers)
         return ssw_error_set(err, SSW_ERR_USAGE, "%s can be cut to %d to %d layers, not to %d", shape->name,
                              least, shape->n_layers, options->n_layers);
@@ -102,7 +74,8 @@ ssw_status ssw_synth_options_resolve(ssw_synth_options *options, ssw_error *err)
 
 /* ---- one tensor ---- */
 
-static ssw_synth_tensor *add_tensor(ssw_synth_plan *plan, ssw_dtype dtype, int n_dims, const uint64_t *dims)
+/* In F32; choose_types gives matrices another type. */
+static ssw_synth_tensor *add_tensor(ssw_synth_plan *plan, int n_dims, const uint64_t *dims)
 {
     if (plan->n_tensors == plan->capacity) {
         size_t capacity = plan->capacity ? 2 * plan->capacity : 256;
@@ -115,19 +88,12 @@ static ssw_synth_tensor *add_tensor(ssw_synth_plan *plan, ssw_dtype dtype, int n
         plan->capacity = capacity;
     }
     ssw_synth_tensor *tensor = &plan->tensors[plan->n_tensors++];
-    *tensor = (ssw_synth_tensor){.dtype = dtype, .n_dims = n_dims, .dims = {1, 1, 1, 1}};
+    *tensor = (ssw_synth_tensor){.dtype = SSW_DTYPE_F32, .n_dims = n_dims, .dims = {1, 1, 1, 1}};
     tensor->n_elements = 1;
     for (int i = 0; i < n_dims; i++) {
         tensor->dims[i] = dims[i];
         tensor->n_elements *= dims[i];
     }
-    uint64_t row_bytes = ssw_dtype_row_bytes(dtype, dims[0]);
-    if (row_bytes == 0) { /* a row that is no multiple of the block: what llama.cpp's quantiser does too */
-        tensor->dtype = SSW_DTYPE_F16;
-        row_bytes = 2 * dims[0];
-    }
-    tensor->n_bytes = tensor->n_elements / dims[0] * row_bytes;
-    plan->tensor_bytes += tensor->n_bytes;
     return tensor;
 }
 
@@ -144,7 +110,6 @@ typedef struct builder {
     const ssw_synth_options *options;
     const ssw_shape *shape;
     traits has;
-    ssw_dtype dense;
     float residual; /* further factor of weights that write to the residual stream */
 } builder;
 
@@ -152,7 +117,7 @@ typedef struct builder {
 static void add_matrix(builder *b, int layer, const char *what, int n_in, int n_out, double gain)
 {
     const uint64_t dims[] = {(uint64_t)n_in, (uint64_t)n_out};
-    ssw_synth_tensor *tensor = add_tensor(b->plan, b->dense, 2, dims);
+    ssw_synth_tensor *tensor = add_tensor(b->plan, 2, dims);
     set_name(tensor, "blk.%d.%s.weight", layer, what);
     tensor->sigma = (float)(gain / sqrt(n_in));
     b->plan->n_parameters += tensor->n_elements;
@@ -162,7 +127,7 @@ static void add_matrix(builder *b, int layer, const char *what, int n_in, int n_
 /* F32 vector; layer < 0: outside of layers. */
 static ssw_synth_tensor *add_vector(builder *b, int layer, const char *what, int n, float sigma)
 {
-    ssw_synth_tensor *tensor = add_tensor(b->plan, SSW_DTYPE_F32, 1, (const uint64_t[]){(uint64_t)n});
+    ssw_synth_tensor *tensor = add_tensor(b->plan, 1, (const uint64_t[]){(uint64_t)n});
     if (layer < 0)
         set_name(tensor, "%s", what);
     else
@@ -217,7 +182,7 @@ static void add_attention(builder *b, int layer)
 static void add_latent_half(builder *b, int layer, const char *what, int n_in, int n_out)
 {
     const uint64_t dims[] = {(uint64_t)n_in, (uint64_t)n_out, (uint64_t)b->shape->n_heads};
-    ssw_synth_tensor *tensor = add_tensor(b->plan, b->dense, 3, dims);
+    ssw_synth_tensor *tensor = add_tensor(b->plan, 3, dims);
     set_name(tensor, "blk.%d.%s.weight", layer, what);
     tensor->sigma = (float)(1 / sqrt(b->shape->kv_lora_rank));
     b->plan->n_parameters += tensor->n_elements;
@@ -256,7 +221,7 @@ static void add_router(builder *b, int layer)
     for (int i = 0; i < s->n_experts; i++)
         steer[i] = (float)(by_bias ? ssw_router_load_bias(load[i]) - ssw_router_load_bias(uniform)
                                    : ssw_router_load_scale(load[i], uniform));
-    ssw_synth_tensor *router = add_tensor(b->plan, SSW_DTYPE_F32, 2, dims);
+    ssw_synth_tensor *router = add_tensor(b->plan, 2, dims);
     set_name(router, "blk.%d.ffn_gate_inp.weight", layer);
     router->sigma = (float)(1 / sqrt(s->n_embd));
     router->row_scale = by_bias ? NULL : steer;
@@ -270,12 +235,12 @@ static void add_experts(builder *b, int layer, const char *what, int n_in, int n
 {
     const ssw_shape *s = b->shape;
     const uint64_t dims[] = {(uint64_t)n_in, (uint64_t)n_out, (uint64_t)s->n_experts};
-    ssw_synth_tensor *tensor = add_tensor(b->plan, b->options->expert_dtype, 3, dims);
+    ssw_synth_tensor *tensor = add_tensor(b->plan, 3, dims);
     set_name(tensor, "blk.%d.%s.weight", layer, what);
     tensor->sigma = (float)(gain / sqrt(n_in));
     uint64_t n = tensor->n_elements;
     if (b->has.expert_bias) {
-        ssw_synth_tensor *bias = add_tensor(b->plan, SSW_DTYPE_F32, 2, dims + 1);
+        ssw_synth_tensor *bias = add_tensor(b->plan, 2, dims + 1);
         set_name(bias, "blk.%d.%s.bias", layer, what);
         bias->sigma = (float)(BIAS_SIGMA * gain);
         n += bias->n_elements;
@@ -311,7 +276,7 @@ static void add_feed_forward(builder *b, int layer)
 static uint64_t add_table(builder *b, const char *name, double sigma)
 {
     const uint64_t dims[] = {(uint64_t)b->shape->n_embd, (uint64_t)b->options->n_vocab};
-    ssw_synth_tensor *tensor = add_tensor(b->plan, b->dense, 2, dims);
+    ssw_synth_tensor *tensor = add_tensor(b->plan, 2, dims);
     set_name(tensor, "%s", name);
     tensor->sigma = (float)sigma;
     b->plan->n_parameters += tensor->n_elements;
@@ -327,14 +292,13 @@ static void add_rope_factors(builder *b, const char *name, bool long_context)
         return;
     }
     ssw_shape_fill_rope_factors(long_context, factors);
-    ssw_synth_tensor *tensor =
-        add_tensor(b->plan, SSW_DTYPE_F32, 1, (const uint64_t[]){SSW_SHAPE_ROPE_FACTORS});
+    ssw_synth_tensor *tensor = add_tensor(b->plan, 1, (const uint64_t[]){SSW_SHAPE_ROPE_FACTORS});
     set_name(tensor, "%s", name);
     tensor->values = factors;
 }
 
-/* Gives every tensor the type that llama-quantize would give it. */
-static void apply_mix(ssw_synth_plan *plan, const ssw_synth_options *options)
+/* Gives every tensor the type that llama-quantize would give it, and the size that follows. */
+static void choose_types(ssw_synth_plan *plan, const ssw_synth_options *options)
 {
     const ssw_shape *shape = options->shape;
     ssw_mix_facts facts = {.n_layers = options->n_layers,
@@ -342,13 +306,13 @@ static void apply_mix(ssw_synth_plan *plan, const ssw_synth_options *options)
                            .heads_per_kv = shape->n_heads / shape->n_heads_kv};
     for (size_t i = 0; i < plan->n_tensors; i++)
         facts.n_attn_v += ssw_type_mix_is_attn_v(plan->tensors[i].name);
-    plan->tensor_bytes = 0;
     for (size_t i = 0; i < plan->n_tensors; i++) {
         ssw_synth_tensor *tensor = &plan->tensors[i];
         ssw_gguf_tensor seen = {.name = tensor->name, .dtype = tensor->dtype, .n_dims = tensor->n_dims};
-        bool fell_back;
+        bool fell_back, is_expert = ssw_tensor_role_of(tensor->name).kind == SSW_TENSOR_EXPERT;
+        const ssw_type_mix *mix = options->dense_mix && !is_expert ? options->dense_mix : options->mix;
         memcpy(seen.dims, tensor->dims, sizeof seen.dims);
-        tensor->dtype = ssw_type_mix_choose(options->mix, &facts, &seen, &fell_back);
+        tensor->dtype = ssw_type_mix_choose(mix, &facts, &seen, &fell_back);
         tensor->n_bytes =
             tensor->n_elements / tensor->dims[0] * ssw_dtype_row_bytes(tensor->dtype, tensor->dims[0]);
         plan->tensor_bytes += tensor->n_bytes;
@@ -363,7 +327,6 @@ ssw_status ssw_synth_plan_init(ssw_synth_plan *plan, const ssw_synth_options *op
                  .options = options,
                  .shape = options->shape,
                  .has = traits_of(options->shape->family),
-                 .dense = ssw_synth_dense_dtype(options->expert_dtype),
                  .residual = (float)(1 / sqrt(2.0 * options->n_layers))};
     plan->n_embedding = add_table(&b, "token_embd.weight", 1);
     if (b.has.rope_factors) {
@@ -381,8 +344,7 @@ ssw_status ssw_synth_plan_init(ssw_synth_plan *plan, const ssw_synth_options *op
     add_table(&b, "output.weight", 1 / sqrt(b.shape->n_embd));
     if (b.has.output_bias)
         add_vector(&b, -1, "output.bias", options->n_vocab, BIAS_SIGMA);
-    if (options->mix)
-        apply_mix(plan, options);
+    choose_types(plan, options);
     if (!plan->failed)
         return SSW_OK;
     ssw_synth_plan_deinit(plan);

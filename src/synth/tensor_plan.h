@@ -23,21 +23,18 @@ enum {
 
 typedef struct ssw_synth_options {
     const ssw_shape *shape;
-    ssw_dtype expert_dtype;  /* one that random_blocks.h supports */
-    const ssw_type_mix *mix; /* every tensor's type, by llama-quantize's rules; NULL: experts of expert_dtype,
-                                the rest of ssw_synth_dense_dtype */
-    int32_t n_layers;        /* 0: all of the shape's */
-    int32_t n_vocab;         /* 0: the shape's */
+    const ssw_type_mix *mix;       /* every tensor's type, by llama-quantize's rules; NULL: the shape's own */
+    const ssw_type_mix *dense_mix; /* another one for all but the experts; NULL: mix */
+    int32_t n_layers;              /* 0: all of the shape's */
+    int32_t n_vocab;               /* 0: the shape's */
     uint64_t seed;
     double skew; /* Zipf exponent of the experts' load; 0: uniform */
 } ssw_synth_options;
 
-/* By a name as on the command line. Q4_0, Q8_0, MXFP4 and float types are the experts'; any other name is a
- * mix. SSW_ERR_USAGE for a name that is neither. */
-ssw_status ssw_synth_options_set_quant(ssw_synth_options *options, const char *name, ssw_error *err);
-const char *ssw_synth_options_quant(const ssw_synth_options *options); /* the name */
+/* A mix of type_mix.h, or F32, which is none of llama-quantize's usual ones. NULL if unknown. */
+const ssw_type_mix *ssw_synth_find_mix(const char *name);
 
-/* Checks ranges and puts the shape's own numbers for zeros. SSW_ERR_USAGE says which option is wrong. */
+/* Checks ranges and puts the shape's own for zeros and NULL. SSW_ERR_USAGE says which option is wrong. */
 ssw_status ssw_synth_options_resolve(ssw_synth_options *options, ssw_error *err);
 
 typedef struct ssw_synth_tensor {
@@ -67,8 +64,5 @@ typedef struct ssw_synth_plan {
 /* options must be resolved. */
 ssw_status ssw_synth_plan_init(ssw_synth_plan *plan, const ssw_synth_options *options, ssw_error *err);
 void ssw_synth_plan_deinit(ssw_synth_plan *plan);
-
-/* The type of everything but experts: Q8_0 with quantised experts, else as they. */
-ssw_dtype ssw_synth_dense_dtype(ssw_dtype expert_dtype);
 
 #endif

@@ -71,12 +71,20 @@ refused_cleanly "no arguments" 2 "name a shape" "$seesaw" synth
 refused_cleanly "no file" 2 "name a shape" "$seesaw" synth gpt-oss-20b
 refused_cleanly "near shape" 2 "unknown shape 'gpt-oss-20'; did you mean 'gpt-oss-20b'?" "$seesaw" synth gpt-oss-20 "$work/m.gguf"
 refused_cleanly "far shape" 2 "unknown shape 'zzz'; .seesaw synth --list' shows them" "$seesaw" synth zzz "$work/m.gguf"
-refused_cleanly "unknown type" 2 "unknown type 'Q9'" "$seesaw" synth gpt-oss-20b "$work/m.gguf" --quant Q9
-said=$("$seesaw" synth deepseek-moe-16b "$work/m.gguf" --layers 2 --vocab 1024 --quant q4_k --json) || fault "mix: synth failed"
-same "mix" Q4_K_M "$(value quant <<<"$said")"
-same "mix: types" "F32 Q4_K Q5_0 Q6_K Q8_0" "$("$seesaw" inspect "$work/m.gguf" --json | python3 -c 'import json, sys
-print(*sorted(t["name"] for t in json.load(sys.stdin)["types"]))')"
-rm -f "$work/m.gguf"
+refused_cleanly "unknown type" 2 "unknown --quant type 'Q9'; .seesaw synth --help' shows them" "$seesaw" synth gpt-oss-20b "$work/m.gguf" --quant Q9
+refused_cleanly "near type" 2 "unknown --dense type 'Q8_O'; did you mean 'Q8_0'?" "$seesaw" synth gpt-oss-20b "$work/m.gguf" --dense Q8_O
+types_of() { # OPTIONS...: the mixes' names and the types of a cut made with them
+    "$seesaw" synth deepseek-moe-16b "$work/m.gguf" --layers 2 --vocab 1024 "$@" --json | python3 -c 'import json, sys
+made = json.load(sys.stdin)
+print(made["quant"], made["dense"], end=": ")'
+    "$seesaw" inspect "$work/m.gguf" --json | python3 -c 'import json, sys
+print(*sorted(t["name"] for t in json.load(sys.stdin)["types"]))'
+    rm -f "$work/m.gguf"
+}
+same "types of Q4_K_M" "Q4_K_M None: F32 Q4_K Q5_0 Q6_K Q8_0" "$(types_of --quant q4_k)"
+same "the shape's own types" "Q4_0 None: F32 Q4_0 Q6_K" "$(types_of)"
+same "dense Q8_0" "Q4_0 Q8_0: F32 Q4_0 Q8_0" "$(types_of --dense q8_0)"
+same "dense F16" "MXFP4 F16: F16 F32 MXFP4" "$(types_of --quant MXFP4 --dense F16)"
 refused_cleanly "too many layers" 2 "can be cut to 1 to 24 layers, not to 25" "$seesaw" synth gpt-oss-20b "$work/m.gguf" --layers 25
 refused_cleanly "no layers" 2 "not a positive number" "$seesaw" synth gpt-oss-20b "$work/m.gguf" --layers 0
 refused_cleanly "small vocabulary" 2 "a vocabulary has 512 to" "$seesaw" synth gpt-oss-20b "$work/m.gguf" --vocab 7

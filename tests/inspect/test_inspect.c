@@ -20,11 +20,11 @@ typedef struct fixture {
     ssw_forecast *forecast;
 } fixture;
 
-static fixture inspect_synthetic(const ssw_shape *shape, ssw_dtype dtype, int32_t ctx_size,
+static fixture inspect_synthetic(const ssw_shape *shape, const char *quant, int32_t ctx_size,
                                  double host_bytes_per_s)
 {
     char path[PATH_MAX_BYTES];
-    ssw_synth_options o = {.shape = shape, .expert_dtype = dtype, .n_vocab = N_VOCAB, .seed = 1};
+    ssw_synth_options o = {.shape = shape, .mix = ssw_synth_find_mix(quant), .n_vocab = N_VOCAB, .seed = 1};
     ssw_synth_run run = {.n_threads = 1};
     ssw_synth_result result;
     ssw_error err = {0};
@@ -58,7 +58,7 @@ static void test_every_shape(void **state)
     (void)state;
     for (size_t i = 0; i < ssw_shape_count(); i++) {
         ssw_shape shape = tiny_shape(ssw_shape_at(i));
-        fixture f = inspect_synthetic(&shape, shape.expert_dtype, 512, 0);
+        fixture f = inspect_synthetic(&shape, shape.quant, 512, 0);
         const ssw_model_facts *m = f.facts;
         uint64_t classes_bytes = 0, types_bytes = 0;
         assert_string_equal(m->architecture, shape.architecture);
@@ -95,7 +95,7 @@ static void test_numbers_by_hand(void **state)
 {
     (void)state;
     ssw_shape shape = tiny_shape(ssw_shape_find("mixtral-8x7b"));
-    fixture f = inspect_synthetic(&shape, SSW_DTYPE_Q8_0, 100, 1e9);
+    fixture f = inspect_synthetic(&shape, "Q8_0", 100, 1e9);
     const uint64_t matrix_bytes = 64 * 256 / 32 * 34, expert_bytes = 3 * 8 * 3 * matrix_bytes;
     assert_int_equal(f.facts->expert_bytes, expert_bytes);
     assert_int_equal(f.facts->expert_bytes_per_token, expert_bytes / 4);
@@ -113,14 +113,14 @@ static void test_kv_cache(void **state)
 {
     (void)state;
     ssw_shape shape = tiny_shape(ssw_shape_find("gpt-oss-20b"));
-    fixture f = inspect_synthetic(&shape, SSW_DTYPE_MXFP4, 8192, 0);
+    fixture f = inspect_synthetic(&shape, "MXFP4", 8192, 0);
     const uint64_t row_bytes = (128 + 128) * 2;
     assert_int_equal(ssw_forecast_layer_kv_bytes(f.facts, 0, 8192), (128 + SSW_FORECAST_BATCH) * row_bytes);
     assert_int_equal(ssw_forecast_layer_kv_bytes(f.facts, 1, 8192), 8192 * row_bytes);
     assert_int_equal(ssw_forecast_layer_kv_bytes(f.facts, 0, 64), 64 * row_bytes);
     release(&f);
     shape = tiny_shape(ssw_shape_find("deepseek-v2-lite"));
-    f = inspect_synthetic(&shape, SSW_DTYPE_Q4_0, 4096, 0);
+    f = inspect_synthetic(&shape, "Q4_0", 4096, 0);
     assert_int_equal(ssw_forecast_layer_kv_bytes(f.facts, 0, 4096), 4096 * (64 + 32) * 2);
     release(&f);
 }

@@ -20,8 +20,7 @@ enum { PATH_MAX_BYTES = 512, N_VOCAB = 1024 };
 static void write_model(const ssw_shape *shape, const char *path, int n_threads, uint64_t seed,
                         int32_t n_vocab)
 {
-    ssw_synth_options o = {
-        .shape = shape, .expert_dtype = shape->expert_dtype, .n_vocab = n_vocab, .seed = seed};
+    ssw_synth_options o = {.shape = shape, .n_vocab = n_vocab, .seed = seed};
     ssw_synth_run run = {.n_threads = n_threads};
     ssw_synth_result result;
     ssw_error err = {0};
@@ -224,17 +223,20 @@ static void test_special_tokens(void **state)
 static void test_mixes(void **state)
 {
     (void)state;
-    static const char *const names[] = {"Q4_K_M", "Q5_K_M", "Q3_K", "Q2_K", "Q6_K", "IQ4_XS"};
+    static const char *const names[] = {"Q4_0",   "Q8_0", "F16",  "MXFP4", "Q4_K_M",
+                                        "Q5_K_M", "Q3_K", "Q2_K", "Q6_K",  "IQ4_XS"};
     char path[PATH_MAX_BYTES];
     scratch_path(path, sizeof path, "mix.gguf");
     for (size_t i = 0; i < ssw_shape_count() * (sizeof names / sizeof names[0]); i++) {
         ssw_shape shape = tiny_shape(ssw_shape_at(i % ssw_shape_count()));
-        ssw_synth_options o = {.shape = &shape, .n_vocab = N_VOCAB, .seed = 1};
+        ssw_synth_options o = {.shape = &shape,
+                               .mix = ssw_synth_find_mix(names[i / ssw_shape_count()]),
+                               .n_vocab = N_VOCAB,
+                               .seed = 1};
         ssw_synth_result result;
         ssw_error err = {0};
         ssw_mix_facts facts;
-        if (ssw_synth_options_set_quant(&o, names[i / ssw_shape_count()], &err) != SSW_OK ||
-            ssw_synth_options_resolve(&o, &err) != SSW_OK ||
+        if (ssw_synth_options_resolve(&o, &err) != SSW_OK ||
             ssw_synth_write(&o, path, &(ssw_synth_run){.n_threads = 2}, &result, &err) != SSW_OK)
             fail_msg("%s: %s", shape.name, err.message);
         ssw_gguf *gguf = open_model(path);
@@ -257,7 +259,7 @@ static void test_mixes(void **state)
 static ssw_status try_write(const char *path, const atomic_bool *cancel, ssw_error *err)
 {
     ssw_shape shape = tiny_shape(ssw_shape_find("mixtral-8x7b"));
-    ssw_synth_options o = {.shape = &shape, .expert_dtype = SSW_DTYPE_F32, .n_vocab = N_VOCAB, .seed = 1};
+    ssw_synth_options o = {.shape = &shape, .mix = ssw_synth_find_mix("F32"), .n_vocab = N_VOCAB, .seed = 1};
     ssw_synth_run run = {.n_threads = 2, .cancel = cancel};
     ssw_synth_result result;
     assert_int_equal(ssw_synth_options_resolve(&o, err), SSW_OK);
@@ -313,7 +315,7 @@ static void test_bad_places(void **state)
     assert_non_null(strstr(err.message, "/dev/full: exists and is not a regular file"));
     ssw_shape huge = *ssw_shape_find("mixtral-8x7b");
     huge.n_ff_expert = 1 << 24; /* 2 PB of experts: refused before anything is written */
-    ssw_synth_options o = {.shape = &huge, .expert_dtype = SSW_DTYPE_F32, .seed = 1};
+    ssw_synth_options o = {.shape = &huge, .mix = ssw_synth_find_mix("F32"), .seed = 1};
     ssw_synth_run run = {0};
     ssw_synth_result result;
     char path[PATH_MAX_BYTES];

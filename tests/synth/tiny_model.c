@@ -15,13 +15,15 @@ const char *const tiny_quants[] = {"F32",    "F16",  "BF16",   "Q8_0",   "Q4_0",
 void write_tiny_model(const ssw_shape *published, const char *quant, double skew, const char *path)
 {
     ssw_shape shape = tiny_shape(published);
-    ssw_synth_options o = {
-        .shape = &shape, .expert_dtype = shape.expert_dtype, .n_vocab = TINY_VOCAB, .seed = 9, .skew = skew};
+    ssw_synth_options o = {.shape = &shape,
+                           .mix = quant ? ssw_synth_find_mix(quant) : NULL,
+                           .n_vocab = TINY_VOCAB,
+                           .seed = 9,
+                           .skew = skew};
     ssw_synth_run run = {.n_threads = 2};
     ssw_synth_result result;
     ssw_error err = {0};
-    if ((quant && ssw_synth_options_set_quant(&o, quant, &err) != SSW_OK) ||
-        ssw_synth_options_resolve(&o, &err) != SSW_OK ||
+    if (ssw_synth_options_resolve(&o, &err) != SSW_OK ||
         ssw_synth_write(&o, path, &run, &result, &err) != SSW_OK)
         fail_msg("%s, %s: %s", published->name, quant ? quant : "own type", err.message);
 }
