@@ -13,11 +13,11 @@
 #include <string.h>
 
 #include "../gguf/gguf_files.h"
+#include "../quantize/write_quantized.h"
 #include "engine/gpu.h"
 #include "gguf/gguf_writer.h"
 #include "gpu_case.h"
 #include "logits.h"
-#include "quantize/quantize.h"
 #include "seesaw/engine.h"
 #include "token/tokenizer.h"
 
@@ -44,18 +44,6 @@ static const placement placements[] = {
     {"gpu", SSW_ENGINE_LAYERS_ALL, 0, false},
     {"gpu, experts in host memory", SSW_ENGINE_LAYERS_ALL, SSW_ENGINE_LAYERS_ALL, false}};
 enum { N_PLACEMENTS = sizeof placements / sizeof placements[0] };
-
-static void quantize(const char *path, const ssw_type_mix *mix)
-{
-    ssw_error err;
-    ssw_gguf *from;
-    ssw_quantize_result result;
-    assert_int_equal(ssw_gguf_open(model_path, &from, &err), SSW_OK);
-    if (ssw_quantize_file(from, path, mix, &(ssw_quantize_run){.n_threads = N_THREADS}, &result, &err) !=
-        SSW_OK)
-        fail_msg("%s", err.message);
-    ssw_gguf_close(from);
-}
 
 static ssw_engine *open_engine(const char *path, const placement *where)
 {
@@ -148,7 +136,7 @@ static void check_mix(const ssw_type_mix *mix, const int32_t *tokens)
 {
     char path[PATH_BYTES];
     scratch_path(path, sizeof path, "mix.gguf");
-    quantize(path, mix);
+    write_quantized(model_path, mix, path);
     check_model(path, mix->name, tokens);
 }
 
@@ -181,7 +169,7 @@ static void splice(const char *path, const char *first_mix, const char *second_m
     const char *const mixes[2] = {first_mix, second_mix};
     for (int i = 0; i < 2; i++) {
         scratch_path(paths[i], sizeof paths[i], i == 0 ? "first.gguf" : "second.gguf");
-        quantize(paths[i], ssw_type_mix_find(mixes[i]));
+        write_quantized(model_path, ssw_type_mix_find(mixes[i]), paths[i]);
         assert_int_equal(ssw_gguf_open(paths[i], &files[i], &err), SSW_OK);
     }
     assert_int_equal(ssw_gguf_writer_open(path, 0, &writer, &err), SSW_OK);

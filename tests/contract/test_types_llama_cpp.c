@@ -14,9 +14,9 @@
 #include <stdlib.h>
 
 #include "../gguf/gguf_files.h"
+#include "../quantize/write_quantized.h"
 #include "llama_ref.h"
 #include "logits.h"
-#include "quantize/quantize.h"
 #include "seesaw/engine.h"
 
 enum { N_TOKENS = 128, N_CTX = 256, N_THREADS = 2, PATH_BYTES = 4096 };
@@ -56,18 +56,6 @@ static void make_text(int32_t tokens[N_TOKENS])
         assert_int_equal(ssw_llama_eval(llama, &tokens[n++], 1, false, &err), SSW_OK);
     }
     ssw_llama_close(llama);
-}
-
-static void quantize(const char *path, const ssw_type_mix *mix)
-{
-    ssw_error err;
-    ssw_gguf *from;
-    ssw_quantize_result result;
-    assert_int_equal(ssw_gguf_open(model_path, &from, &err), SSW_OK);
-    if (ssw_quantize_file(from, path, mix, &(ssw_quantize_run){.n_threads = N_THREADS}, &result, &err) !=
-        SSW_OK)
-        fail_msg("%s", err.message);
-    ssw_gguf_close(from);
 }
 
 /* [N_TOKENS][n_vocab], the caller's to free. */
@@ -122,7 +110,7 @@ static void check_mix(const ssw_type_mix *mix, const int32_t *tokens)
     ssw_error err;
     int32_t n_vocab;
     scratch_path(path, sizeof path, "mix.gguf");
-    quantize(path, mix);
+    write_quantized(model_path, mix, path);
     float *reference = run_engine(path, true, tokens, &n_vocab);
     float *fast = run_engine(path, false, tokens, &n_vocab);
     ssw_llama *llama = open_llama(path);

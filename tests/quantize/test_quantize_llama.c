@@ -7,7 +7,7 @@
 
 #include "../gguf/gguf_files.h"
 #include "../llama_cpp/llama_ref.h"
-#include "quantize/quantize.h"
+#include "write_quantized.h"
 
 enum { PATH_BYTES = 4096, N_PROMPT = 24 };
 
@@ -37,15 +37,10 @@ static void same_types(void **state)
         const ssw_type_mix *mix = ssw_type_mix_at(m);
         char own_path[PATH_BYTES], their_path[PATH_BYTES];
         ssw_error err = {0};
-        ssw_gguf *from, *own, *theirs;
-        ssw_quantize_result result;
+        ssw_gguf *own, *theirs;
         scratch_path(own_path, sizeof own_path, "own.gguf");
         scratch_path(their_path, sizeof their_path, "theirs.gguf");
-        assert_int_equal(ssw_gguf_open(model_path, &from, &err), SSW_OK);
-        if (ssw_quantize_file(from, own_path, mix, &(ssw_quantize_run){.n_threads = 2}, &result, &err) !=
-            SSW_OK)
-            fail_msg("%s", err.message);
-        ssw_gguf_close(from);
+        write_quantized(model_path, mix, own_path);
         if (ssw_llama_quantize(model_path, their_path, mix->file_type, &err) != SSW_OK)
             fail_msg("%s", err.message);
         assert_int_equal(ssw_gguf_open(own_path, &own, &err), SSW_OK);
