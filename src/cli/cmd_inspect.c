@@ -9,16 +9,24 @@
 #include "base/file_hash.h"
 #include "cli/cache_dir.h"
 #include "cli/commands.h"
+#include "cli/engine_options.h"
 #include "cli/inspect_report.h"
 
-enum { OPTION_JSON = 256, OPTION_PROBE, OPTION_BANDWIDTH, OPTION_SHA256 };
+enum {
+    OPTION_JSON = 256,
+    OPTION_PROBE,
+    OPTION_BANDWIDTH,
+    OPTION_SHA256,
+    OPTION_CACHE_TYPE_K,
+    OPTION_CACHE_TYPE_V
+};
 enum { CTX_DEFAULT = 8192, CTX_MAX = 1 << 24 };
 #define BANDWIDTH_GB_MAX 1e6
 
 typedef struct arguments {
     const char *path;
-    double bandwidth_gb; /* GB/s; 0: not given */
-    int32_t ctx_size;    /* 0: the model's, at most CTX_DEFAULT */
+    double bandwidth_gb;           /* GB/s; 0: not given */
+    ssw_forecast_options forecast; /* ctx_size 0: the model's, at most CTX_DEFAULT */
     bool json, probe, sha256;
 } arguments;
 
@@ -30,6 +38,9 @@ static const struct argp_option options[] = {
      "hash the model's files; remembered while their size and time stay the same", 0},
     {"ctx-size", 'c', "N", 0,
      "tokens of context that the KV cache holds (default: the model's, at most 8192)", 0},
+    {"cache-type-k", OPTION_CACHE_TYPE_K, "TYPE", 0,
+     "type of the keys in a KV cache on the GPU: f16 or q8_0 (default: f16). Short: -ctk", 0},
+    {"cache-type-v", OPTION_CACHE_TYPE_V, "TYPE", 0, "type of the values there, likewise. Short: -ctv", 0},
     {0}};
 
 static error_t parse_option(int key, char *text, struct argp_state *state)
@@ -57,7 +68,13 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
         number = strtol(text, &end, 10);
         if (errno != 0 || end == text || *end != '\0' || number < 1 || number > CTX_MAX)
             argp_error(state, "--ctx-size: '%s' is not a number from 1 to %d", text, CTX_MAX);
-        a->ctx_size = (int32_t)number;
+        a->forecast.ctx_size = (int32_t)number;
+        return 0;
+    case OPTION_CACHE_TYPE_K:
+        a->forecast.cache_type_k = ssw_cli_parse_cache_type(state, "cache-type-k", text);
+        return 0;
+    case OPTION_CACHE_TYPE_V:
+        a->forecast.cache_type_v = ssw_cli_parse_cache_type(state, "cache-type-v", text);
         return 0;
     case ARGP_KEY_ARG:
         if (a->path)
@@ -113,28 +130,29 @@ static ssw_status inspect(const arguments *a, ssw_gguf *gguf, ssw_error *err)
     ssw_forecast *forecast = calloc(1, sizeof *forecast);
     ssw_sha256_text *hashes = NULL;
     ssw_read_bandwidth probe;
-    ssw_inspect_report report = {.path = a->path, .gguf = gguf, .facts = facts, .forecast = forecast};
+    ssw_inspect_report report = {
+        .path = a->path, .gguf = gguf, .facts = facts, .forecast = forecast, .options = a->forecast};
     ssw_status status = facts && forecast ? ssw_model_facts_read(gguf, facts, err)
                                           : ssw_error_set(err, SSW_ERR_NOMEM, "out of memory");
     if (status != SSW_OK)
         goto cleanup;
-    report.ctx_size = a->ctx_size != 0 ? a->ctx_size : default_context(gguf, facts);
+    if (report.options.ctx_size == 0)
+        report.options.ctx_size = default_context(gguf, facts);
     if (a->sha256) {
         status = hash_files(gguf, &hashes, err);
         if (status != SSW_OK)
             goto cleanup;
         report.sha256 = hashes;
     }
-    report.host_bytes_per_s = a->bandwidth_gb * 1e9;
+    report.options.host_bytes_per_s = a->bandwidth_gb * 1e9;
     if (a->probe) {
         status = ssw_read_bandwidth_measure(&(ssw_read_bandwidth_options){0}, &probe, err);
         if (status != SSW_OK)
             goto cleanup;
         report.probe = &probe;
-        report.host_bytes_per_s = probe.best_bytes_per_s;
+        report.options.host_bytes_per_s = probe.best_bytes_per_s;
     }
-    const ssw_forecast_options o = {.ctx_size = report.ctx_size, .host_bytes_per_s = report.host_bytes_per_s};
-    status = ssw_forecast_make(gguf, facts, &o, forecast, err);
+    status = ssw_forecast_make(gguf, facts, &report.options, forecast, err);
     if (status != SSW_OK)
         goto cleanup;
     if (a->json) {
@@ -162,7 +180,8 @@ int ssw_cmd_inspect(int argc, char **argv)
                                      .doc = "Show what a GGUF model is made of, what each placement of its "
                                             "experts will take, and how fast it can decode "
                                             "at most. Of a split model name the first file."};
-    arguments a = {0};
+    arguments a = {.forecast = {.cache_type_k = SSW_DTYPE_F16, .cache_type_v = SSW_DTYPE_F16}};
+    ssw_cli_engine_spell_out(argc, argv);
     if (argp_parse(&argp, argc, argv, 0, NULL, &a))
         return SSW_EXIT_USAGE;
     ssw_error err;

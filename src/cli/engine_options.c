@@ -74,7 +74,7 @@ static void add_override(struct argp_state *state, ssw_engine_options *options, 
     options->override_tensors[options->n_override_tensors++] = text;
 }
 
-static ssw_dtype parse_cache_type(struct argp_state *state, const char *option, const char *text)
+ssw_dtype ssw_cli_parse_cache_type(struct argp_state *state, const char *option, const char *text)
 {
     const ssw_dtype_traits *traits = ssw_dtype_find_name(text);
     if (!traits || (traits->dtype != SSW_DTYPE_F16 && traits->dtype != SSW_DTYPE_Q8_0))
@@ -113,10 +113,10 @@ static error_t parse_argument(int key, char *text, struct argp_state *state)
         add_override(state, options, text);
         return 0;
     case KEY_CACHE_TYPE_K:
-        options->cache_type_k = parse_cache_type(state, "cache-type-k", text);
+        options->cache_type_k = ssw_cli_parse_cache_type(state, "cache-type-k", text);
         return 0;
     case KEY_CACHE_TYPE_V:
-        options->cache_type_v = parse_cache_type(state, "cache-type-v", text);
+        options->cache_type_v = ssw_cli_parse_cache_type(state, "cache-type-v", text);
         return 0;
     case KEY_N_GPU_LAYERS:
         options->n_gpu_layers = ssw_option_int(state, "n-gpu-layers", text, 0, SSW_ENGINE_LAYERS_ALL);

@@ -11,6 +11,9 @@
  * and up and -c, -b and -t. */
 extern const struct argp ssw_cli_engine_argp;
 
+/* f16 or q8_0; anything else ends the program through argp_error. option: without its dashes. */
+ssw_dtype ssw_cli_parse_cache_type(struct argp_state *state, const char *option, const char *text);
+
 void ssw_cli_engine_options_init(ssw_engine_options *options); /* the engine's own, threads pinned, and all
                                                                   layers on the GPU where there is one */
 

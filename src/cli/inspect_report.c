@@ -93,10 +93,13 @@ static void print_arm(const char *name, const ssw_forecast_arm *arm, bool with_c
 static void print_forecast(const ssw_inspect_report *r)
 {
     const ssw_forecast *o = r->forecast;
-    bool with_ceiling = r->host_bytes_per_s > 0;
+    bool with_ceiling = r->options.host_bytes_per_s > 0;
     char size[SIZE_TEXT_MAX], name[SIZE_TEXT_MAX];
-    printf("\nForecast with a context of %d tokens (F16 KV cache of %s); compute buffers come on top.\n",
-           r->ctx_size, format_size(o->kv_bytes, size));
+    const char *k = ssw_dtype_find((uint32_t)r->options.cache_type_k)->name;
+    const char *v = ssw_dtype_find((uint32_t)r->options.cache_type_v)->name;
+    printf("\nForecast with a context of %d tokens (KV cache of %s, keys %s, values %s); compute buffers "
+           "come on top.\n",
+           r->options.ctx_size, format_size(o->kv_bytes, size), k, v);
     printf("%-16s %10s %10s %12s%s\n", "", "VRAM", "RAM", "host/token", with_ceiling ? "  ceiling/s" : "");
     print_arm("baseline", &o->arms[0], with_ceiling);
     for (int32_t n = 1; n < o->n_arms - 1; n++) {
@@ -114,7 +117,7 @@ static void print_forecast(const ssw_inspect_report *r)
                r->probe->n_threads, r->probe->n_threads_pinned, format_size(r->probe->buffer_bytes, size));
     if (with_ceiling)
         printf("ceiling/s: tokens a second if reading host memory at %.1f GB/s were all that takes time.\n",
-               r->host_bytes_per_s * 1e-9);
+               r->options.host_bytes_per_s * 1e-9);
     else
         printf("--bandwidth GB/s or --probe adds the ceiling of decoding.\n");
 }
@@ -177,18 +180,26 @@ static json_t *make_arm(const ssw_forecast_arm *arm)
     return object;
 }
 
+static json_t *make_type_name(ssw_dtype dtype)
+{
+    return json_string(ssw_dtype_find((uint32_t)dtype)->name);
+}
+
 static json_t *make_forecast(const ssw_inspect_report *r)
 {
     const ssw_forecast *o = r->forecast;
     json_t *arms = json_array();
     for (int32_t n = 0; n < o->n_arms; n++)
         json_array_append_new(arms, make_arm(&o->arms[n]));
-    json_t *forecast = json_pack("{s:i, s:I, s:b, s:o, s:o, s:o, s:o}", "ctx_size", r->ctx_size, "kv_bytes",
-                                 (json_int_t)o->kv_bytes, "includes_compute_buffers", 0, "baseline",
-                                 make_arm(&o->arms[0]), "cpu_moe", make_arm(&o->arms[o->n_arms - 1]),
-                                 "no_gpu", make_arm(&o->no_gpu), "n_cpu_moe", arms);
+    json_t *forecast = json_pack(
+        "{s:i, s:I, s:b, s:o, s:o, s:o, s:o}", "ctx_size", r->options.ctx_size, "kv_bytes",
+        (json_int_t)o->kv_bytes, "includes_compute_buffers", 0, "baseline", make_arm(&o->arms[0]), "cpu_moe",
+        make_arm(&o->arms[o->n_arms - 1]), "no_gpu", make_arm(&o->no_gpu), "n_cpu_moe", arms);
+    json_object_set_new(forecast, "cache_type_k", make_type_name(r->options.cache_type_k));
+    json_object_set_new(forecast, "cache_type_v", make_type_name(r->options.cache_type_v));
     json_object_set_new(forecast, "host_bytes_per_s",
-                        r->host_bytes_per_s > 0 ? json_real(r->host_bytes_per_s) : json_null());
+                        r->options.host_bytes_per_s > 0 ? json_real(r->options.host_bytes_per_s)
+                                                        : json_null());
     return forecast;
 }
 

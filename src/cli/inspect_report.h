@@ -16,8 +16,7 @@ typedef struct ssw_inspect_report {
     const ssw_gguf *gguf;
     const ssw_model_facts *facts;
     const ssw_forecast *forecast;
-    int32_t ctx_size;
-    double host_bytes_per_s;         /* 0: not given and not measured */
+    ssw_forecast_options options;    /* that the forecast was made with */
     const ssw_read_bandwidth *probe; /* NULL: not measured */
     ssw_sha256_text *sha256;         /* [files of the set], NULL: not asked for */
 } ssw_inspect_report;

@@ -95,6 +95,7 @@ refused_cleanly "no model" 2 "name a model" "$seesaw" inspect
 refused_cleanly "no such model" 1 "seesaw inspect: $work/none.gguf: No such file" "$seesaw" inspect "$work/none.gguf"
 refused_cleanly "bandwidth" 2 "not a positive number of GB/s" "$seesaw" inspect x.gguf --bandwidth 0
 refused_cleanly "context" 2 "not a number from 1 to" "$seesaw" inspect x.gguf -c 0
+refused_cleanly "cache type" 2 "--cache-type-v takes f16 or q8_0, not 'q4_0'" "$seesaw" inspect x.gguf -ctv q4_0
 refused_cleanly "probe and bandwidth" 2 "one of them" "$seesaw" inspect x.gguf --probe --bandwidth 1
 echo "not a model" >"$work/bad.gguf"
 kept=bad.gguf
@@ -130,6 +131,16 @@ same "entries in the cache" 1 "$(ls "$work/cache/seesaw" | wc -l)"
 hashed=$(env -u XDG_CACHE_HOME -u HOME "$seesaw" inspect "$work/small.gguf" --sha256 --json | value files.0.sha256)
 same "sha256 without a place for a cache" "$(sha256sum "$work/small.gguf" | cut -d' ' -f1)" "$hashed"
 "$seesaw" inspect "$work/a.gguf" >"$work/log" || fault "inspect as a table"
+grep -q '(KV cache of .*, keys F16, values F16)' "$work/log" || fault "no types of the KV cache in the table"
+kv_bytes() { # OPTIONS...
+    "$seesaw" inspect "$work/a.gguf" -c 4096 --json "$@" | python3 -c 'import json, sys
+f = json.load(sys.stdin)["forecast"]
+print(f["cache_type_k"], f["cache_type_v"], f["kv_bytes"], f["no_gpu"]["ram_bytes"] - f["baseline"]["vram_bytes"] - f["baseline"]["ram_bytes"])'
+}
+# One layer of 4 key-value heads of 128: 4096 x 512 numbers of 2 bytes, or of 34 bytes a block of 32; without a GPU always the former.
+same "F16 cache" "F16 F16 8388608 0" "$(kv_bytes)"
+same "Q8_0 keys" "Q8_0 F16 6422528 1966080" "$(kv_bytes -ctk q8_0)"
+same "Q8_0 cache" "Q8_0 Q8_0 4456448 3932160" "$(kv_bytes --cache-type-k=q8_0 -ctv q8_0)"
 grep -q '^experts .*3  *' "$work/log" || fault "no experts in the table"
 grep -q '^--cpu-moe ' "$work/log" || fault "no --cpu-moe in the table"
 finish

@@ -30,13 +30,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes)
         return 0;
     ssw_model_facts *facts = malloc(sizeof *facts);
     ssw_forecast *forecast = malloc(sizeof *forecast);
-    const ssw_forecast_options options = {.ctx_size = 1 << 24, .host_bytes_per_s = 1e11};
+    ssw_forecast_options options = {.ctx_size = 1 << 24,
+                                    .cache_type_k = SSW_DTYPE_F16,
+                                    .cache_type_v = SSW_DTYPE_F16,
+                                    .host_bytes_per_s = 1e11};
     if (!facts || !forecast)
         abort();
     if (ssw_model_facts_read(gguf, facts, &err) == SSW_OK) {
         if (ssw_forecast_make(gguf, facts, &options, forecast, &err) != SSW_OK)
             abort();
         check(facts, forecast);
+        options.cache_type_k = options.cache_type_v = SSW_DTYPE_Q8_0;
+        ssw_status status = ssw_forecast_make(gguf, facts, &options, forecast, &err);
+        if (status == SSW_OK)
+            check(facts, forecast);
+        else if (status != SSW_ERR_UNSUPPORTED)
+            abort();
     } else if (strncmp(err.message, "input: ", 7) != 0 || strchr(err.message, '\n')) {
         abort();
     }

@@ -29,7 +29,10 @@ static fixture inspect_synthetic(const ssw_shape *shape, const char *quant, int3
     ssw_synth_result result;
     ssw_error err = {0};
     fixture f = {.facts = calloc(1, sizeof *f.facts), .forecast = calloc(1, sizeof *f.forecast)};
-    const ssw_forecast_options forecast = {.ctx_size = ctx_size, .host_bytes_per_s = host_bytes_per_s};
+    const ssw_forecast_options forecast = {.ctx_size = ctx_size,
+                                           .cache_type_k = SSW_DTYPE_F16,
+                                           .cache_type_v = SSW_DTYPE_F16,
+                                           .host_bytes_per_s = host_bytes_per_s};
     assert_true(f.facts && f.forecast);
     scratch_path(path, sizeof path, "inspect.gguf");
     if (ssw_synth_options_resolve(&o, &err) != SSW_OK ||
@@ -112,16 +115,53 @@ static void test_numbers_by_hand(void **state)
 static void test_kv_cache(void **state)
 {
     (void)state;
+    const ssw_forecast_options long_context = {8192, SSW_DTYPE_F16, SSW_DTYPE_F16, 0};
+    const ssw_forecast_options short_context = {64, SSW_DTYPE_F16, SSW_DTYPE_F16, 0};
+    const ssw_forecast_options latent = {4096, SSW_DTYPE_F16, SSW_DTYPE_F16, 0};
     ssw_shape shape = tiny_shape(ssw_shape_find("gpt-oss-20b"));
     fixture f = inspect_synthetic(&shape, "MXFP4", 8192, 0);
     const uint64_t row_bytes = (128 + 128) * 2;
-    assert_int_equal(ssw_forecast_layer_kv_bytes(f.facts, 0, 8192), (128 + SSW_FORECAST_BATCH) * row_bytes);
-    assert_int_equal(ssw_forecast_layer_kv_bytes(f.facts, 1, 8192), 8192 * row_bytes);
-    assert_int_equal(ssw_forecast_layer_kv_bytes(f.facts, 0, 64), 64 * row_bytes);
+    assert_int_equal(ssw_forecast_layer_kv_bytes(f.facts, 0, &long_context),
+                     (128 + SSW_FORECAST_BATCH) * row_bytes);
+    assert_int_equal(ssw_forecast_layer_kv_bytes(f.facts, 1, &long_context), 8192 * row_bytes);
+    assert_int_equal(ssw_forecast_layer_kv_bytes(f.facts, 0, &short_context), 64 * row_bytes);
     release(&f);
     shape = tiny_shape(ssw_shape_find("deepseek-v2-lite"));
     f = inspect_synthetic(&shape, "Q4_0", 4096, 0);
-    assert_int_equal(ssw_forecast_layer_kv_bytes(f.facts, 0, 4096), 4096 * (64 + 32) * 2);
+    assert_int_equal(ssw_forecast_layer_kv_bytes(f.facts, 0, &latent), 4096 * (64 + 32) * 2);
+    release(&f);
+}
+
+/* Q8_0 takes 34 bytes for 32 numbers, F16 64: on the GPU only. Heads must be whole blocks. */
+static void test_cache_types(void **state)
+{
+    (void)state;
+    ssw_error err;
+    ssw_shape shape = tiny_shape(ssw_shape_find("mixtral-8x7b"));
+    fixture f = inspect_synthetic(&shape, "Q8_0", 128, 0);
+    const ssw_forecast_arm before = f.forecast->arms[0], host_before = f.forecast->no_gpu;
+    const uint64_t half_bytes = 128 * 128 * 2 * 3, half_q8_bytes = half_bytes / 64 * 34;
+    assert_int_equal(f.forecast->kv_bytes, 2 * half_bytes);
+    ssw_forecast_options o = {.ctx_size = 128, .cache_type_k = SSW_DTYPE_Q8_0, .cache_type_v = SSW_DTYPE_F16};
+    assert_int_equal(ssw_forecast_make(f.gguf, f.facts, &o, f.forecast, &err), SSW_OK);
+    assert_int_equal(f.forecast->kv_bytes, half_bytes + half_q8_bytes);
+    assert_int_equal(before.vram_bytes - f.forecast->arms[0].vram_bytes, half_bytes - half_q8_bytes);
+    assert_int_equal(f.forecast->arms[0].ram_bytes, before.ram_bytes);
+    o.cache_type_v = SSW_DTYPE_Q8_0;
+    assert_int_equal(ssw_forecast_make(f.gguf, f.facts, &o, f.forecast, &err), SSW_OK);
+    assert_int_equal(f.forecast->kv_bytes, 2 * half_q8_bytes);
+    assert_int_equal(f.forecast->no_gpu.ram_bytes, host_before.ram_bytes);
+    f.facts->value_length = 80;
+    assert_int_equal(ssw_forecast_make(f.gguf, f.facts, &o, f.forecast, &err), SSW_ERR_UNSUPPORTED);
+    assert_string_equal(
+        err.message,
+        "--cache-type-v Q8_0: this model's heads have 80 dimensions, which are no whole blocks of 32");
+    release(&f);
+    shape = tiny_shape(ssw_shape_find("deepseek-v2-lite"));
+    f = inspect_synthetic(&shape, "Q4_0", 4096, 0); /* the latent vector is the keys' */
+    o = (ssw_forecast_options){
+        .ctx_size = 4096, .cache_type_k = SSW_DTYPE_Q8_0, .cache_type_v = SSW_DTYPE_F16};
+    assert_int_equal(ssw_forecast_layer_kv_bytes(f.facts, 0, &o), 4096 * (64 + 32) / 32 * 34);
     release(&f);
 }
 
@@ -203,9 +243,8 @@ static int remove_scratch(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_shape),
-        cmocka_unit_test(test_numbers_by_hand),
-        cmocka_unit_test(test_kv_cache),
+        cmocka_unit_test(test_every_shape), cmocka_unit_test(test_numbers_by_hand),
+        cmocka_unit_test(test_kv_cache),    cmocka_unit_test(test_cache_types),
         cmocka_unit_test(test_hostile),
     };
     return cmocka_run_group_tests(tests, NULL, remove_scratch);
