@@ -19,6 +19,7 @@ enum {
     WIDTH_OF_256 = 2816, /* for types with blocks of 256, both ways */
     N_EXPERTS = 32,
     N_USED = 4,
+    N_USED_MAX = 6,
     TOKENS_MAX = 512,
     HEADS = 64,
     KV_HEADS = 8,
@@ -26,7 +27,17 @@ enum {
 };
 
 enum { PROBE_PASSES = 4, N_ROTATIONS = N_EXPERTS / N_USED };
-#define PROBE_BYTES (UINT64_C(512) << 20)
+#define PROBE_BYTES  (UINT64_C(512) << 20)
+#define PROMPT_BYTES (UINT64_C(1) << 30) /* more than the caches hold */
+
+/* What is left to the CPU of a layer with experts in host memory, when 512 tokens have chosen at random: the
+ * experts that fewest chose, of each the first rows of its hidden layer (docs/GPU.md). */
+typedef struct prompt_case {
+    const char *name;
+    ssw_dtype dtype;
+    int64_t n_embd, n_ff; /* n_ff: the CPU's rows */
+    int n_experts, n_used, n_own;
+} prompt_case;
 
 typedef struct bench {
     ssw_pool *pool;
@@ -43,6 +54,7 @@ typedef struct bench {
     float *weights;
     int64_t n;
     bool same_experts, may_use_bf16;
+    const prompt_case *prompt;
     ssw_cpu_kv kv;
     int32_t ctx, window;
     float *q, *cos_sin;
@@ -161,7 +173,8 @@ static void matmul_job(void *context, int worker, int n_workers)
 static void quantize_job(void *context, int worker, int n_workers)
 {
     bench *s = context;
-    ssw_cpu_quantize_args args = {s->x, N_EMBD, TOKENS_MAX, N_EMBD, s->x_q8};
+    int64_t cols = s->prompt ? s->prompt->n_embd : N_EMBD;
+    ssw_cpu_quantize_args args = {s->x, cols, TOKENS_MAX, cols, s->x_q8};
     ssw_cpu_quantize(ssw_cpu_team_worker(s->team, worker), &args);
 }
 
@@ -302,6 +315,108 @@ static void bench_expert_tokens(bench *s, ssw_dtype dtype)
     close_experts(s);
 }
 
+/* ---- the CPU's part of a prompt ---- */
+
+static const prompt_case prompt_cases[] = {
+    {"DeepSeek-MoE-16B", SSW_DTYPE_Q4_0, 2048, 896, 64, 6, 24},
+    {"Phi-3.5-MoE", SSW_DTYPE_Q4_0, 4096, 4096, 16, 2, 6},
+    {"gpt-oss-20b", SSW_DTYPE_MXFP4, 2880, 1856, 32, 4, 12},
+};
+
+static void prompt_job(void *context, int worker, int n_workers)
+{
+    bench *s = context;
+    const prompt_case *c = s->prompt;
+    ssw_cpu_matrix m[3] = {s->a, s->b, s->c};
+    for (int i = 0; i < 3; i++) { /* one layer after the other, so that weights come from memory */
+        m[i].n_matrices = c->n_own;
+        m[i].data +=
+            (uint64_t)(s->round % (s->a.n_matrices / c->n_own)) * (uint64_t)c->n_own * m[i].matrix_bytes;
+    }
+    ssw_cpu_moe_args args = {.gate = &m[0],
+                             .up = &m[1],
+                             .down = &m[2],
+                             .glu = c->dtype == SSW_DTYPE_MXFP4 ? SSW_CPU_GLU_SILU_CLAMPED : SSW_CPU_GLU_SILU,
+                             .glu_alpha = 1.702f,
+                             .glu_limit = 7,
+                             .x = {s->x, c->n_embd, s->x_q8},
+                             .n = TOKENS_MAX,
+                             .n_used = c->n_used,
+                             .chosen = s->same_chosen,
+                             .weights = s->weights,
+                             .out = s->y,
+                             .out_stride = c->n_embd,
+                             .may_use_bf16 = s->may_use_bf16,
+                             .scratch = s->scratch};
+    ssw_cpu_moe(ssw_cpu_team_worker(s->team, worker), &args);
+}
+
+/* Different experts for each token; those of others become -1, the CPU's are numbered from the least chosen.
+ * Returns how many pairs are the CPU's. */
+static int choose_for_prompt(bench *s, const prompt_case *c)
+{
+    int counts[64] = {0}, order[64], n_pairs = 0;
+    uint32_t state = 7;
+    for (int t = 0; t < TOKENS_MAX; t++) {
+        uint64_t taken = 0;
+        for (int j = 0; j < c->n_used; j++) {
+            int e;
+            do
+                e = (int)(next_random(&state) % (uint32_t)c->n_experts);
+            while (taken >> e & 1);
+            taken |= UINT64_C(1) << e;
+            s->same_chosen[t * c->n_used + j] = e;
+            s->weights[t * c->n_used + j] = 0.25f;
+            counts[e]++;
+        }
+    }
+    for (int e = 0; e < c->n_experts; e++) {
+        order[e] = 0;
+        for (int i = 0; i < c->n_experts; i++)
+            order[e] += counts[i] < counts[e] || (counts[i] == counts[e] && i < e);
+        n_pairs += order[e] < c->n_own ? counts[e] : 0;
+    }
+    for (int p = 0; p < TOKENS_MAX * c->n_used; p++) {
+        int place = order[s->same_chosen[p]];
+        s->same_chosen[p] = place < c->n_own ? place : -1;
+    }
+    return n_pairs;
+}
+
+static void bench_prompt(bench *s, const prompt_case *c)
+{
+    char name[64];
+    snprintf(name, sizeof name, "prompt %s", c->name);
+    if (!wanted(s, name))
+        return;
+    uint64_t layer_bytes =
+        3 * (uint64_t)c->n_own * ssw_cpu_matrix_predict_bytes(c->dtype, c->n_ff, c->n_embd, 1);
+    int64_t n = (int64_t)(PROMPT_BYTES / layer_bytes + 1) * c->n_own;
+    uint64_t scratch_bytes = ssw_cpu_moe_scratch_bytes(TOKENS_MAX, c->n_used, c->n_ff, c->n_embd);
+    make_matrix(&s->a, c->dtype, c->n_ff, c->n_embd, n);
+    make_matrix(&s->b, c->dtype, c->n_ff, c->n_embd, n);
+    make_matrix(&s->c, c->dtype, c->n_embd, c->n_ff, n);
+    s->scratch = get(scratch_bytes);
+    s->prompt = c;
+    s->job = quantize_job;
+    ssw_pool_run(s->pool, s->job, s);
+    s->job = prompt_job;
+    int n_pairs = choose_for_prompt(s, c);
+    for (int bf16 = 0; bf16 < 1 + ssw_cpu_team_has_bf16(s->team, c->dtype); bf16++) {
+        s->may_use_bf16 = bf16;
+        int64_t ns = measure_best_ns(s, 1);
+        double products = 3.0 * (double)(c->n_embd * c->n_ff * n_pairs);
+        snprintf(name, sizeof name, "prompt %s, %d experts, %d pairs, %s", c->name, c->n_own, n_pairs,
+                 bf16 ? "bf16" : "integers");
+        printf("%-58s %8.1f us  %7.1f GMAC/s\n", name, (double)ns / 1e3, products / (double)ns);
+    }
+    s->may_use_bf16 = false;
+    ssw_cpu_memory_free(s->scratch, scratch_bytes);
+    ssw_cpu_matrix_deinit(&s->a);
+    ssw_cpu_matrix_deinit(&s->b);
+    ssw_cpu_matrix_deinit(&s->c);
+}
+
 /* ---- attention ---- */
 
 static void attention_job(void *context, int worker, int n_workers)
@@ -412,6 +527,8 @@ static void run_all(bench *s)
         bench_moe(s, experts[i]);
     for (size_t i = 0; i < sizeof in_bf16 / sizeof in_bf16[0]; i++)
         bench_expert_tokens(s, in_bf16[i]);
+    for (size_t i = 0; i < sizeof prompt_cases / sizeof prompt_cases[0]; i++)
+        bench_prompt(s, &prompt_cases[i]);
     if (wanted(s, "attention"))
         bench_attention(s);
 }
@@ -430,7 +547,7 @@ int main(int argc, char **argv)
 {
     bench s = {.ms = 300};
     ssw_pool_options pool_options = {.pin = true};
-    ssw_cpu_team_options team_options = {.max_tokens = TOKENS_MAX, .max_experts_used = N_USED};
+    ssw_cpu_team_options team_options = {.max_tokens = TOKENS_MAX, .max_experts_used = N_USED_MAX};
     ssw_error err;
     for (int i = 1; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--isa") == 0)
@@ -451,15 +568,15 @@ int main(int argc, char **argv)
         fprintf(stderr, "bench_kernels: %s\n", err.message);
         return 1;
     }
-    s.x = get(TOKENS_MAX * (uint64_t)N_EMBD * 4);
+    s.x = get(TOKENS_MAX * (uint64_t)HEADS * DIM * 4);
     s.y = get(TOKENS_MAX * (uint64_t)HEADS * DIM * 4);
     s.q = get(TOKENS_MAX * (uint64_t)HEADS * DIM * 4);
     s.x_q8 = get(TOKENS_MAX * ssw_cpu_q8_row_bytes(HEADS * DIM));
     s.cos_sin = get(TOKENS_MAX * DIM * 4);
     s.chosen = get((TOKENS_MAX + 64) * N_USED * 4);
     s.same_chosen = get((uint64_t)N_ROTATIONS * TOKENS_MAX * N_USED * 4);
-    s.weights = get((TOKENS_MAX + 64) * N_USED * 4);
-    fill_random(s.x, TOKENS_MAX * N_EMBD, 3);
+    s.weights = get((TOKENS_MAX + 64) * N_USED_MAX * 4);
+    fill_random(s.x, TOKENS_MAX * HEADS * DIM, 3);
     fill_random(s.q, TOKENS_MAX * HEADS * DIM, 4);
     printf("%s, %d threads\n", ssw_cpu_isa_name(ssw_cpu_team_isa(s.team)), ssw_pool_threads(s.pool));
     run_all(&s);
