@@ -104,6 +104,8 @@ static void check_output(const shape *s, const layer *l, const ssw_cpu_moe_args 
         }
         for (int j = 0; j < s->n_used; j++) {
             double weight = (double)args->weights[t * s->n_used + j];
+            if (args->chosen[t * s->n_used + j] < 0)
+                continue;
             run_expert(s, l, args->chosen[t * s->n_used + j], args->x.f32 + t * s->n_embd, how, out, bound);
             for (int64_t o = 0; o < s->n_embd; o++) {
                 sum[o] += weight * out[o];
@@ -120,6 +122,29 @@ static void check_output(const shape *s, const layer *l, const ssw_cpu_moe_args 
     free(out);
 }
 
+static void fill_with(float *out, int64_t n, float value)
+{
+    for (int64_t i = 0; i < n; i++)
+        out[i] = value;
+}
+
+/* args.out holds what c's workers made of an output full of twos: another number of workers makes the same,
+ * bit by bit. */
+static void check_other_workers(const cpu_case *c, const shape *s, ssw_cpu_moe_args args, cpu_case_bf16 bf16)
+{
+    const float *want = args.out;
+    float *out = test_malloc((size_t)(s->n * s->n_embd) * sizeof *out);
+    cpu_case other;
+    assert_true(cpu_case_open(&other, c->isa, ssw_pool_threads(c->pool) % CASE_THREADS + 1));
+    assert_true(bf16 == CASE_BF16_NONE || cpu_case_take_bf16(&other, bf16));
+    fill_with(out, s->n * s->n_embd, 2);
+    args.out = out;
+    cpu_case_run(&other, moe_op, &args);
+    assert_memory_equal(out, want, (size_t)(s->n * s->n_embd) * sizeof *out);
+    cpu_case_close(&other);
+    test_free(out);
+}
+
 /* The same products where bf16 is allowed. It must be taken by some group when one has enough pairs for it,
  * and not where it is not allowed. out: as the integers made it. */
 static void check_bf16(cpu_case *c, const shape *s, const layer *l, ssw_cpu_moe_args args)
@@ -132,11 +157,11 @@ static void check_bf16(cpu_case *c, const shape *s, const layer *l, ssw_cpu_moe_
             continue;
         args.out = out;
         for (int allowed = 0; allowed < 2; allowed++) {
-            for (int64_t i = 0; i < s->n * s->n_embd; i++)
-                out[i] = 2;
+            fill_with(out, s->n * s->n_embd, 2);
             args.may_use_bf16 = allowed;
             cpu_case_run(c, moe_op, &args);
             check_output(s, l, &args, c->isa);
+            check_other_workers(c, s, args, (cpu_case_bf16)which);
             bool differs = memcmp(out, integers, n_bytes) != 0;
             assert_true(differs == (allowed && s->takes_bf16));
         }
@@ -144,7 +169,8 @@ static void check_bf16(cpu_case *c, const shape *s, const layer *l, ssw_cpu_moe_
     test_free(out);
 }
 
-/* The last expert is never chosen; the first by half of the tokens. */
+/* The last expert is never chosen; the first by half of the tokens. Every fourth token has a choice that is
+ * somebody else's. */
 static void choose(const shape *s, int32_t *chosen, float *weights)
 {
     uint32_t state = 11;
@@ -152,7 +178,8 @@ static void choose(const shape *s, int32_t *chosen, float *weights)
         int n_live = s->n_experts > 1 ? s->n_experts - 1 : 1;
         int start = t % 2 ? 0 : (int)(cpu_case_random(&state) % (uint32_t)n_live);
         for (int j = 0; j < s->n_used; j++) {
-            chosen[t * s->n_used + j] = (start + j) % n_live;
+            bool is_others = j > 0 && j + 1 == s->n_used && t % 4 == 3;
+            chosen[t * s->n_used + j] = is_others ? -1 : (start + j) % n_live;
             weights[t * s->n_used + j] = 0.1f + 0.2f * (float)j;
         }
     }
@@ -182,8 +209,7 @@ static void check_shape(const shape *s)
         void *scratch = ssw_cpu_memory_alloc(scratch_bytes),
              *q8 = q8_bytes ? ssw_cpu_memory_alloc(q8_bytes) : NULL;
         memset(scratch, 0xee, scratch_bytes);
-        for (int64_t i = 0; i < s->n * s->n_embd; i++)
-            out[i] = 2;
+        fill_with(out, s->n * s->n_embd, 2);
         ssw_cpu_moe_args args = {.gate = &l.gate.m,
                                  .up = &l.up.m,
                                  .down = &l.down.m,
@@ -204,6 +230,7 @@ static void check_shape(const shape *s)
                                  .scratch = scratch};
         cpu_case_run(&c, moe_op, &args);
         check_output(s, &l, &args, (ssw_cpu_isa)isa);
+        check_other_workers(&c, s, args, CASE_BF16_NONE);
         check_bf16(&c, s, &l, args);
         if (s->n > 1 && !args.accumulate) { /* a token alone, bit for bit */
             float *alone = test_malloc((size_t)s->n_embd * sizeof *alone);
