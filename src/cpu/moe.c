@@ -20,6 +20,7 @@ enum {
     BANDS = SSW_TILE_BANDS,
     UNIT_ROWS = SSW_QUANT_BLOCK,
     FEW_PAIRS_MAX = 64,
+    SUM_ROWS = 64, /* of a token's row at once */
     ALIGN_BYTES = 64
 };
 
@@ -51,16 +52,17 @@ static void place_scratch(ssw_moe_job *j)
     j->rows = (float *)(void *)at;
 }
 
-/* Every worker sorts for itself: it is quick, and saves a barrier. */
+/* Every worker sorts for itself: it is quick, and saves a barrier. Somebody else's pairs are expert -1's,
+ * which comes last: choices are too irregular to branch on. */
 static void group_pairs(ssw_moe_job *j)
 {
-    int32_t counts[SSW_CPU_EXPERTS_MAX];
+    int32_t own[1 + SSW_CPU_EXPERTS_MAX], *counts = own + 1;
     int64_t n_experts = j->args->gate->n_matrices;
-    memset(counts, 0, (size_t)n_experts * sizeof *counts);
+    memset(own, 0, (size_t)(1 + n_experts) * sizeof *own);
     for (int64_t p = 0; p < j->n_pairs; p++) {
-        assert(j->args->chosen[p] < n_experts);
-        if (j->args->chosen[p] >= 0)
-            counts[j->args->chosen[p]]++;
+        int32_t e = j->args->chosen[p];
+        assert(e < n_experts);
+        counts[e < 0 ? -1 : e]++;
     }
     int32_t next = 0;
     j->n_groups = 0;
@@ -71,9 +73,10 @@ static void group_pairs(ssw_moe_job *j)
         counts[e] = next;
         next += n;
     }
+    counts[-1] = next;
     for (int64_t p = 0; p < j->n_pairs; p++) {
-        if (j->args->chosen[p] >= 0)
-            j->worker->pairs[counts[j->args->chosen[p]]++] = (int32_t)p;
+        int32_t e = j->args->chosen[p];
+        j->worker->pairs[counts[e < 0 ? -1 : e]++] = (int32_t)p;
     }
 }
 
@@ -94,6 +97,35 @@ static void multiply_bands(const ssw_moe_job *j, const ssw_cpu_matrix *w, const 
                 tile->out[i * TOKENS + t][r] += bias[expert * w->rows + first + r];
         }
     }
+}
+
+/* ---- units ---- */
+
+/* Units of work as runs, handed out in order: long ones at first, so that a worker stays with an expert whose
+ * activations it has in its cache, and single ones at last, so that all end together. */
+typedef struct unit_runs {
+    ssw_cpu_queue *queue;
+    int64_t n_units, n_workers;
+    int64_t n_passed;   /* runs up to and with this one */
+    int64_t begin, end; /* of this one */
+} unit_runs;
+
+static unit_runs begin_runs(const ssw_moe_job *j, int64_t n_units)
+{
+    return (unit_runs){ssw_cpu_queue_begin(j->worker), n_units, j->worker->n_workers, 0, 0, 0};
+}
+
+/* False at the end. The n-th run is the same whoever takes it. */
+static bool take_run(unit_runs *runs)
+{
+    int64_t taken = ssw_cpu_queue_take(runs->queue);
+    while (runs->n_passed <= taken && runs->end < runs->n_units) {
+        int64_t n = (runs->n_units - runs->end) / (2 * runs->n_workers);
+        runs->n_passed++;
+        runs->begin = runs->end;
+        runs->end += n > 0 ? n : 1;
+    }
+    return runs->n_passed > taken;
 }
 
 /* ---- first half ---- */
@@ -145,13 +177,14 @@ static void run_first_half(const ssw_moe_job *j)
             make_hidden(j, &j->worker->groups[u / n_blocks], u % n_blocks);
         return;
     }
-    ssw_cpu_queue *queue = ssw_cpu_queue_begin(j->worker);
-    for (int64_t u; (u = ssw_cpu_queue_take(queue)) < n_units;) {
-        const ssw_moe_group *group = &j->worker->groups[u / n_blocks];
-        if (ssw_moe_is_bf16(j, group))
-            ssw_moe_make_bf16_hidden(j, group, u % n_blocks);
-        else
-            make_hidden(j, group, u % n_blocks);
+    for (unit_runs runs = begin_runs(j, n_units); take_run(&runs);) {
+        for (int64_t u = runs.begin; u < runs.end; u++) {
+            const ssw_moe_group *group = &j->worker->groups[u / n_blocks];
+            if (ssw_moe_is_bf16(j, group))
+                ssw_moe_make_bf16_hidden(j, group, u % n_blocks);
+            else
+                make_hidden(j, group, u % n_blocks);
+        }
     }
 }
 
@@ -169,6 +202,17 @@ static void multiply_down(const ssw_moe_job *j, const ssw_moe_group *group, int6
     multiply_bands(j, down, j->args->down_bias, group->expert, band, tile);
 }
 
+static void add_weighted(float weight, const float *row, int64_t n, float *sums)
+{
+    if (n == SUM_ROWS) { /* a count that compilers know is one that they unroll */
+        for (int r = 0; r < SUM_ROWS; r++)
+            sums[r] += weight * row[r];
+        return;
+    }
+    for (int64_t r = 0; r < n; r++)
+        sums[r] += weight * row[r];
+}
+
 /* rows: [n_used][stride], this token's. */
 static void sum_rows(const ssw_moe_job *j, int64_t token, const float *rows, int64_t stride,
                      int64_t first_row, int64_t n_rows)
@@ -176,11 +220,15 @@ static void sum_rows(const ssw_moe_job *j, int64_t token, const float *rows, int
     const float *weights = j->args->weights + token * j->args->n_used;
     const int32_t *chosen = j->args->chosen + token * j->args->n_used;
     float *out = j->args->out + token * j->args->out_stride + first_row;
-    for (int64_t r = 0; r < n_rows; r++) {
-        float sum = 0;
-        for (int s = 0; s < j->args->n_used; s++)
-            sum += chosen[s] >= 0 ? weights[s] * rows[s * stride + r] : 0;
-        out[r] = j->args->accumulate ? out[r] + sum : sum;
+    for (int64_t at = 0; at < n_rows; at += SUM_ROWS) {
+        int64_t n = n_rows - at < SUM_ROWS ? n_rows - at : SUM_ROWS;
+        float sums[SUM_ROWS] = {0};
+        for (int s = 0; s < j->args->n_used; s++) {
+            if (chosen[s] >= 0)
+                add_weighted(weights[s], rows + s * stride + at, n, sums);
+        }
+        for (int64_t r = 0; r < n; r++)
+            out[at + r] = j->args->accumulate ? out[at + r] + sums[r] : sums[r];
     }
 }
 
@@ -231,13 +279,14 @@ static void run_second_half_many(const ssw_moe_job *j)
 {
     const ssw_cpu_matrix *down = j->args->down;
     int64_t n_units = (ssw_matrix_bands(down) + BANDS - 1) / BANDS;
-    ssw_cpu_queue *queue = ssw_cpu_queue_begin(j->worker);
-    for (int64_t u; (u = ssw_cpu_queue_take(queue)) < j->n_groups * n_units;) {
-        const ssw_moe_group *group = &j->worker->groups[u / n_units];
-        if (ssw_moe_is_bf16(j, group))
-            ssw_moe_make_bf16_rows(j, group, u % n_units);
-        else
-            make_rows(j, group, u % n_units * BANDS);
+    for (unit_runs runs = begin_runs(j, j->n_groups * n_units); take_run(&runs);) {
+        for (int64_t u = runs.begin; u < runs.end; u++) {
+            const ssw_moe_group *group = &j->worker->groups[u / n_units];
+            if (ssw_moe_is_bf16(j, group))
+                ssw_moe_make_bf16_rows(j, group, u % n_units);
+            else
+                make_rows(j, group, u % n_units * BANDS);
+        }
     }
     ssw_cpu_barrier(j->worker);
     ssw_span tokens = ssw_span_of(j->args->n, j->worker->index, j->worker->n_workers);
