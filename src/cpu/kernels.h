@@ -116,9 +116,10 @@ typedef struct ssw_cpu_queue ssw_cpu_queue;
 ssw_cpu_queue *ssw_cpu_queue_begin(ssw_cpu_worker *worker);
 int64_t ssw_cpu_queue_take(ssw_cpu_queue *queue);
 
-/* A queue as a count of what is done: who waits sees what was written before it was counted. Unlike a barrier
- * it waits for the work, not for a worker that has come late and done none of it. */
-void ssw_cpu_queue_count(ssw_cpu_queue *queue);
+/* A queue as a count of what is done, n more at a time: who waits sees what was written before it was
+ * counted. Unlike a barrier it waits for the work, not for a worker that has come late and done none of it.
+ */
+void ssw_cpu_queue_count(ssw_cpu_queue *queue, int64_t n);
 void ssw_cpu_queue_await(const ssw_cpu_queue *queue, int64_t n);
 
 typedef struct ssw_span {

@@ -62,16 +62,29 @@ INLINE uint16_t *scratch_of(const ssw_amx_product *p, int64_t b)
     return p->scratch + (uint64_t)b % SSW_AMX_CHUNK * W_NUMBERS;
 }
 
-/* Block b of every band, and what will be decoded when this chunk's products are done on its way from memory.
- */
+INLINE void fetch(const uint8_t *at, int n_lines)
+{
+    for (int line = 0; line < n_lines; line++)
+        _mm_prefetch((const char *)at + line * LINE_BYTES, _MM_HINT_T0);
+}
+
+/* What will be decoded a chunk after block b of a band: at its end of the next product's, with scales. */
+INLINE void fetch_ahead(decoder d, const ssw_amx_product *p, int i, int64_t b)
+{
+    const int64_t n_blocks = p->cols / BLOCK, past = b + SSW_AMX_CHUNK - n_blocks;
+    const uint8_t *band = (past < 0 ? p->band : p->next) + (uint64_t)i * p->band_bytes;
+    fetch(band + (past < 0 ? past + n_blocks : past) * quant_bytes(d), quant_bytes(d) / LINE_BYTES);
+    if (past >= 0)
+        fetch(band + n_blocks * quant_bytes(d) + past * LINE_BYTES, 1);
+}
+
+/* Block b of every band. */
 INLINE void decode_ahead(decoder d, const ssw_amx_product *p, int64_t b, __mmask16 *odd)
 {
     for (int i = 0; i < p->n_bands; i++) {
-        const uint8_t *band = p->band + (uint64_t)i * p->band_bytes;
-        const uint8_t *later = band + (b + SSW_AMX_CHUNK) * quant_bytes(d);
-        for (int line = 0; line < quant_bytes(d) / LINE_BYTES; line++)
-            _mm_prefetch((const char *)later + line * LINE_BYTES, _MM_HINT_T0);
-        decode(d, band, p->cols / BLOCK, b, scratch_of(p, b) + i * SSW_AMX_NUMBERS, odd);
+        fetch_ahead(d, p, i, b);
+        decode(d, p->band + (uint64_t)i * p->band_bytes, p->cols / BLOCK, b,
+               scratch_of(p, b) + i * SSW_AMX_NUMBERS, odd);
     }
 }
 
@@ -183,22 +196,31 @@ INLINE void store_line(__m512 low, __m512 high, uint16_t *out)
     _mm512_storeu_si512(out, line);
 }
 
-static void fill_q8(const ssw_q8_block *x, int64_t n_blocks, uint16_t *out)
+/* In the order of memory: lines that other cores hold come quicker one after the other. */
+static void fill_q8(const ssw_q8_block *const *rows, int n, int64_t n_blocks, uint16_t *out)
 {
-    for (int64_t b = 0; b < n_blocks; b++, x++, out += SSW_AMX_NUMBERS) {
-        __m512 scale = _mm512_set1_ps(x->scale * X_FACTOR);
-        __m128i low = _mm_loadu_si128((const void *)x->q), high = _mm_loadu_si128((const void *)(x->q + 16));
-        store_line(_mm512_mul_ps(scale, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(low))),
-                   _mm512_mul_ps(scale, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(high))), out);
+    for (int64_t b = 0; b < n_blocks; b++, out += SSW_AMX_NUMBERS) {
+        for (int t = 0; t < n; t++) {
+            const ssw_q8_block *x = rows[t] + b;
+            __m512 scale = _mm512_set1_ps(x->scale * X_FACTOR);
+            __m128i low = _mm_loadu_si128((const void *)x->q),
+                    high = _mm_loadu_si128((const void *)(x->q + BLOCK / 2));
+            store_line(_mm512_mul_ps(scale, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(low))),
+                       _mm512_mul_ps(scale, _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(high))), out + t * BLOCK);
+        }
     }
 }
 
-static void fill_f32(const float *x, int64_t n_blocks, uint16_t *out)
+static void fill_f32(const float *const *rows, int n, int64_t n_blocks, uint16_t *out)
 {
     const __m512 scale = _mm512_set1_ps(X_FACTOR);
-    for (int64_t b = 0; b < n_blocks; b++, x += BLOCK, out += SSW_AMX_NUMBERS)
-        store_line(_mm512_mul_ps(scale, _mm512_loadu_ps(x)), _mm512_mul_ps(scale, _mm512_loadu_ps(x + 16)),
-                   out);
+    for (int64_t b = 0; b < n_blocks; b++, out += SSW_AMX_NUMBERS) {
+        for (int t = 0; t < n; t++) {
+            const float *x = rows[t] + b * BLOCK;
+            store_line(_mm512_mul_ps(scale, _mm512_loadu_ps(x)),
+                       _mm512_mul_ps(scale, _mm512_loadu_ps(x + BLOCK / 2)), out + t * BLOCK);
+        }
+    }
 }
 
 /* 2^-12: degree 4 of |r| <= ln 2 / 2, and a reciprocal of 14 bits. */

@@ -27,6 +27,7 @@ enum {
 typedef struct ssw_amx_product {
     const uint8_t *band;          /* the first */
     uint64_t band_bytes;          /* to the second */
+    const uint8_t *next;          /* the first of the product after this: fetched meanwhile */
     int n_bands;                  /* 1 or 2 */
     int n_tiles;                  /* of tokens */
     int64_t cols;                 /* a multiple of 32 */
@@ -54,10 +55,9 @@ typedef struct ssw_amx {
     void (*begin)(void);
     void (*end)(void);
     ssw_amx_kernel *product[SSW_KERNELS_DTYPES]; /* NULL for types without */
-    /* One token's row of a tile, for n_blocks tiles one after the other; out: the token's line of the first.
-     */
-    void (*fill_q8)(const ssw_q8_block *x, int64_t n_blocks, uint16_t *out);
-    void (*fill_f32)(const float *x, int64_t n_blocks, uint16_t *out);
+    /* n <= 16 tokens' rows to n_blocks tiles one after the other. */
+    void (*fill_q8)(const ssw_q8_block *const *x, int n, int64_t n_blocks, uint16_t *out);
+    void (*fill_f32)(const float *const *x, int n, int64_t n_blocks, uint16_t *out);
     void (*make_hidden)(const ssw_amx_hidden *hidden);
     /* One token's n <= 32 rows: out = sums / factor + bias. sums: those of the first band; bias may be NULL.
      */

@@ -10,7 +10,8 @@ enum {
     BLOCK = SSW_QUANT_BLOCK,
     TOKENS = SSW_AMX_TOKENS,
     PAIRS_MIN = SSW_CPU_BF16_PAIRS_MIN, /* fewer are quicker in integers, see bench/kernels/README.md */
-    PASS_PAIRS = 256                    /* at once; what they sum to stays in the second-level cache */
+    PASS_PAIRS = 256,                   /* at once; what they sum to stays in the second-level cache */
+    FILL_BLOCKS = 32                    /* of a tile of activations, filled at once */
 };
 
 _Static_assert(PAIRS_MIN * sizeof(float) >= TOKENS * sizeof(uint16_t), "a tile fits into the pairs' rows");
@@ -57,54 +58,75 @@ static uint16_t *tile_line(uint16_t *tiles, int64_t n_blocks, int64_t pair, int6
 
 /* ---- activations ---- */
 
-static void fill_tile(const ssw_moe_job *job, const ssw_moe_group *group, int64_t tile)
+/* FILL_BLOCKS blocks of a tile, the last ones fewer. */
+static void fill_tile(const ssw_moe_job *job, const ssw_moe_group *group, int64_t tile, int64_t part)
 {
     const ssw_cpu_moe_args *args = job->args;
-    const ssw_amx *amx = job->worker->amx;
-    int64_t n_blocks = args->gate->cols / BLOCK,
-            end = (tile + 1) * TOKENS < group->n ? (tile + 1) * TOKENS : group->n;
-    for (int64_t i = tile * TOKENS; i < end; i++) {
-        int64_t token = job->worker->pairs[group->first + i] / args->n_used;
-        uint16_t *out = tile_line(x_tiles(job, group), n_blocks, i, 0);
+    int64_t n_blocks = args->gate->cols / BLOCK, first = part * FILL_BLOCKS,
+            n_left = group->n - tile * TOKENS;
+    int n = n_left < TOKENS ? (int)n_left : TOKENS;
+    uint16_t *out = tile_line(x_tiles(job, group), n_blocks, tile * TOKENS, first);
+    const ssw_q8_block *q8[TOKENS];
+    const float *f32[TOKENS];
+    for (int t = 0; t < n; t++) {
+        int64_t token = job->worker->pairs[group->first + tile * TOKENS + t] / args->n_used;
         const void *x = ssw_acts_row(&args->x, job->x_q8, args->gate->cols, token);
         if (job->x_q8)
-            amx->fill_q8(x, n_blocks, out);
+            q8[t] = (const ssw_q8_block *)x + first;
         else
-            amx->fill_f32(x, n_blocks, out);
+            f32[t] = (const float *)x + first * BLOCK;
     }
+    n_blocks = n_blocks - first < FILL_BLOCKS ? n_blocks - first : FILL_BLOCKS;
+    if (job->x_q8)
+        job->worker->amx->fill_q8(q8, n, n_blocks, out);
+    else
+        job->worker->amx->fill_f32(f32, n, n_blocks, out);
 }
 
 void ssw_moe_fill_tiles(const ssw_moe_job *job)
 {
-    ssw_cpu_queue *tiles = ssw_cpu_queue_begin(job->worker), *filled = ssw_cpu_queue_begin(job->worker);
-    int64_t next = ssw_cpu_queue_take(tiles), at = 0; /* at: tiles of the groups before */
+    ssw_cpu_queue *parts = ssw_cpu_queue_begin(job->worker), *filled = ssw_cpu_queue_begin(job->worker);
+    int64_t next = ssw_cpu_queue_take(parts), at = 0, n_own = 0; /* at: parts of the groups before */
+    int64_t n_parts = (job->args->gate->cols / BLOCK + FILL_BLOCKS - 1) / FILL_BLOCKS; /* of a tile */
     for (int g = 0; g < job->n_groups; g++) {
         const ssw_moe_group *group = &job->worker->groups[g];
         if (!ssw_moe_is_bf16(job, group))
             continue;
-        for (; next < at + count_tiles(group->n); next = ssw_cpu_queue_take(tiles)) {
-            fill_tile(job, group, next - at);
-            ssw_cpu_queue_count(filled);
-        }
-        at += count_tiles(group->n);
+        for (; next < at + count_tiles(group->n) * n_parts; next = ssw_cpu_queue_take(parts), n_own++)
+            fill_tile(job, group, (next - at) / n_parts, (next - at) % n_parts);
+        at += count_tiles(group->n) * n_parts;
     }
+    ssw_cpu_queue_count(filled, n_own);
     ssw_cpu_queue_await(filled, at);
 }
 
 /* ---- products ---- */
 
-/* 32 rows of a matrix times a group's pairs from `first` on. */
-static float multiply(const ssw_moe_job *job, const ssw_cpu_matrix *w, const ssw_moe_group *group,
-                      int64_t block, const uint16_t *tiles, int64_t first, float (*sums)[SSW_TILE_ROWS])
+/* 32 rows of a matrix and a group's pairs from `first` on. */
+typedef struct operands {
+    const ssw_cpu_matrix *w;
+    const ssw_moe_group *group;
+    int64_t block, first;
+    const uint8_t *next; /* what is multiplied then, or where that may be */
+} operands;
+
+static const uint8_t *rows_of(const ssw_cpu_matrix *w, const ssw_moe_group *group, int64_t block)
 {
-    int64_t band = block * SSW_AMX_BANDS, n_bands = ssw_matrix_bands(w) - band;
-    int64_t n = group->n - first < PASS_PAIRS ? group->n - first : PASS_PAIRS;
-    ssw_amx_product p = {.band = ssw_matrix_band(w, group->expert, band),
+    return ssw_matrix_band(w, group->expert, block * SSW_AMX_BANDS);
+}
+
+static float multiply(const ssw_moe_job *job, operands o, const uint16_t *tiles, float (*sums)[SSW_TILE_ROWS])
+{
+    const ssw_cpu_matrix *w = o.w;
+    int64_t n_bands = ssw_matrix_bands(w) - o.block * SSW_AMX_BANDS, n_left = o.group->n - o.first;
+    int64_t n = n_left < PASS_PAIRS ? n_left : PASS_PAIRS;
+    ssw_amx_product p = {.band = rows_of(w, o.group, o.block),
                          .band_bytes = w->band_bytes,
+                         .next = o.next,
                          .n_bands = n_bands < SSW_AMX_BANDS ? (int)n_bands : SSW_AMX_BANDS,
                          .n_tiles = (int)count_tiles(n),
                          .cols = w->cols,
-                         .x = tiles + first / TOKENS * (w->cols / BLOCK) * SSW_AMX_NUMBERS,
+                         .x = tiles + o.first / TOKENS * (w->cols / BLOCK) * SSW_AMX_NUMBERS,
                          .scratch = ((scratch *)(void *)job->worker->attention)->weights,
                          .sums = sums};
     return job->worker->amx->product[w->dtype](&p);
@@ -136,8 +158,10 @@ void ssw_moe_make_bf16_hidden(const ssw_moe_job *job, const ssw_moe_group *group
                                  .n = (int)(group->n - first < PASS_PAIRS ? group->n - first : PASS_PAIRS),
                                  .out = tile_line(hidden_tiles(job, group), n_blocks, first, block),
                                  .tile_numbers = n_blocks * SSW_AMX_NUMBERS};
-        hidden.gate_factor = multiply(job, args->gate, group, block, x_tiles(job, group), first, own->gate);
-        hidden.up_factor = multiply(job, args->up, group, block, x_tiles(job, group), first, own->up);
+        operands gate = {args->gate, group, block, first, rows_of(args->up, group, block)};
+        operands up = {args->up, group, block, first, rows_of(args->gate, group, block + 1)};
+        hidden.gate_factor = multiply(job, gate, x_tiles(job, group), own->gate);
+        hidden.up_factor = multiply(job, up, x_tiles(job, group), own->up);
         job->worker->amx->make_hidden(&hidden);
     }
 }
@@ -149,7 +173,8 @@ void ssw_moe_make_bf16_rows(const ssw_moe_job *job, const ssw_moe_group *group, 
     int64_t row = block * BLOCK, n_rows = down->rows - row < BLOCK ? down->rows - row : BLOCK;
     const float *bias = biases_of(job->args->down_bias, down, group->expert, row);
     for (int64_t first = 0; first < group->n; first += PASS_PAIRS) {
-        float factor = multiply(job, down, group, block, hidden_tiles(job, group), first, own->gate);
+        operands rows = {down, group, block, first, rows_of(down, group, block + 1)};
+        float factor = multiply(job, rows, hidden_tiles(job, group), own->gate);
         for (int64_t i = 0; i < PASS_PAIRS && first + i < group->n; i++) {
             int32_t pair = job->worker->pairs[group->first + first + i];
             job->worker->amx->finish(pair_sums(own->gate, i), factor, bias, (int)n_rows,

@@ -278,9 +278,9 @@ int64_t ssw_cpu_queue_take(ssw_cpu_queue *queue)
     return atomic_fetch_add_explicit(&queue->next, 1, memory_order_relaxed);
 }
 
-void ssw_cpu_queue_count(ssw_cpu_queue *queue)
+void ssw_cpu_queue_count(ssw_cpu_queue *queue, int64_t n)
 {
-    atomic_fetch_add_explicit(&queue->next, 1, memory_order_release);
+    atomic_fetch_add_explicit(&queue->next, n, memory_order_release);
 }
 
 void ssw_cpu_queue_await(const ssw_cpu_queue *queue, int64_t n)

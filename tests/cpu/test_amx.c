@@ -74,10 +74,15 @@ static void check_product(cpu_weights w, int n_tokens)
             continue;
         memset(o.tiles, 0xff,
                (size_t)(o.n_tiles * 16 * o.cols * 2)); /* rows past the last token: no numbers */
-        for (int t = 0; t < n_tokens; t++)
-            amx->fill_f32(o.x + t * o.cols, o.cols / 32, o.tiles + t / 16 * 16 * o.cols + t % 16 * 32);
+        for (int t = 0; t < n_tokens; t += 16) {
+            const float *rows[16];
+            for (int i = 0; i < 16 && t + i < n_tokens; i++)
+                rows[i] = o.x + (t + i) * o.cols;
+            amx->fill_f32(rows, n_tokens - t < 16 ? n_tokens - t : 16, o.cols / 32, o.tiles + t * o.cols);
+        }
         ssw_amx_product p = {.band = w.m.data,
                              .band_bytes = w.m.band_bytes,
+                             .next = w.m.data,
                              .n_bands = o.n_bands,
                              .n_tiles = o.n_tiles,
                              .cols = o.cols,
@@ -166,10 +171,10 @@ static void blocks_as_floats(void **state)
         uint16_t from_blocks[COLS * 16], from_floats[COLS * 16];
         if (!amx)
             continue;
-        amx->fill_q8(blocks, COLS / 32, from_blocks);
-        amx->fill_f32(back, COLS / 32, from_floats);
+        amx->fill_q8((const ssw_q8_block *const[]){blocks, blocks}, 2, COLS / 32, from_blocks);
+        amx->fill_f32((const float *const[]){back, back}, 2, COLS / 32, from_floats);
         for (int b = 0; b < COLS / 32; b++)
-            assert_memory_equal(from_blocks + b * SSW_AMX_NUMBERS, from_floats + b * SSW_AMX_NUMBERS, 64);
+            assert_memory_equal(from_blocks + b * SSW_AMX_NUMBERS, from_floats + b * SSW_AMX_NUMBERS, 2 * 64);
         assert_true(from_floats[1] == ssw_half_to_bf16(back[2] * 0x1p64f)); /* the order of a tile */
     }
     cpu_case_close(&c);

@@ -90,15 +90,17 @@ static void check_amx(const ssw_amx *amx, ssw_dtype dtype, int64_t cols, int n_b
     float *row = end_at_guard(&g, (size_t)cols * sizeof *row, 4),
           *bias = end_at_guard(&g, 17 * sizeof *bias, 4);
     float *out = end_at_guard(&g, 17 * sizeof *out, 4);
-    for (int t = 0; t < n_tiles * SSW_AMX_TOKENS; t++) {
-        uint16_t *line =
-            x + t / SSW_AMX_TOKENS * SSW_AMX_TOKENS * cols + t % SSW_AMX_TOKENS * SSW_QUANT_BLOCK;
-        if (t % 2)
-            amx->fill_f32(row, cols / SSW_QUANT_BLOCK, line);
-        else
-            amx->fill_q8(end_at_guard(&g, ssw_cpu_q8_row_bytes(cols), 4), cols / SSW_QUANT_BLOCK, line);
-        if (t % 2 == 0)
-            munmap(g.map[--g.n], (OPERAND_PAGES + 1) * PAGE_BYTES);
+    ssw_q8_block *blocks = end_at_guard(&g, ssw_cpu_q8_row_bytes(cols), 4);
+    const float *rows[SSW_AMX_TOKENS];
+    const ssw_q8_block *q8_rows[SSW_AMX_TOKENS];
+    for (int t = 0; t < SSW_AMX_TOKENS; t++) {
+        rows[t] = row;
+        q8_rows[t] = blocks;
+    }
+    for (int tile = 0; tile < n_tiles; tile++) {
+        uint16_t *tiles = x + tile * SSW_AMX_TOKENS * cols;
+        amx->fill_f32(rows, SSW_AMX_TOKENS, cols / SSW_QUANT_BLOCK, tiles);
+        amx->fill_q8(q8_rows, SSW_AMX_TOKENS, cols / SSW_QUANT_BLOCK, tiles);
     }
     memset(p.sums, 0x7f, sizeof *p.sums);
     amx->begin();
