@@ -46,20 +46,13 @@ int32_t ssw_cuda_device_count(ssw_error *why)
     return n;
 }
 
-ssw_status ssw_cuda_reserve_stack(uint32_t bytes, ssw_error *err)
-{
-    return fault(cudaDeviceSetLimit(cudaLimitStackSize, bytes), "reserving stacks", err);
-}
-
 ssw_status ssw_cuda_device_open(int32_t index, ssw_cuda_device *out, ssw_error *err)
 {
     cudaDeviceProp properties;
-    size_t free_bytes = 0, total_bytes = 0, stack_bytes = 0;
+    size_t free_bytes = 0, total_bytes = 0;
     memset(out, 0, sizeof *out);
     cudaError_t code = cudaSetDevice(index);
     if (code == cudaSuccess)
-        code = cudaDeviceGetLimit(&stack_bytes, cudaLimitStackSize);
-    if (code == cudaSuccess && stack_bytes > SSW_CUDA_STACK_BYTES_CODES) /* CUDA's own */
         code = cudaDeviceSetLimit(cudaLimitStackSize, SSW_CUDA_STACK_BYTES);
     if (code == cudaSuccess)
         code = cudaGetDeviceProperties(&properties, index);

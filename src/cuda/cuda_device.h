@@ -21,11 +21,11 @@ typedef struct ssw_cuda_graph ssw_cuda_graph;
 
 enum { SSW_CUDA_NAME_MAX = 128 };
 
-/* Stack that the kernels need, which is what they spill: those for types in planes of bits (cpu/codes.h), and
- * all others. ssw_cuda_device_open reserves the latter; CUDA's own 1024 would be 264 MiB on an H100. A launch
- * that needs more makes CUDA take more, for which it waits until the device is idle: never, where a kernel
- * waits for this process. So the build checks every kernel (tools/compile_cuda). */
-enum { SSW_CUDA_STACK_BYTES = 256, SSW_CUDA_STACK_BYTES_CODES = 320 };
+/* Stack that the kernels need, which is what they spill; ssw_cuda_device_open sets it aside for every thread
+ * that the device can hold: CUDA's own 1024 would be 264 MiB on an H100. A launch that needs more makes CUDA
+ * take more, for which it waits until the device is idle: never, where a kernel waits for this process. So
+ * the build checks every kernel (tools/compile_cuda). */
+enum { SSW_CUDA_STACK_BYTES = 160 };
 
 typedef struct ssw_cuda_device {
     char name[SSW_CUDA_NAME_MAX]; /* "NVIDIA H100 80GB HBM3" */
@@ -40,8 +40,6 @@ int32_t ssw_cuda_device_count(ssw_error *why);
 /* Makes a context. SSW_ERR_UNAVAILABLE when the device cannot run this program's kernels. */
 ssw_status ssw_cuda_device_open(int32_t index, ssw_cuda_device *out, ssw_error *err);
 ssw_status ssw_cuda_device_use(const ssw_cuda_device *device, ssw_error *err); /* on another thread */
-/* Sets so much stack aside for every thread that the device can hold: device memory. */
-ssw_status ssw_cuda_reserve_stack(uint32_t bytes, ssw_error *err);
 uint64_t ssw_cuda_device_free_bytes(void); /* now; 0 if the driver does not say */
 
 /* ---- memory ---- */

@@ -13,13 +13,14 @@
 /* Up: a warp has a band of gate and the same band of up, a thread block 64 rows of the hidden layer. Down:
  * 128 rows. Tiles of 64 pairs. */
 template <typename TYPE> struct expert_shape : gemm_shape<TYPE, 2, 4, 1, 64, 4> {
+    /* Thread blocks of an SM; what keeps many scales in registers would spill them with three. */
+    static constexpr int BLOCKS_MIN = TYPE::HEAD_BYTES > 0 || TYPE::SCALE_FLOATS > 1 ? 2 : 3;
 };
 
 enum {
     PAIRS_PER_TILE = 64,
     UP_ROWS = 4 * SSW_CUDA_BAND_ROWS,
-    DOWN_ROWS = 8 * SSW_CUDA_BAND_ROWS,
-    BLOCKS_MIN = 3
+    DOWN_ROWS = 8 * SSW_CUDA_BAND_ROWS
 };
 
 struct pair_tile {
@@ -148,7 +149,7 @@ static __device__ __forceinline__ void run_up(const expert_job &job, const pair_
 
 /* Grid: (tiles of UP_ROWS rows, tiles of pairs). */
 template <typename SHAPE>
-static __global__ void __launch_bounds__(SHAPE::THREADS, BLOCKS_MIN)
+static __global__ void __launch_bounds__(SHAPE::THREADS, SHAPE::BLOCKS_MIN)
     expert_up(const __grid_constant__ expert_job job)
 {
     __shared__ __align__(128) uint8_t shared[SHAPE::SHARED_BYTES];
@@ -219,7 +220,7 @@ static __device__ __forceinline__ void run_down(const expert_job &job, const pai
 
 /* Grid: (tiles of DOWN_ROWS rows, tiles of pairs). */
 template <typename SHAPE>
-static __global__ void __launch_bounds__(SHAPE::THREADS, BLOCKS_MIN)
+static __global__ void __launch_bounds__(SHAPE::THREADS, SHAPE::BLOCKS_MIN)
     expert_down(const __grid_constant__ expert_job job)
 {
     __shared__ __align__(128) uint8_t shared[SHAPE::SHARED_BYTES];

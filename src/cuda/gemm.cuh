@@ -19,6 +19,9 @@ template <typename TYPE> struct gemm_narrow : gemm_shape<TYPE, 1, 1, 4, 16, 4> {
 
 enum { WIDE_TILES_MIN = 256, MEDIUM_TILES_MIN = 160 };
 
+/* What keeps many scales in registers would spill them with more thread blocks of an SM. */
+template <typename TYPE> constexpr int fewer_blocks = TYPE::HEAD_BYTES > 0 || TYPE::SCALE_FLOATS > 1;
+
 static __device__ const uint8_t *product_matrix(const ssw_cuda_product_args &args)
 {
     return args.w.table ? args.w.table[args.index] : args.w.data + args.index * args.w.matrix_bytes;
@@ -109,9 +112,9 @@ template <typename TYPE> void launch_gemm(ssw_cuda_stream stream, const ssw_cuda
     assert(TYPE::TAKES_Q8 ? args->x.q && args->x.q_scales : args->x.f32 != nullptr);
     int64_t n_tiles = (args->n + 63) / 64;
     if ((args->w.rows + 127) / 128 * n_tiles >= WIDE_TILES_MIN)
-        launch_shape<gemm_wide<TYPE>, 3>(stream, args);
+        launch_shape<gemm_wide<TYPE>, 3 - fewer_blocks<TYPE>>(stream, args);
     else if ((args->w.rows + 63) / 64 * n_tiles >= MEDIUM_TILES_MIN)
-        launch_shape<gemm_medium<TYPE>, 4>(stream, args);
+        launch_shape<gemm_medium<TYPE>, 4 - fewer_blocks<TYPE>>(stream, args);
     else
         launch_shape<gemm_narrow<TYPE>, 4>(stream, args);
 }

@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "cpu/codes.h"
 #include "engine/carver.h"
 #include "engine/gpu_parts.h"
 #include "engine/rope_setup.h"
@@ -119,23 +118,11 @@ static bool is_multiplied(const ssw_gpu_setup *setup, int32_t i)
            (entry->on_gpu || i / SSW_MODEL_SLOT_COUNT > setup->first_layer);
 }
 
-static ssw_status reserve_stack(const ssw_gpu_setup *setup, ssw_error *err)
-{
-    for (int32_t i = 0; i < setup->weights->n_entries; i++) {
-        if (is_multiplied(setup, i) && ssw_codes_find(setup->weights->entries[i].tensor->dtype))
-            return ssw_cuda_reserve_stack(SSW_CUDA_STACK_BYTES_CODES, err);
-    }
-    return SSW_OK;
-}
-
 ssw_status ssw_gpu_load_weights(ssw_gpu *gpu, ssw_error *err)
 {
     void *memory = NULL, *staging = NULL;
-    ssw_status status = reserve_stack(&gpu->setup, err);
-    if (status != SSW_OK)
-        return status;
     gpu->bytes.weights = carve_weights(gpu, NULL);
-    status = ssw_cuda_alloc(&memory, gpu->bytes.weights, err);
+    ssw_status status = ssw_cuda_alloc(&memory, gpu->bytes.weights, err);
     if (status != SSW_OK)
         return status;
     gpu->weight_memory = memory;

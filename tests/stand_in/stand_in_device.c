@@ -327,11 +327,6 @@ ssw_status ssw_cuda_device_use(const ssw_cuda_device *own, ssw_error *err)
     return SSW_OK;
 }
 
-ssw_status ssw_cuda_reserve_stack(uint32_t bytes, ssw_error *err)
-{
-    return SSW_OK;
-}
-
 uint64_t ssw_cuda_device_free_bytes(void)
 {
     lock();
