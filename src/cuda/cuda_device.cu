@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "cuda/signal.cuh"
 
+#include <atomic>
 #include <cuda_runtime.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,6 +151,32 @@ ssw_status ssw_cuda_copy_to_host(void *to, const void *from, uint64_t n_bytes, s
 void ssw_cuda_copy_async(ssw_cuda_stream stream, void *to, const void *from, uint64_t n_bytes)
 {
     (void)cudaMemcpyAsync(to, from, n_bytes, cudaMemcpyDefault, stream);
+}
+
+/* False when the driver is too old. */
+static bool copy_batch(ssw_cuda_stream stream, const ssw_cuda_copies *copies)
+{
+#if CUDART_VERSION >= 13000 /* 12.8 has it with other arguments */
+    cudaMemcpyAttributes attributes = {};
+    size_t first = 0;
+    attributes.srcAccessOrder = cudaMemcpySrcAccessOrderStream;
+    cudaError_t code = cudaMemcpyBatchAsync(copies->to, copies->from, copies->n_bytes, (size_t)copies->n,
+                                            &attributes, &first, 1, stream);
+    if (code != cudaErrorNotSupported && code != cudaErrorCallRequiresNewerDriver)
+        return true; /* another fault is the stream's */
+    (void)cudaGetLastError();
+#endif
+    return false;
+}
+
+void ssw_cuda_copy_many(ssw_cuda_stream stream, const ssw_cuda_copies *copies)
+{
+    static std::atomic<bool> is_too_old(CUDART_VERSION < 13000);
+    if (!is_too_old && copy_batch(stream, copies))
+        return;
+    is_too_old = true;
+    for (int32_t i = 0; i < copies->n; i++)
+        ssw_cuda_copy_async(stream, copies->to[i], copies->from[i], copies->n_bytes[i]);
 }
 
 ssw_status ssw_cuda_measure_copies(double *bytes_per_s, ssw_error *err)

@@ -7,6 +7,7 @@
 #define SSW_CUDA_DEVICE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/status.h"
@@ -59,6 +60,17 @@ ssw_status ssw_cuda_copy_to_device(void *to, const void *from, uint64_t n_bytes,
 ssw_status ssw_cuda_copy_to_host(void *to, const void *from, uint64_t n_bytes, ssw_error *err);
 /* In stream order; host memory must be pinned, or the call waits. Any direction. Faults: the stream's. */
 void ssw_cuda_copy_async(ssw_cuda_stream stream, void *to, const void *from, uint64_t n_bytes);
+
+/* Copies from pinned host memory to the device, in no order among each other, as one call: a call each costs
+ * the bus some 3 us (bench/gpu/bench_copies). With a toolkit or a driver before CUDA 13 it is a call each. */
+typedef struct ssw_cuda_copies {
+    void *const *to;
+    const void *const *from;
+    const size_t *n_bytes;
+    int32_t n;
+} ssw_cuda_copies;
+
+void ssw_cuda_copy_many(ssw_cuda_stream stream, const ssw_cuda_copies *copies);
 
 /* Bytes a second from pinned memory to the device: the best of a few copies. */
 ssw_status ssw_cuda_measure_copies(double *bytes_per_s, ssw_error *err);

@@ -148,7 +148,9 @@ typedef enum ssw_cuda_glu_kind {
 
 typedef struct ssw_cuda_experts { /* one layer's */
     ssw_cuda_matrix gate, up, down;
-    const float *gate_bias, *up_bias, *down_bias; /* [experts][rows] or NULL */
+    const float *gate_bias, *up_bias; /* experts bias_stride floats apart, [rows] each; or NULL */
+    const float *down_bias;           /* [experts][rows] or NULL */
+    int64_t bias_stride;
     ssw_cuda_glu_kind glu;
     float glu_alpha, glu_limit;
 } ssw_cuda_experts;
@@ -161,8 +163,23 @@ typedef struct ssw_cuda_pairs {
     int32_t n_pairs, n_used, n_experts;
 } ssw_cuda_pairs;
 
-/* Tensor-core products for many tokens (gemm.cu). Pairs of experts whose table entry is NULL are skipped and
- * their outputs left alone; only experts in [expert_begin, expert_end) are looked at.
+/* Some rows of an expert's matrices, wherever they lie on the device: of gate and up, whose products become
+ * hidden's columns first_row .. first_row + n_rows - 1; or of down, whose products become out's. */
+typedef struct ssw_cuda_expert_rows {
+    int32_t expert, n_pairs;   /* n_pairs: as the sorted pairs have them */
+    int32_t first_row, n_rows; /* first_row a multiple of SSW_CUDA_BLOCK */
+    /* The rows' first bands: of gate and up; or of down, and of the columns behind it. Of the latter two one
+     * may be NULL; without down's its bias is not added. */
+    const uint8_t *at[2];
+} ssw_cuda_expert_rows;
+
+enum {
+    SSW_CUDA_EXPERT_TILE_ROWS = 64, /* cuts at multiples of it leave no tile half empty */
+    SSW_CUDA_EXPERT_ROWS_MAX = 32
+};
+
+/* Tensor-core products for many tokens (expert_gemm.cu), of whole experts in [expert_begin, expert_end) or of
+ * listed rows. Pairs of experts whose table entry is NULL are skipped and their outputs left alone.
  * hidden[i] of sorted pair i = glu(gate x, up x) of its token: [n_pairs][n_ff], as q, f32 or both as given.
  */
 typedef struct ssw_cuda_expert_gemm_args {
@@ -170,10 +187,15 @@ typedef struct ssw_cuda_expert_gemm_args {
     ssw_cuda_pairs pairs;
     int32_t expert_begin, expert_end;
     int32_t max_pairs_per_expert; /* bounds the launch; n tokens when nothing better is known */
-    ssw_cuda_acts x;              /* [tokens][n_embd] */
-    ssw_cuda_acts hidden;         /* [n_pairs][n_ff], sorted order */
-    float *out;                   /* [n_pairs][n_embd], at the place of the unsorted pair number */
-    bool accumulate;              /* down: out += */
+    /* Or listed rows; host, copied by the call. The experts' matrices then say only how rows lie in memory.
+     */
+    const ssw_cuda_expert_rows *listed;
+    int32_t n_listed;           /* 0: there is no list */
+    ssw_cuda_matrix down_after; /* of listed rows: the columns after those of down; cols 0: there are none */
+    ssw_cuda_acts x;            /* [tokens][n_embd] */
+    ssw_cuda_acts hidden;       /* [n_pairs][n_ff], sorted order */
+    float *out;                 /* [n_pairs][n_embd], at the place of the unsorted pair number */
+    bool accumulate;            /* down: out += */
 } ssw_cuda_expert_gemm_args;
 
 void ssw_cuda_expert_gemm_up(ssw_cuda_stream stream, const ssw_cuda_expert_gemm_args *args);   /* to hidden */

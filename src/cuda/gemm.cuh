@@ -67,6 +67,7 @@ run_tile(const ssw_cuda_product_args &args, const uint8_t *const (&bands)[SHAPE:
         }
     }
     float acc[SHAPE::BANDS][N / MMA_TOKENS][4];
+    clear<SHAPE, N>(acc);
     multiply_bands<SHAPE, N>(bands, source, shared, acc);
     if (threadIdx.x / WARP < SHAPE::WARPS_M)
         store_tile<SHAPE, N>(args, first_band, first_token, acc);
@@ -92,7 +93,7 @@ static __global__ void __launch_bounds__(SHAPE::THREADS, BLOCKS_MIN)
     for (int i = threadIdx.x; i < SHAPE::N_MAX; i += SHAPE::THREADS)
         rows[i] = min(first_token + i, args.n - 1);
     __syncthreads();
-    gemm_source source = make_source<typename SHAPE::TYPE>(args.x, args.w.cols, rows);
+    gemm_source source = make_source<typename SHAPE::TYPE>(args.x, 0, args.w.cols, args.w.cols, rows);
     run_tile<SHAPE, SHAPE::N_MAX>(args, bands, source, first_band, first_token, shared);
 }
 

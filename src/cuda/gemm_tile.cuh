@@ -36,15 +36,20 @@ template <typename TYPE_, int BANDS_, int WARPS_M_, int WARPS_K_, int N_MAX_, in
 struct gemm_source {
     const uint8_t *x; /* x.q or x.f32 */
     const float *scales;
-    int n_blocks;
+    int n_blocks;   /* of the product */
+    int row_blocks; /* from one row of x to the next */
     const int32_t *rows;
 };
 
+/* Columns [first_col, first_col + cols) of rows that have row_cols. */
 template <typename TYPE>
-__device__ __forceinline__ gemm_source make_source(const ssw_cuda_acts &x, int64_t cols, const int32_t *rows)
+__device__ __forceinline__ gemm_source make_source(const ssw_cuda_acts &x, int64_t first_col, int64_t cols,
+                                                   int64_t row_cols, const int32_t *rows)
 {
-    return {TYPE::TAKES_Q8 ? (const uint8_t *)x.q : (const uint8_t *)x.f32, x.q_scales,
-            (int)(cols / TYPE::COLUMNS), rows};
+    int64_t first_block = first_col / TYPE::COLUMNS;
+    const uint8_t *values = TYPE::TAKES_Q8 ? (const uint8_t *)x.q : (const uint8_t *)x.f32;
+    return {values + first_block * MMA_BLOCK_BYTES, x.q_scales + 2 * first_block, (int)(cols / TYPE::COLUMNS),
+            (int)(row_cols / TYPE::COLUMNS), rows};
 }
 
 /* What a thread copies of every chunk: units to [N][UNITS], then scales to [CHUNK][N]. */
@@ -69,14 +74,14 @@ template <typename SHAPE, int N> struct chunk_copier {
 #pragma unroll
         for (int i = 0; i < PASSES; i++)
             from[i] =
-                (uint32_t)source.rows[n + i * PASS_ROWS] * (uint32_t)(source.n_blocks * MMA_BLOCK_BYTES) +
+                (uint32_t)source.rows[n + i * PASS_ROWS] * (uint32_t)(source.row_blocks * MMA_BLOCK_BYTES) +
                 (uint32_t)unit * 16;
         for (int i = 0; i < 2; i++)
             to[i] = shared + (uint32_t)(n * SHAPE::UNITS + (unit ^ ((n + i * PASS_ROWS) & 7))) * 16;
 #pragma unroll
         for (int i = 0; i < SCALE_PASSES; i++) {
             int row = source.rows[(threadIdx.x / SHAPE::CHUNK + i * SCALE_PASS_ROWS) % N];
-            scales_from[i] = (uint32_t)(row * source.n_blocks + scale_block) * 8;
+            scales_from[i] = (uint32_t)(row * source.row_blocks + scale_block) * 8;
         }
         scales_to =
             shared + X_BYTES + (uint32_t)(scale_block * N + threadIdx.x / SHAPE::CHUNK) * SHAPE::SCALE_BYTES;
@@ -200,8 +205,17 @@ template <typename SHAPE> struct scale_walk {
     }
 };
 
-/* acc = bands times the N rows of source. Warp w has m = w % WARPS_M, k = w / WARPS_M; the result is complete
- * in the warps of k 0. shared: SHARED_BYTES, 128-byte aligned, free again afterwards. bands: this warp's. */
+template <typename SHAPE, int N>
+__device__ __forceinline__ void clear(float (&acc)[SHAPE::BANDS][N / MMA_TOKENS][4])
+{
+#pragma unroll
+    for (int i = 0; i < SHAPE::BANDS * (N / MMA_TOKENS) * 4; i++)
+        (&acc[0][0][0])[i] = 0;
+}
+
+/* acc += bands times the N rows of source. Warp w has m = w % WARPS_M, k = w / WARPS_M; the result is
+ * complete in the warps of k 0. shared: SHARED_BYTES, 128-byte aligned, free again afterwards. bands: this
+ * warp's. */
 template <typename SHAPE, int N>
 __device__ __forceinline__ void multiply_bands(const uint8_t *const (&bands)[SHAPE::BANDS],
                                                const gemm_source &source, uint8_t *shared,
@@ -232,9 +246,6 @@ __device__ __forceinline__ void multiply_bands(const uint8_t *const (&bands)[SHA
 #pragma unroll
         for (int i = 0; i < SHAPE::AHEAD; i++)
             scales[band].load(loaded[i][band], words[band], i, is_second, i < rest);
-#pragma unroll
-        for (int i = 0; i < N / MMA_TOKENS * 4; i++)
-            acc[band][i / 4][i % 4] = 0;
     }
     /* matrix lane / 8 of ldmatrix: tokens 0-7, first and second half of the block, and tokens 8-15 the same
      */

@@ -95,8 +95,8 @@ __global__ void __launch_bounds__(UP_WARPS *WARP) moe_up(const __grid_constant__
         u += shared[at + i + 2 * UP_WARPS_PER_BAND][r];
     }
     if (row < n_ff) {
-        g += experts.gate_bias ? experts.gate_bias[expert * n_ff + row] : 0;
-        u += experts.up_bias ? experts.up_bias[expert * n_ff + row] : 0;
+        g += experts.gate_bias ? experts.gate_bias[expert * experts.bias_stride + row] : 0;
+        u += experts.up_bias ? experts.up_bias[expert * experts.bias_stride + row] : 0;
         value = activate(experts, g, u);
         if (hidden.f32)
             hidden.f32[row_of_hidden * n_ff + row] = value;

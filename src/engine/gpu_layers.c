@@ -155,6 +155,7 @@ static ssw_cuda_experts experts_of(const ssw_gpu *gpu, int32_t layer, const ssw_
         experts.gate_bias = ssw_gpu_floats(gpu, layer, SSW_MODEL_GATE_EXPS_BIAS);
         experts.up_bias = ssw_gpu_floats(gpu, layer, SSW_MODEL_UP_EXPS_BIAS);
         experts.down_bias = ssw_gpu_floats(gpu, layer, SSW_MODEL_DOWN_EXPS_BIAS);
+        experts.bias_stride = experts.gate.rows;
     }
     return experts;
 }
@@ -257,8 +258,10 @@ static bool feed_forward(ssw_gpu *gpu, int32_t layer, const ssw_gpu_shape *shape
         feed_routed_and_shared(gpu, layer, n);
         return true;
     }
-    if (shape->is_streamed)
+    if (shape->is_streamed) {
+        feed_shared(gpu, layer, n); /* while the host plans */
         return false;
+    }
     ssw_gpu_enqueue_rest(gpu, layer, n);
     feed_shared(gpu, layer, n);
     ssw_gpu_enqueue_result(gpu, layer, n);
@@ -267,6 +270,8 @@ static bool feed_forward(ssw_gpu *gpu, int32_t layer, const ssw_gpu_shape *shape
 
 void ssw_gpu_enqueue_layers(ssw_gpu *gpu, const ssw_gpu_shape *shape)
 {
+    if (shape->is_streamed)
+        ssw_gpu_begin_stream(gpu, shape->n_rows);
     for (; gpu->next_layer < gpu->h->n_layers; gpu->next_layer++) {
         attention(gpu, gpu->next_layer, shape);
         if (!feed_forward(gpu, gpu->next_layer, shape))
@@ -277,7 +282,6 @@ void ssw_gpu_enqueue_layers(ssw_gpu *gpu, const ssw_gpu_shape *shape)
 void ssw_gpu_finish_layer(ssw_gpu *gpu, const ssw_gpu_shape *shape)
 {
     ssw_gpu_enqueue_stream(gpu, gpu->next_layer, shape->n_rows);
-    feed_shared(gpu, gpu->next_layer, shape->n_rows);
     ssw_gpu_enqueue_result(gpu, gpu->next_layer, shape->n_rows);
     gpu->next_layer++;
 }

@@ -190,14 +190,13 @@ static ssw_status open_caches(ssw_gpu *gpu, ssw_error *err)
 /* ---- buffers ----
  *
  * Three groups of buffers take turns with one region: nothing of one is needed when the next begins. All work
- * on them is in the compute stream's order, but for the copies into slots, which begin when the host has seen
- * a layer's choices and end before that layer's products.
+ * on them is in the compute stream's order.
  *
  *             | what                                           | from              | to
  *   lasting   | step, x, normed, choices, constants, counters, | opening           | closing
- *             | tables and biases of experts in host memory    |                   |
+ *             | of experts in host memory: pieces and biases   |                   |
  *   attention | q, k, v, attended, attention's scratch         | a layer's q, k, v | its sum in x
- *   experts   | hidden, shared_hidden, pair_rows, slots        | a layer's choices | their sum in x
+ *   experts   | hidden, shared_hidden, pair_rows               | a layer's choices | their sum in x
  *   head      | outputs, logits, scratch of the largest        | the last layer    | the next pass
  */
 
@@ -269,7 +268,6 @@ static void carve_experts(ssw_gpu *gpu, ssw_carver *c)
     gpu->hidden = carve_acts(c, gpu, 1, hidden_elements(&gpu->setup));
     gpu->shared_hidden = carve_acts(c, gpu, SSW_CUDA_GEMV_TOKENS_MAX, (uint64_t)gpu->h->n_ff_shared);
     gpu->pair_rows = ssw_carve(c, pairs * (uint64_t)gpu->h->n_embd, sizeof(float));
-    ssw_gpu_carve_slots(gpu, c);
 }
 
 static void carve_head(ssw_gpu *gpu, ssw_carver *c)

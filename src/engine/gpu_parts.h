@@ -1,6 +1,7 @@
 /* What a GPU's half of an engine consists of; shared by gpu.c (open, close), gpu_memory.c (loading),
  * gpu_layers.c (what is enqueued), gpu_experts.c (the hand-over to the
- * host), gpu_share.c, gpu_stream.c and gpu_cache.c (what the device does of the host's experts). */
+ * host), gpu_share.c, gpu_stream.c, gpu_pieces.c and gpu_cache.c (what the device does of the host's
+ * experts). */
 #ifndef SSW_ENGINE_GPU_PARTS_H
 #define SSW_ENGINE_GPU_PARTS_H
 
@@ -54,7 +55,7 @@ typedef struct ssw_gpu_handover {
  * the device's: an expert is the sum of two narrower ones. */
 typedef struct ssw_gpu_host_layer {
     bool is_pinned;
-    ssw_cuda_experts own, rest;       /* as the device sees the two parts; `own` lies in a slot's tables */
+    ssw_cuda_experts own, rest;       /* as the device sees the two parts */
     const float *gate_bias, *up_bias; /* the CPU's: [n_experts][split], or NULL */
     int32_t cache_number;             /* among such layers, with an expert cache */
     /* sums over the steps that decode; see ssw_gpu_layer_times */
@@ -62,32 +63,47 @@ typedef struct ssw_gpu_host_layer {
     atomic_int_least64_t wait_ns, work_ns;
 } ssw_gpu_host_layer;
 
-/* Two overlap a copy with the products of the one before; more take up what is uneven. */
-enum { SSW_GPU_SLOTS_MIN = 2, SSW_GPU_SLOTS_MAX = 4, SSW_GPU_SLOT_TABLES = 6 };
+/* Rows of some experts on their way to the device: what one buffer holds. Buffers are filled in turn, and
+ * free again when the products of what is in them are done. */
+enum { SSW_GPU_PIECES = 4, SSW_GPU_PIECE_COPIES_MAX = 4 * SSW_CUDA_EXPERT_ROWS_MAX };
 
-/* Room on the device for one expert, which copies fill in turn. */
-typedef struct ssw_gpu_slot {
-    uint8_t *gate, *up, *down, *gate_rest, *up_rest, *down_rest;
-    const uint8_t **tables; /* [SSW_GPU_SLOT_TABLES][n_experts]: whichever expert is asked for, it is here */
+typedef struct ssw_gpu_piece {
+    uint8_t *memory;  /* device, share.piece_bytes */
+    uint64_t n_bytes; /* of it in use */
     ssw_cuda_event filled, free;
-} ssw_gpu_slot;
+    ssw_cuda_expert_rows up[SSW_CUDA_EXPERT_ROWS_MAX], down[SSW_CUDA_EXPERT_ROWS_MAX];
+    int32_t n_up, n_down;
+    void *to[SSW_GPU_PIECE_COPIES_MAX]; /* its copies */
+    const void *from[SSW_GPU_PIECE_COPIES_MAX];
+    size_t copy_bytes[SSW_GPU_PIECE_COPIES_MAX];
+    int32_t n_copies;
+} ssw_gpu_piece;
+
+/* What is copied of a layer's experts, which are copied one after the other. */
+typedef struct ssw_gpu_copied {
+    int32_t layer;
+    int32_t n_experts; /* of the order: all of them whole */
+    int32_t n_rows;    /* of the next expert: of gate and up from the first that is wanted, then of down */
+    bool is_down;
+    int32_t n_waiting; /* pieces, the last ones begun, whose products are not enqueued */
+} ssw_gpu_copied;
 
 /* Who computes a layer's experts of a prompt's step; made by ssw_gpu_plan_stream, read until the layer is
  * enqueued. */
 typedef struct ssw_gpu_stream_plan {
     int32_t counts[SSW_CUDA_EXPERTS_MAX]; /* pairs of each expert */
-    int32_t order[SSW_CUDA_EXPERTS_MAX];  /* chosen ones, by falling count */
-    int32_t n_pairs, n_active;
-    int32_t n_device; /* the first of order that the device takes whole */
+    int32_t order[SSW_CUDA_EXPERTS_MAX];  /* those copied ahead, then chosen ones by falling count */
+    int32_t n_pairs, n_active;            /* n_active: of order */
+    int32_t n_device;                     /* the first of order that the device takes whole */
 } ssw_gpu_stream_plan;
 
 typedef struct ssw_gpu_share {
     int32_t split; /* hidden rows of the CPU; n_ff_expert when the device has none */
     bool has_rest;
     ssw_gpu_host_layer *layers; /* [n_layers] */
-    ssw_gpu_slot slots[SSW_GPU_SLOTS_MAX];
-    int32_t n_slots;
-    uint64_t next_slot;
+    ssw_gpu_piece pieces[SSW_GPU_PIECES];
+    uint64_t piece_bytes, n_pieces; /* n_pieces: begun so far */
+    ssw_gpu_copied copied;
     float *bias_memory; /* device, all host layers' */
     float *host_biases; /* the CPU's slices */
     uint8_t *mask;      /* mapped, [n_layers][n_experts]: experts that a prompt's step leaves to the device */
@@ -215,10 +231,8 @@ ssw_status ssw_gpu_check_answers(const ssw_gpu *gpu, ssw_error *err);
 
 /* ---- gpu_share.c ---- */
 
-/* Device memory; before the weights are loaded it only counts. First what lasts, then what a layer's experts
- * need while they are computed (gpu_memory.c). */
+/* Device memory; before the weights are loaded it only counts. */
 void ssw_gpu_carve_share(ssw_gpu *gpu, ssw_carver *c);
-void ssw_gpu_carve_slots(ssw_gpu *gpu, ssw_carver *c);
 ssw_status ssw_gpu_open_share(ssw_gpu *gpu, ssw_error *err);
 void ssw_gpu_close_share(ssw_gpu *gpu);
 
@@ -246,7 +260,21 @@ void ssw_gpu_enqueue_cached(ssw_gpu *gpu, int32_t layer, int32_t n_rows);
 /* Which experts' CPU rows the device shall take too, from the choices in the handover: fills in the layer's
  * mask and own_chosen. */
 void ssw_gpu_plan_stream(ssw_gpu *gpu, int32_t layer, int32_t n_rows);
+/* Before the next layer's attention is enqueued: copies experts that some token will choose by all odds. */
+void ssw_gpu_begin_stream(ssw_gpu *gpu, int32_t n_rows);
 /* Copies of those and of every chosen expert's other rows, their products, and the sums added to x. */
 void ssw_gpu_enqueue_stream(ssw_gpu *gpu, int32_t layer, int32_t n_rows);
+
+/* ---- gpu_pieces.c ---- */
+
+/* How large a buffer has to be for the layer's experts, which are in host memory. */
+uint64_t ssw_gpu_find_piece_bytes(const ssw_gpu *gpu, int32_t layer);
+/* Before a layer's choices are known: fills the buffers with the first of n experts in order, whole. n may be
+ * 0; what was copied for another layer or pass is forgotten. */
+void ssw_gpu_copy_ahead(ssw_gpu *gpu, int32_t layer, const int32_t *order, int32_t n);
+/* How many of the layer's first experts have been copied at least in part. */
+int32_t ssw_gpu_count_ahead(const ssw_gpu *gpu, int32_t layer);
+/* Copies and products of the plan's experts: whole of the first n_device, the device's rows of others. */
+void ssw_gpu_enqueue_pieces(ssw_gpu *gpu, int32_t layer);
 
 #endif

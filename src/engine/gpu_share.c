@@ -12,8 +12,6 @@
 
 enum { N_EXPERT_SLOTS = 3, N_HOST_MATRICES = N_EXPERT_SLOTS + 1 };
 
-enum { SLOTS_BYTES = 96 << 20 };
-
 static const ssw_model_slot expert_slots[N_EXPERT_SLOTS] = {SSW_MODEL_GATE_EXPS, SSW_MODEL_UP_EXPS,
                                                             SSW_MODEL_DOWN_EXPS};
 
@@ -30,93 +28,31 @@ static bool is_host_layer(const ssw_gpu *gpu, int32_t layer)
 
 /* ---- device memory ---- */
 
-/* Of every part of an expert the largest that a layer has. */
-typedef struct slot_bytes {
-    uint64_t gate, up, down, gate_rest, up_rest, down_rest;
-} slot_bytes;
-
-static void enlarge(uint64_t *bytes, const ssw_weights_entry *entry, int64_t rows, int64_t cols)
-{
-    uint64_t needed = ssw_cpu_matrix_predict_bytes(entry->tensor->dtype, rows, cols, 1);
-    *bytes = needed > *bytes ? needed : *bytes;
-}
-
-static void enlarge_slot(slot_bytes *bytes, const ssw_gpu *gpu, int32_t layer)
-{
-    const ssw_weights_entry *gate = entry_at(gpu, layer, SSW_MODEL_GATE_EXPS),
-                            *up = entry_at(gpu, layer, SSW_MODEL_UP_EXPS),
-                            *down = entry_at(gpu, layer, SSW_MODEL_DOWN_EXPS);
-    int64_t n_embd = gpu->h->n_embd, n_ff = gpu->h->n_ff_expert, split = down->split > 0 ? down->split : n_ff;
-    enlarge(&bytes->gate, gate, split, n_embd);
-    enlarge(&bytes->up, up, split, n_embd);
-    enlarge(&bytes->down, down, n_embd, split);
-    if (split == n_ff)
-        return;
-    enlarge(&bytes->gate_rest, gate, n_ff - split, n_embd);
-    enlarge(&bytes->up_rest, up, n_ff - split, n_embd);
-    enlarge(&bytes->down_rest, down, n_embd, n_ff - split);
-}
-
-static void carve_slot(ssw_gpu_slot *slot, const slot_bytes *bytes, ssw_carver *c)
-{
-    slot->gate = ssw_carve(c, 1, bytes->gate);
-    slot->gate_rest = ssw_carve(c, 1, bytes->gate_rest);
-    slot->up = ssw_carve(c, 1, bytes->up);
-    slot->up_rest = ssw_carve(c, 1, bytes->up_rest);
-    slot->down = ssw_carve(c, 1, bytes->down);
-    slot->down_rest = ssw_carve(c, 1, bytes->down_rest);
-}
-
-/* Floats of one layer's biases: two parts of gate and up, and down's. */
+/* Floats of one layer's biases. */
 static uint64_t bias_floats(const ssw_gpu *gpu)
 {
     return (uint64_t)gpu->h->n_experts * (2 * (uint64_t)gpu->h->n_ff_expert + (uint64_t)gpu->h->n_embd);
 }
 
-/* What a slot has to hold. Returns the last layer whose experts are in host memory, or -1. */
-static int32_t find_slot_bytes(const ssw_gpu *gpu, slot_bytes *bytes, uint64_t *n_host)
+void ssw_gpu_carve_share(ssw_gpu *gpu, ssw_carver *c)
 {
+    uint64_t n_host = 0, piece_bytes = 0;
     int32_t last = -1;
-    *n_host = 0;
-    *bytes = (slot_bytes){0};
     for (int32_t layer = gpu->setup.first_layer; layer < gpu->h->n_layers; layer++) {
         if (!is_host_layer(gpu, layer))
             continue;
-        ++*n_host;
+        uint64_t needed = ssw_gpu_find_piece_bytes(gpu, layer);
+        piece_bytes = needed > piece_bytes ? needed : piece_bytes;
         last = layer;
-        enlarge_slot(bytes, gpu, layer);
+        n_host++;
     }
-    return last;
-}
-
-void ssw_gpu_carve_share(ssw_gpu *gpu, ssw_carver *c)
-{
-    slot_bytes bytes;
-    uint64_t n_host;
-    int32_t last = find_slot_bytes(gpu, &bytes, &n_host);
     if (last < 0)
         return;
-    for (int i = 0; i < SSW_GPU_SLOTS_MAX; i++)
-        gpu->share.slots[i].tables =
-            ssw_carve(c, SSW_GPU_SLOT_TABLES * (uint64_t)gpu->h->n_experts, sizeof(uint8_t *));
+    gpu->share.piece_bytes = piece_bytes;
+    for (int i = 0; i < SSW_GPU_PIECES; i++)
+        gpu->share.pieces[i].memory = ssw_carve(c, 1, piece_bytes);
     if (ssw_model_tensor(gpu->setup.model, last, SSW_MODEL_GATE_EXPS_BIAS))
         gpu->share.bias_memory = ssw_carve(c, n_host * bias_floats(gpu), sizeof(float));
-}
-
-/* As many slots as SLOTS_BYTES hold, between the bounds. */
-void ssw_gpu_carve_slots(ssw_gpu *gpu, ssw_carver *c)
-{
-    slot_bytes bytes;
-    uint64_t n_host;
-    if (find_slot_bytes(gpu, &bytes, &n_host) < 0)
-        return;
-    uint64_t begin = c->at, one = 0;
-    int32_t n = 0;
-    while (n < SSW_GPU_SLOTS_MIN || (n < SSW_GPU_SLOTS_MAX && c->at + one <= begin + SLOTS_BYTES)) {
-        carve_slot(&gpu->share.slots[n++], &bytes, c);
-        one = (c->at - begin) / (uint64_t)n;
-    }
-    gpu->share.n_slots = n;
 }
 
 /* ---- views ---- */
@@ -150,8 +86,8 @@ static void slice(const float *from, int32_t n_experts, int64_t width, int64_t f
         memcpy(to + e * n, from + e * width + first, (size_t)n * sizeof *to);
 }
 
-/* A layer's biases cut in two, to the device and, the CPU's part, to host memory. at: offset in both. */
-static ssw_status cut_biases(ssw_gpu *gpu, int32_t layer, uint64_t at, ssw_error *err)
+/* A layer's biases to the device and, the CPU's part of them, to host memory. at: offset in both. */
+static ssw_status place_biases(ssw_gpu *gpu, int32_t layer, uint64_t at, ssw_error *err)
 {
     const ssw_weights *weights = gpu->setup.weights;
     const float *gate = ssw_weights_floats(weights, layer, SSW_MODEL_GATE_EXPS_BIAS);
@@ -161,22 +97,26 @@ static ssw_status cut_biases(ssw_gpu *gpu, int32_t layer, uint64_t at, ssw_error
         return SSW_OK;
     ssw_gpu_host_layer *own = &gpu->share.layers[layer];
     int32_t n_experts = gpu->h->n_experts;
-    int64_t n_ff = gpu->h->n_ff_expert, split = gpu->share.split, n_rest = n_ff - split;
+    int64_t n_ff = gpu->h->n_ff_expert, n_hidden = n_experts * n_ff, split = gpu->share.split;
     float *host = gpu->share.host_biases + at, *device = gpu->share.bias_memory + at;
-    int64_t up_at = n_experts * split, rest_at = 2 * n_experts * split, down_at = 2 * n_experts * n_ff;
     slice(gate, n_experts, n_ff, 0, split, host);
-    slice(up, n_experts, n_ff, 0, split, host + up_at);
-    slice(gate, n_experts, n_ff, split, n_rest, host + rest_at);
-    slice(up, n_experts, n_ff, split, n_rest, host + rest_at + n_experts * n_rest);
-    memcpy(host + down_at, down, (size_t)n_experts * (size_t)gpu->h->n_embd * sizeof *host);
+    slice(up, n_experts, n_ff, 0, split, host + n_hidden);
     own->gate_bias = host;
-    own->up_bias = host + up_at;
+    own->up_bias = host + n_hidden;
     own->own.gate_bias = device;
-    own->own.up_bias = device + up_at;
-    own->own.down_bias = device + down_at;
-    own->rest.gate_bias = device + rest_at;
-    own->rest.up_bias = device + rest_at + n_experts * n_rest;
-    return ssw_cuda_copy_to_device(device, host, bias_floats(gpu) * sizeof *host, err);
+    own->own.up_bias = device + n_hidden;
+    own->own.down_bias = device + 2 * n_hidden;
+    own->rest.gate_bias = device + split;
+    own->rest.up_bias = device + n_hidden + split;
+    own->own.bias_stride = own->rest.bias_stride = n_ff;
+    uint64_t hidden_bytes = (uint64_t)n_hidden * sizeof *gate;
+    ssw_status status = ssw_cuda_copy_to_device(device, gate, hidden_bytes, err);
+    if (status == SSW_OK)
+        status = ssw_cuda_copy_to_device(device + n_hidden, up, hidden_bytes, err);
+    if (status == SSW_OK)
+        status = ssw_cuda_copy_to_device(device + 2 * n_hidden, down,
+                                         (uint64_t)n_experts * (uint64_t)gpu->h->n_embd * sizeof *down, err);
+    return status;
 }
 
 /* ---- opening ---- */
@@ -237,33 +177,14 @@ static void view_layer(ssw_gpu *gpu, int32_t layer)
     own->rest.down = view_of(rest);
 }
 
-/* Six tables a slot: gate, up and down of the CPU's rows, then of the others. */
-static ssw_status fill_tables(ssw_gpu *gpu, const ssw_gpu_slot *slot, ssw_error *err)
-{
-    const uint8_t *const places[SSW_GPU_SLOT_TABLES] = {slot->gate,      slot->up,      slot->down,
-                                                        slot->gate_rest, slot->up_rest, slot->down_rest};
-    size_t n = (size_t)gpu->h->n_experts;
-    const uint8_t **numbers = calloc(SSW_GPU_SLOT_TABLES * n, sizeof *numbers);
-    if (!numbers)
-        return ssw_error_set(err, SSW_ERR_NOMEM, "no memory for the tables of a slot");
-    for (size_t i = 0; i < SSW_GPU_SLOT_TABLES * n; i++)
-        numbers[i] = places[i / n];
-    ssw_status status = ssw_cuda_copy_to_device((void *)slot->tables, numbers,
-                                                SSW_GPU_SLOT_TABLES * n * sizeof *numbers, err);
-    free(numbers);
-    return status;
-}
-
-static ssw_status open_slots(ssw_gpu *gpu, ssw_error *err)
+static ssw_status open_pieces(ssw_gpu *gpu, ssw_error *err)
 {
     ssw_status status = SSW_OK;
-    for (int32_t i = 0; i < gpu->share.n_slots && status == SSW_OK; i++) {
-        ssw_gpu_slot *slot = &gpu->share.slots[i];
-        status = ssw_cuda_event_open(&slot->filled, err);
+    gpu->share.copied.layer = -1;
+    for (int i = 0; i < SSW_GPU_PIECES && status == SSW_OK; i++) {
+        status = ssw_cuda_event_open(&gpu->share.pieces[i].filled, err);
         if (status == SSW_OK)
-            status = ssw_cuda_event_open(&slot->free, err);
-        if (status == SSW_OK)
-            status = fill_tables(gpu, slot, err);
+            status = ssw_cuda_event_open(&gpu->share.pieces[i].free, err);
     }
     return status;
 }
@@ -283,9 +204,9 @@ static ssw_status open_layers(ssw_gpu *gpu, ssw_error *err)
         own->is_pinned = pin_layer(gpu, layer, &why);
         n_host++;
         n_pinned += own->is_pinned;
-        ssw_status status = cut_biases(gpu, layer, at, err);
+        ssw_status status = place_biases(gpu, layer, at, err);
         if (status == SSW_OK && n_host == 1)
-            status = open_slots(gpu, err);
+            status = open_pieces(gpu, err);
         if (status != SSW_OK)
             return status;
         at += bias_floats(gpu);
@@ -329,9 +250,9 @@ void ssw_gpu_close_share(ssw_gpu *gpu)
         if (gpu->share.layers[layer].is_pinned)
             unpin(gpu, layer, N_HOST_MATRICES);
     }
-    for (int32_t i = 0; i < gpu->share.n_slots; i++) {
-        ssw_cuda_event_close(gpu->share.slots[i].filled);
-        ssw_cuda_event_close(gpu->share.slots[i].free);
+    for (int i = 0; i < SSW_GPU_PIECES; i++) {
+        ssw_cuda_event_close(gpu->share.pieces[i].filled);
+        ssw_cuda_event_close(gpu->share.pieces[i].free);
     }
     ssw_cuda_free_host(gpu->share.mask);
     free(gpu->share.layers);

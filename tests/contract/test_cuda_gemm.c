@@ -280,6 +280,7 @@ static void open_case(expert_data *d, const expert_case *c)
                            .gate_bias = cuda_test_put(d->gate_bias, (uint64_t)(c->n_experts * c->n_ff) * 4),
                            .up_bias = cuda_test_put(d->up_bias, (uint64_t)(c->n_experts * c->n_ff) * 4),
                            .down_bias = cuda_test_put(d->down_bias, (uint64_t)(c->n_experts * c->n_embd) * 4),
+                           .bias_stride = c->n_ff,
                            .glu = c->glu,
                            .glu_alpha = 1.702f,
                            .glu_limit = 7};
@@ -332,6 +333,29 @@ static void close_case(expert_data *d)
     free(d->expert_of);
 }
 
+/* Returns hidden as the next product sees it; the caller frees. */
+static float *check_all_hidden(const expert_data *d)
+{
+    const expert_case *c = d->c;
+    int64_t n_pairs = c->n * c->n_used, n = n_pairs * c->n_ff;
+    float *hidden = cuda_test_get(d->args.hidden.f32, (uint64_t)n * 4);
+    check_hidden(d, hidden);
+    if (!d->args.hidden.q)
+        return hidden;
+    int8_t *q = cuda_test_get(d->args.hidden.q, (uint64_t)n);
+    float *scales = cuda_test_get(d->args.hidden.q_scales, (uint64_t)n / 4);
+    for (int64_t i = 0; i < n_pairs; i++) {
+        if (d->expert_of[d->pair[i]] == c->absent)
+            continue;
+        cuda_test_check_q8(hidden + i * c->n_ff, q + i * c->n_ff, scales + i * c->n_ff / 16, c->n_ff);
+        for (int64_t r = 0; r < c->n_ff; r++)
+            hidden[i * c->n_ff + r] = (float)q[i * c->n_ff + r] * scales[(i * c->n_ff + r) / 32 * 2];
+    }
+    free(q);
+    free(scales);
+    return hidden;
+}
+
 /* Ranges of experts one after the other, as streaming does. */
 static void run_case(const expert_case *c)
 {
@@ -344,22 +368,8 @@ static void run_case(const expert_case *c)
         ssw_cuda_expert_gemm_up(NULL, &d.args);
         ssw_cuda_expert_gemm_down(NULL, &d.args);
     }
-    float *hidden = cuda_test_get(d.args.hidden.f32, (uint64_t)(n_pairs * c->n_ff) * 4);
+    float *hidden = check_all_hidden(&d);
     float *out = cuda_test_get(d.args.out, (uint64_t)(n_pairs * c->n_embd) * 4);
-    check_hidden(&d, hidden);
-    if (d.args.hidden.q) {
-        int8_t *q = cuda_test_get(d.args.hidden.q, (uint64_t)(n_pairs * c->n_ff));
-        float *scales = cuda_test_get(d.args.hidden.q_scales, (uint64_t)(n_pairs * c->n_ff) / 4);
-        for (int64_t i = 0; i < n_pairs; i++) {
-            if (d.expert_of[d.pair[i]] == c->absent)
-                continue;
-            cuda_test_check_q8(hidden + i * c->n_ff, q + i * c->n_ff, scales + i * c->n_ff / 16, c->n_ff);
-            for (int64_t r = 0; r < c->n_ff; r++)
-                hidden[i * c->n_ff + r] = (float)q[i * c->n_ff + r] * scales[(i * c->n_ff + r) / 32 * 2];
-        }
-        free(q);
-        free(scales);
-    }
     check_out(&d, hidden, out);
     d.args.expert_begin = 0;
     d.args.accumulate = true;
@@ -373,6 +383,114 @@ static void run_case(const expert_case *c)
     free(hidden);
     free(out);
     close_case(&d);
+}
+
+/* ---- listed rows ---- */
+
+static const uint8_t *band_at(const ssw_cuda_matrix *m, int32_t expert, int32_t row)
+{
+    return m->data + (uint64_t)expert * m->matrix_bytes +
+           (uint64_t)(row / SSW_CUDA_BAND_ROWS) * m->band_bytes;
+}
+
+/* All of an expert's rows in pieces of at most so many, the last first. matrices: NULL where one is left out.
+ */
+static int32_t list_rows(const expert_data *d, int32_t expert, int32_t n_rows, int32_t at_once,
+                         const ssw_cuda_matrix *const matrices[2], ssw_cuda_expert_rows *out)
+{
+    int32_t n = 0;
+    for (int32_t first = (n_rows - 1) / at_once * at_once; first >= 0; first -= at_once) {
+        ssw_cuda_expert_rows *rows = &out[n++];
+        *rows = (ssw_cuda_expert_rows){.expert = expert,
+                                       .n_pairs = d->first[expert + 1] - d->first[expert],
+                                       .first_row = first,
+                                       .n_rows = n_rows - first < at_once ? n_rows - first : at_once};
+        for (int i = 0; i < 2; i++)
+            rows->at[i] = matrices[i] ? band_at(matrices[i], expert, first) : NULL;
+    }
+    return n;
+}
+
+/* Which of down's two matrices the expert's rows are listed with. */
+static bool has_part(int32_t expert, int which)
+{
+    return expert % 3 != 2 - which;
+}
+
+static void check_listed_out(const expert_data *d, const cpu_weights parts[2], const float *hidden,
+                             const float *out)
+{
+    const expert_case *c = d->c;
+    uint32_t state = 37;
+    for (int i = 0; i < CHECKS_MAX; i++) {
+        int32_t at = (int32_t)(cpu_case_random(&state) % (uint32_t)(c->n * c->n_used)), p = d->pair[at],
+                e = d->expert_of[p];
+        int64_t r = (int64_t)cpu_case_random(&state) % c->n_embd, row = e * c->n_embd + r, col = 0;
+        double got = (double)out[p * c->n_embd + r], wanted = 0, bound = 0;
+        for (int which = 0; which < 2; which++) {
+            int64_t cols = parts[which].m.cols;
+            const float *w = parts[which].truth + row * cols, *h = hidden + at * c->n_ff + col;
+            col += cols;
+            if (!has_part(e, which))
+                continue;
+            wanted += cpu_case_dot(w, h, cols) + (which == 0 ? (double)d->down_bias[row] : 0);
+            bound += cpu_case_bound(w, h, cols, false);
+        }
+        if (!(fabs(got - wanted) <= bound + 1e-6 * fabs(wanted)))
+            fail_msg("type %d: listed pair %d, row %lld: %.9g, not %.9g (bound %.3g)", (int)c->down, p,
+                     (long long)r, got, wanted, bound);
+    }
+}
+
+/* c's down is left out: there are two of them, with `own` columns and the others. */
+static void run_listed_case(const expert_case *c, int64_t own)
+{
+    expert_data d;
+    open_case(&d, c);
+    cpu_weights parts[2] = {cpu_weights_make(c->down, c->n_embd, own, c->n_experts, 13),
+                            cpu_weights_make(c->down, c->n_embd, c->n_ff - own, c->n_experts, 14)};
+    ssw_cuda_matrix matrices[2] = {put_matrix(&parts[0].m), put_matrix(&parts[1].m)};
+    const ssw_cuda_matrix *const up[2] = {&d.experts.gate, &d.experts.up};
+    ssw_cuda_matrix down = d.experts.down;
+    ssw_cuda_expert_rows listed[SSW_CUDA_EXPERT_ROWS_MAX];
+    d.args.listed = listed;
+    d.experts.down = matrices[0];
+    d.args.down_after = matrices[1];
+    for (int32_t e = 0; e < c->n_experts; e++) {
+        d.args.n_listed = list_rows(&d, e, (int32_t)c->n_ff, SSW_CUDA_EXPERT_TILE_ROWS, up, listed);
+        ssw_cuda_expert_gemm_up(NULL, &d.args);
+    }
+    d.args.n_listed = 0;
+    for (int32_t e = 0; e < c->n_experts; e++) { /* several experts a launch */
+        const ssw_cuda_matrix *const of_e[2] = {has_part(e, 0) ? &matrices[0] : NULL,
+                                                has_part(e, 1) ? &matrices[1] : NULL};
+        d.args.n_listed += list_rows(&d, e, (int32_t)c->n_embd, 2 * SSW_CUDA_EXPERT_TILE_ROWS, of_e,
+                                     listed + d.args.n_listed);
+    }
+    ssw_cuda_expert_gemm_down(NULL, &d.args);
+    float *hidden = check_all_hidden(&d);
+    float *out = cuda_test_get(d.args.out, (uint64_t)(c->n * c->n_used * c->n_embd) * 4);
+    check_listed_out(&d, parts, hidden, out);
+    free(hidden);
+    free(out);
+    for (int i = 0; i < 2; i++) {
+        free_matrix(&matrices[i]);
+        cpu_weights_free(&parts[i]);
+    }
+    d.experts.down = down;
+    close_case(&d);
+}
+
+static void listed_rows_agree(void **state)
+{
+    (void)state;
+    for (int i = 0; i < CASE_TYPES; i++) {
+        ssw_dtype up = cpu_case_types[i], down = cpu_case_types[CASE_TYPES - 1 - i];
+        int64_t own = width(down, 96), rest = width(down, 64);
+        run_listed_case(
+            &(expert_case){up, down, width(up, 288), own + rest, 6, 3, 90, SSW_CUDA_GLU_SILU_CLAMPED, -1},
+            own);
+    }
 }
 
 static void experts_agree(void **state)
@@ -392,7 +510,8 @@ static void experts_agree(void **state)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(products_agree), cmocka_unit_test(experts_agree)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(products_agree), cmocka_unit_test(experts_agree),
+                                       cmocka_unit_test(listed_rows_agree)};
     leaves_large_out = argc > 1 && strcmp(argv[1], "small") == 0;
     cuda_test_open();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -129,6 +129,7 @@ static void check_moe(const moe_case *c)
         .gate_bias = c->has_bias ? on_device(gate_bias, n_hidden * sizeof(float)) : NULL,
         .up_bias = c->has_bias ? on_device(up_bias, n_hidden * sizeof(float)) : NULL,
         .down_bias = c->has_bias ? on_device(down_bias, n_down * sizeof(float)) : NULL,
+        .bias_stride = c->n_ff,
         .glu = c->is_clamped ? SSW_CUDA_GLU_SILU_CLAMPED : SSW_CUDA_GLU_SILU,
         .glu_alpha = 1.702f,
         .glu_limit = 7};

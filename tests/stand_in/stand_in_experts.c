@@ -16,41 +16,49 @@ static float *floats(int64_t n)
 
 /* out [n][rows] = rows `rows` of x times an expert's matrix, plus its bias. False when the expert is absent.
  */
-static bool multiply(const ssw_cuda_matrix *w, int32_t expert, const float *bias, ssw_cuda_acts x,
-                     const int32_t *rows, int32_t n, float *out)
+static bool multiply(const ssw_cuda_matrix *w, int32_t expert, const float *bias, int64_t bias_stride,
+                     ssw_cuda_acts x, const int32_t *rows, int32_t n, float *out)
 {
     ssw_cuda_product_args args = {.w = *w,
                                   .index = expert,
                                   .x = x,
                                   .n = n,
-                                  .bias = bias ? bias + expert * w->rows : NULL,
+                                  .bias = bias ? bias + expert * bias_stride : NULL,
                                   .out = out,
                                   .out_stride = w->rows};
     return stand_in_multiply(&args, rows);
 }
 
-/* Rows `at` and following of hidden, from n rows of x. */
-static void make_hidden(const ssw_cuda_experts *experts, int32_t expert, ssw_cuda_acts x, const int32_t *rows,
-                        int32_t n, ssw_cuda_acts hidden, int64_t at)
+/* Hidden from element `at` on, of n rows of x. */
+static void store_hidden(const ssw_cuda_experts *experts, int32_t expert, ssw_cuda_acts x,
+                         const int32_t *rows, int32_t n, ssw_cuda_acts hidden, int64_t at)
 {
     int64_t n_ff = experts->gate.rows;
     float *gate = floats(n * n_ff), *up = floats(n * n_ff);
-    if (multiply(&experts->gate, expert, experts->gate_bias, x, rows, n, gate) &&
-        multiply(&experts->up, expert, experts->up_bias, x, rows, n, up)) {
+    if (multiply(&experts->gate, expert, experts->gate_bias, experts->bias_stride, x, rows, n, gate) &&
+        multiply(&experts->up, expert, experts->up_bias, experts->bias_stride, x, rows, n, up)) {
         ssw_cpu_moe_args glu = {.glu = experts->glu == SSW_CUDA_GLU_SILU_CLAMPED ? SSW_CPU_GLU_SILU_CLAMPED
                                                                                  : SSW_CPU_GLU_SILU,
                                 .glu_alpha = experts->glu_alpha,
                                 .glu_limit = experts->glu_limit};
         ssw_kernels_generic()->glu(&glu, gate, up, (int)(n * n_ff), gate);
-        stand_in_store_acts(gate, n * n_ff, hidden, at * n_ff);
+        stand_in_store_acts(gate, n * n_ff, hidden, at);
     }
     free(gate);
     free(up);
 }
 
+/* Rows `at` and following of hidden. */
+static void make_hidden(const ssw_cuda_experts *experts, int32_t expert, ssw_cuda_acts x, const int32_t *rows,
+                        int32_t n, ssw_cuda_acts hidden, int64_t at)
+{
+    store_hidden(experts, expert, x, rows, n, hidden, at * experts->gate.rows);
+}
+
 static void require_experts(const ssw_cuda_experts *experts)
 {
-    uint64_t n_up = (uint64_t)experts->gate.n_matrices * (uint64_t)experts->gate.rows;
+    uint64_t n_up = (uint64_t)(experts->gate.n_matrices - 1) * (uint64_t)experts->bias_stride +
+                    (uint64_t)experts->gate.rows;
     uint64_t n_down = (uint64_t)experts->gate.n_matrices * (uint64_t)experts->down.rows;
     const ssw_cuda_matrix *all[] = {&experts->gate, &experts->up, &experts->down};
     stand_in_require(experts->gate_bias, n_up * sizeof(float), "experts' gate bias");
@@ -74,7 +82,7 @@ static void add_expert(const ssw_cuda_experts *experts, int32_t expert, const ss
     int64_t n_embd = experts->down.rows;
     float *row = floats(n_embd), *out = args->out + token * n_embd;
     make_hidden(experts, expert, args->x, &token, 1, hidden, at);
-    if (multiply(&experts->down, expert, experts->down_bias, hidden, &at, 1, row)) {
+    if (multiply(&experts->down, expert, experts->down_bias, n_embd, hidden, &at, 1, row)) {
         for (int64_t i = 0; i < n_embd; i++)
             out[i] += weight * row[i];
     }
@@ -123,6 +131,7 @@ void ssw_cuda_moe(ssw_cuda_stream stream, const ssw_cuda_moe_args *args)
 typedef struct gemm_call {
     ssw_cuda_expert_gemm_args args;
     ssw_cuda_experts experts;
+    ssw_cuda_expert_rows listed[SSW_CUDA_EXPERT_ROWS_MAX];
 } gemm_call;
 
 static void require_gemm(const gemm_call *call)
@@ -132,6 +141,12 @@ static void require_gemm(const gemm_call *call)
     stand_in_require(pairs->first, (uint64_t)(pairs->n_experts + 1) * sizeof(int32_t), "sorted pairs' first");
     stand_in_require(pairs->pair, (uint64_t)pairs->n_pairs * sizeof(int32_t), "sorted pairs");
     stand_in_require_acts(call->args.hidden, pairs->n_pairs, call->experts.gate.rows, "experts' hidden");
+    for (int32_t i = 0; i < call->args.n_listed; i++) {
+        int32_t e = call->listed[i].expert;
+        if (pairs->first[e + 1] - pairs->first[e] != call->listed[i].n_pairs)
+            stand_in_end("expert %d has %d pairs, not %d", e, pairs->first[e + 1] - pairs->first[e],
+                         call->listed[i].n_pairs);
+    }
     for (int32_t e = call->args.expert_begin; e < call->args.expert_end; e++) {
         if (pairs->first[e + 1] - pairs->first[e] > call->args.max_pairs_per_expert)
             stand_in_end("expert %d has %d pairs, at most %d were said", e,
@@ -139,7 +154,115 @@ static void require_gemm(const gemm_call *call)
     }
 }
 
-/* Up to a tile's rows of one expert at once. */
+/* The next rows of an expert's sorted pairs from i on, up to a tile; n of them. */
+static int32_t take_tile(const ssw_cuda_pairs *pairs, int32_t expert, int32_t i)
+{
+    int32_t n = pairs->first[expert + 1] - i;
+    return n < SSW_TILE_TOKENS ? n : SSW_TILE_TOKENS;
+}
+
+static void find_tokens(const ssw_cuda_pairs *pairs, int32_t i, int32_t n, int32_t *tokens)
+{
+    for (int32_t k = 0; k < n; k++)
+        tokens[k] = pairs->pair[i + k] / pairs->n_used;
+}
+
+/* ---- listed rows ---- */
+
+/* The rows as matrices of their own, and one expert's biases. */
+static ssw_cuda_matrix listed_matrix(const ssw_cuda_matrix *m, const ssw_cuda_expert_rows *rows, int which)
+{
+    ssw_cuda_matrix view = *m;
+    view.table = NULL;
+    view.data = rows->at[which];
+    view.rows = rows->n_rows;
+    view.n_matrices = 1;
+    return view;
+}
+
+static void make_listed_hidden(const gemm_call *call, const ssw_cuda_expert_rows *rows)
+{
+    const ssw_cuda_pairs *pairs = &call->args.pairs;
+    const ssw_cuda_experts *all = &call->experts;
+    int64_t bias_at = rows->expert * all->bias_stride + rows->first_row, n_ff = all->gate.rows;
+    int32_t tokens[SSW_TILE_TOKENS];
+    ssw_cuda_experts part = *all;
+    part.gate = listed_matrix(&all->gate, rows, 0);
+    part.up = listed_matrix(&all->up, rows, 1);
+    part.gate_bias = all->gate_bias ? all->gate_bias + bias_at : NULL;
+    part.up_bias = all->up_bias ? all->up_bias + bias_at : NULL;
+    for (int32_t i = pairs->first[rows->expert], n; i < pairs->first[rows->expert + 1]; i += n) {
+        n = take_tile(pairs, rows->expert, i);
+        find_tokens(pairs, i, n, tokens);
+        for (int32_t t = 0; t < n; t++) /* a row of hidden is longer than the part's */
+            store_hidden(&part, 0, call->args.x, &tokens[t], 1, call->args.hidden,
+                         (i + t) * n_ff + rows->first_row);
+    }
+}
+
+/* Columns [first, first + n) of rows i and following: copies, which the caller frees. */
+static ssw_cuda_acts cut_columns(ssw_cuda_acts x, int64_t row_cols, int64_t first, int64_t n, int32_t i,
+                                 int32_t n_rows)
+{
+    ssw_cuda_acts out = {0};
+    if (x.f32)
+        out.f32 = floats(n_rows * n);
+    if (x.q) {
+        out.q = (int8_t *)floats(n_rows * n / 4);
+        out.q_scales = floats(n_rows * n / SSW_CUDA_BLOCK * 2);
+    }
+    for (int32_t r = 0; r < n_rows; r++) {
+        int64_t from = (i + r) * row_cols + first, to = r * n;
+        if (x.f32)
+            memcpy(out.f32 + to, x.f32 + from, (size_t)n * sizeof *x.f32);
+        if (!x.q)
+            continue;
+        memcpy(out.q + to, x.q + from, (size_t)n);
+        memcpy(out.q_scales + to / SSW_CUDA_BLOCK * 2, x.q_scales + from / SSW_CUDA_BLOCK * 2,
+               (size_t)(n / SSW_CUDA_BLOCK * 2) * sizeof(float));
+    }
+    return out;
+}
+
+/* out [n][rows->n_rows] += of pairs i and following, one of the two matrices. */
+static void add_listed(const gemm_call *call, const ssw_cuda_expert_rows *rows, int which, int32_t i,
+                       int32_t n, float *out)
+{
+    const ssw_cuda_matrix *down = &call->experts.down, *after = &call->args.down_after;
+    ssw_cuda_matrix part = listed_matrix(which == 0 ? down : after, rows, which);
+    ssw_cuda_acts hidden = cut_columns(call->args.hidden, down->cols + after->cols,
+                                       which == 0 ? 0 : down->cols, part.cols, i, n);
+    ssw_cuda_product_args args = {
+        .w = part, .x = hidden, .n = n, .out = out, .out_stride = part.rows, .accumulate = true};
+    (void)stand_in_multiply(&args, NULL);
+    free(hidden.f32);
+    free(hidden.q);
+    free(hidden.q_scales);
+}
+
+static void make_listed_out(const gemm_call *call, const ssw_cuda_expert_rows *rows)
+{
+    const ssw_cuda_pairs *pairs = &call->args.pairs;
+    int64_t n_embd = call->experts.down.rows;
+    const float *bias = rows->at[0] ? call->experts.down_bias : NULL;
+    float *tile = floats(SSW_TILE_TOKENS * rows->n_rows);
+    for (int32_t i = pairs->first[rows->expert], n; i < pairs->first[rows->expert + 1]; i += n) {
+        n = take_tile(pairs, rows->expert, i);
+        for (int32_t k = 0; k < n * rows->n_rows; k++)
+            tile[k] = bias ? bias[rows->expert * n_embd + rows->first_row + k % rows->n_rows] : 0;
+        for (int which = 0; which < 2; which++) {
+            if (rows->at[which])
+                add_listed(call, rows, which, i, n, tile);
+        }
+        for (int32_t t = 0; t < n; t++)
+            memcpy(call->args.out + pairs->pair[i + t] * n_embd + rows->first_row, tile + t * rows->n_rows,
+                   (size_t)rows->n_rows * sizeof *tile);
+    }
+    free(tile);
+}
+
+/* ---- either ---- */
+
 static void run_gemm_up(const void *given)
 {
     const gemm_call *call = given;
@@ -148,10 +271,12 @@ static void run_gemm_up(const void *given)
     int32_t tokens[SSW_TILE_TOKENS];
     require_gemm(call);
     stand_in_require_acts(args->x, pairs->n_pairs / pairs->n_used, call->experts.gate.cols, "experts' x");
+    for (int32_t i = 0; i < args->n_listed; i++)
+        make_listed_hidden(call, &call->listed[i]);
     for (int32_t e = args->expert_begin; e < args->expert_end; e++) {
         for (int32_t i = pairs->first[e], n; i < pairs->first[e + 1]; i += n) {
-            for (n = 0; n < SSW_TILE_TOKENS && i + n < pairs->first[e + 1]; n++)
-                tokens[n] = pairs->pair[i + n] / pairs->n_used;
+            n = take_tile(pairs, e, i);
+            find_tokens(pairs, i, n, tokens);
             make_hidden(&call->experts, e, args->x, tokens, n, args->hidden, i);
         }
     }
@@ -167,11 +292,15 @@ static void run_gemm_down(const void *given)
     int32_t rows[SSW_TILE_TOKENS];
     require_gemm(call);
     stand_in_require(args->out, (uint64_t)(pairs->n_pairs * n_embd) * sizeof(float), "experts' out");
+    for (int32_t i = 0; i < args->n_listed; i++)
+        make_listed_out(call, &call->listed[i]);
     for (int32_t e = args->expert_begin; e < args->expert_end; e++) {
         for (int32_t i = pairs->first[e], n; i < pairs->first[e + 1]; i += n) {
-            for (n = 0; n < SSW_TILE_TOKENS && i + n < pairs->first[e + 1]; n++)
-                rows[n] = i + n;
-            if (!multiply(&call->experts.down, e, call->experts.down_bias, args->hidden, rows, n, tile))
+            n = take_tile(pairs, e, i);
+            for (int32_t k = 0; k < n; k++)
+                rows[k] = i + k;
+            if (!multiply(&call->experts.down, e, call->experts.down_bias, n_embd, args->hidden, rows, n,
+                          tile))
                 continue;
             for (int64_t k = 0; k < n * n_embd; k++) {
                 float *out = &args->out[pairs->pair[i + k / n_embd] * n_embd + k % n_embd];
@@ -182,16 +311,27 @@ static void run_gemm_down(const void *given)
     free(tile);
 }
 
+static void enqueue_gemm(ssw_cuda_stream stream, void (*run)(const void *),
+                         const ssw_cuda_expert_gemm_args *args)
+{
+    gemm_call call = {.args = *args, .experts = *args->experts};
+    assert(args->expert_begin >= 0 && args->expert_end <= args->pairs.n_experts);
+    assert(args->n_listed >= 0 && args->n_listed <= SSW_CUDA_EXPERT_ROWS_MAX);
+    if (args->n_listed > 0) {
+        call.args.expert_begin = call.args.expert_end = 0;
+        memcpy(call.listed, args->listed, (size_t)args->n_listed * sizeof call.listed[0]);
+    }
+    stand_in_enqueue(stream, run, &call, sizeof call);
+}
+
 void ssw_cuda_expert_gemm_up(ssw_cuda_stream stream, const ssw_cuda_expert_gemm_args *args)
 {
-    assert(args->expert_begin >= 0 && args->expert_end <= args->pairs.n_experts);
-    stand_in_enqueue(stream, run_gemm_up, &(gemm_call){*args, *args->experts}, sizeof(gemm_call));
+    enqueue_gemm(stream, run_gemm_up, args);
 }
 
 void ssw_cuda_expert_gemm_down(ssw_cuda_stream stream, const ssw_cuda_expert_gemm_args *args)
 {
-    assert(args->expert_begin >= 0 && args->expert_end <= args->pairs.n_experts);
-    stand_in_enqueue(stream, run_gemm_down, &(gemm_call){*args, *args->experts}, sizeof(gemm_call));
+    enqueue_gemm(stream, run_gemm_down, args);
 }
 
 /* ---- sums ---- */

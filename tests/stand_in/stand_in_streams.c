@@ -361,6 +361,12 @@ void ssw_cuda_copy_async(ssw_cuda_stream stream, void *to, const void *from, uin
         (void)ssw_cuda_stream_sync(stream, NULL);
 }
 
+void ssw_cuda_copy_many(ssw_cuda_stream stream, const ssw_cuda_copies *copies)
+{
+    for (int32_t i = 0; i < copies->n; i++)
+        ssw_cuda_copy_async(stream, copies->to[i], copies->from[i], copies->n_bytes[i]);
+}
+
 /* ---- signals ---- */
 
 typedef struct signal_args {
