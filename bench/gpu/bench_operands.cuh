@@ -68,7 +68,7 @@ static const weight_type &type_of(ssw_dtype dtype)
     return *type;
 }
 
-static ssw_cuda_matrix make_matrix(memory &m, ssw_dtype dtype, int64_t rows, int64_t cols, int n_matrices)
+inline ssw_cuda_matrix make_matrix(memory &m, ssw_dtype dtype, int64_t rows, int64_t cols, int n_matrices)
 {
     ssw_cuda_matrix w = {};
     w.dtype = dtype, w.rows = rows, w.cols = cols, w.n_matrices = n_matrices;
@@ -78,7 +78,7 @@ static ssw_cuda_matrix make_matrix(memory &m, ssw_dtype dtype, int64_t rows, int
     return w;
 }
 
-static ssw_cuda_acts make_acts(memory &m, int64_t n, int64_t cols)
+inline ssw_cuda_acts make_acts(memory &m, int64_t n, int64_t cols)
 {
     return {(float *)m.get((uint64_t)(n * cols) * 4, 0x3b), (int8_t *)m.get((uint64_t)(n * cols), 0xff),
             (float *)m.get((uint64_t)(n * cols) / 4, 0x3b)};
