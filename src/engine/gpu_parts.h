@@ -79,13 +79,13 @@ typedef struct ssw_gpu_piece {
     int32_t n_copies;
 } ssw_gpu_piece;
 
-/* What is copied of a layer's experts, which are copied one after the other. */
+/* How far a layer's experts are copied, one after the other in the plan's order: so many of them, and of the
+ * next so many of the wanted rows of gate and up, or with is_down all of those and so many rows of down. */
 typedef struct ssw_gpu_copied {
     int32_t layer;
-    int32_t n_experts; /* of the order: all of them whole */
-    int32_t n_rows;    /* of the next expert: of gate and up from the first that is wanted, then of down */
+    int32_t n_experts, n_rows;
     bool is_down;
-    int32_t n_waiting; /* pieces, the last ones begun, whose products are not enqueued */
+    int32_t n_waiting; /* pieces, the last ones begun, whose products are not enqueued yet */
 } ssw_gpu_copied;
 
 /* Who computes a layer's experts of a prompt's step; made by ssw_gpu_plan_stream, read until the layer is
