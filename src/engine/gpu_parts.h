@@ -272,9 +272,9 @@ uint64_t ssw_gpu_find_piece_bytes(const ssw_gpu *gpu, int32_t layer);
 /* Before a layer's choices are known: fills the buffers with the first of n experts in order, whole. n may be
  * 0; what was copied for another layer or pass is forgotten. */
 void ssw_gpu_copy_ahead(ssw_gpu *gpu, int32_t layer, const int32_t *order, int32_t n);
-/* How many of the layer's first experts have been copied at least in part. */
-int32_t ssw_gpu_count_ahead(const ssw_gpu *gpu, int32_t layer);
-/* Copies and products of the plan's experts: whole of the first n_device, the device's rows of others. */
-void ssw_gpu_enqueue_pieces(ssw_gpu *gpu, int32_t layer);
+/* How many of that layer's first experts have been copied at least in part. */
+int32_t ssw_gpu_count_ahead(const ssw_gpu *gpu);
+/* Copies and products of its plan's experts: whole of the first n_device, the device's rows of others. */
+void ssw_gpu_enqueue_pieces(ssw_gpu *gpu);
 
 #endif

@@ -146,10 +146,10 @@ void ssw_gpu_copy_ahead(ssw_gpu *gpu, int32_t layer, const int32_t *order, int32
         fill_piece(gpu, order, n, n);
 }
 
-int32_t ssw_gpu_count_ahead(const ssw_gpu *gpu, int32_t layer)
+int32_t ssw_gpu_count_ahead(const ssw_gpu *gpu)
 {
     const ssw_gpu_copied *copied = &gpu->share.copied;
-    return copied->layer == layer ? copied->n_experts + (copied->n_rows > 0 || copied->is_down) : 0;
+    return copied->n_experts + (copied->n_rows > 0 || copied->is_down);
 }
 
 /* ---- products ---- */
@@ -166,9 +166,9 @@ static int32_t count_pairs(const ssw_gpu *gpu, ssw_cuda_expert_rows *rows, int32
     return kept;
 }
 
-static void multiply(const ssw_gpu *gpu, int32_t layer, ssw_gpu_piece *piece)
+static void multiply(const ssw_gpu *gpu, ssw_gpu_piece *piece)
 {
-    const ssw_gpu_host_layer *host = &gpu->share.layers[layer];
+    const ssw_gpu_host_layer *host = &gpu->share.layers[gpu->share.copied.layer];
     ssw_cuda_experts experts = host->own;
     experts.gate.rows = experts.up.rows = gpu->h->n_ff_expert;
     ssw_cuda_expert_gemm_args args = {.experts = &experts,
@@ -206,17 +206,15 @@ static void skip_unused(ssw_gpu *gpu)
     copied->is_down = false;
 }
 
-void ssw_gpu_enqueue_pieces(ssw_gpu *gpu, int32_t layer)
+void ssw_gpu_enqueue_pieces(ssw_gpu *gpu)
 {
     ssw_gpu_copied *copied = &gpu->share.copied;
     const ssw_gpu_stream_plan *plan = &gpu->share.plan;
     int32_t n = gpu->share.has_rest ? plan->n_active : plan->n_device;
-    if (copied->layer != layer)
-        *copied = (ssw_gpu_copied){.layer = layer};
     for (; copied->n_waiting > 0; copied->n_waiting--)
-        multiply(gpu, layer,
+        multiply(gpu,
                  &gpu->share.pieces[(gpu->share.n_pieces - (uint64_t)copied->n_waiting) % SSW_GPU_PIECES]);
     skip_unused(gpu);
     while (copied->n_experts < n)
-        multiply(gpu, layer, fill_piece(gpu, plan->order, n, plan->n_device));
+        multiply(gpu, fill_piece(gpu, plan->order, n, plan->n_device));
 }

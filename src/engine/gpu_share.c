@@ -180,7 +180,6 @@ static void view_layer(ssw_gpu *gpu, int32_t layer)
 static ssw_status open_pieces(ssw_gpu *gpu, ssw_error *err)
 {
     ssw_status status = SSW_OK;
-    gpu->share.copied.layer = -1;
     for (int i = 0; i < SSW_GPU_PIECES && status == SSW_OK; i++) {
         status = ssw_cuda_event_open(&gpu->share.pieces[i].filled, err);
         if (status == SSW_OK)

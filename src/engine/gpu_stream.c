@@ -111,7 +111,7 @@ static int32_t choose_count(const ssw_gpu *gpu, int32_t layer, int32_t n_ahead,
 void ssw_gpu_plan_stream(ssw_gpu *gpu, int32_t layer, int32_t n_rows)
 {
     ssw_gpu_stream_plan *plan = &gpu->share.plan;
-    int32_t n_experts = gpu->h->n_experts, n_ahead = ssw_gpu_count_ahead(gpu, layer);
+    int32_t n_experts = gpu->h->n_experts, n_ahead = ssw_gpu_count_ahead(gpu);
     uint8_t *mask = gpu->share.mask + (size_t)layer * (size_t)n_experts;
     count_pairs(gpu, n_rows, plan);
     order_experts(gpu, layer, n_ahead, plan);
@@ -142,7 +142,7 @@ void ssw_gpu_enqueue_stream(ssw_gpu *gpu, int32_t layer, int32_t n_rows)
     const ssw_gpu_stream_plan *plan = &gpu->share.plan;
     ssw_cuda_sort_pairs(gpu->compute, gpu->chosen, plan->n_pairs, h->n_experts, gpu->first, gpu->pairs);
     ssw_gpu_enqueue_cached(gpu, layer, n_rows);
-    ssw_gpu_enqueue_pieces(gpu, layer);
+    ssw_gpu_enqueue_pieces(gpu);
     ssw_cuda_sum_args sum = {.rows = gpu->pair_rows,
                              .weights = gpu->expert_weights,
                              .n = n_rows,
