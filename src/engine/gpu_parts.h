@@ -231,6 +231,8 @@ ssw_status ssw_gpu_check_answers(const ssw_gpu *gpu, ssw_error *err);
 
 /* ---- gpu_share.c ---- */
 
+/* A tensor's entry, wherever it is; its form says whether there is one. */
+const ssw_weights_entry *ssw_gpu_weights_entry(const ssw_gpu *gpu, int32_t layer, ssw_model_slot slot);
 /* Device memory; before the weights are loaded it only counts. */
 void ssw_gpu_carve_share(ssw_gpu *gpu, ssw_carver *c);
 ssw_status ssw_gpu_open_share(ssw_gpu *gpu, ssw_error *err);

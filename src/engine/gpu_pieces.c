@@ -25,8 +25,7 @@ static uint64_t bands_of(int64_t rows)
 
 static uint64_t band_bytes(const ssw_gpu *gpu, int32_t layer, ssw_model_slot slot, int64_t cols)
 {
-    const ssw_weights_entry *entry =
-        &gpu->setup.weights->entries[(layer + 1) * SSW_MODEL_SLOT_COUNT + (int32_t)slot];
+    const ssw_weights_entry *entry = ssw_gpu_weights_entry(gpu, layer, slot);
     return ssw_cpu_matrix_predict_bytes(entry->tensor->dtype, SSW_CUDA_BAND_ROWS, cols, 1);
 }
 

@@ -15,14 +15,14 @@ enum { N_EXPERT_SLOTS = 3, N_HOST_MATRICES = N_EXPERT_SLOTS + 1 };
 static const ssw_model_slot expert_slots[N_EXPERT_SLOTS] = {SSW_MODEL_GATE_EXPS, SSW_MODEL_UP_EXPS,
                                                             SSW_MODEL_DOWN_EXPS};
 
-static const ssw_weights_entry *entry_at(const ssw_gpu *gpu, int32_t layer, ssw_model_slot slot)
+const ssw_weights_entry *ssw_gpu_weights_entry(const ssw_gpu *gpu, int32_t layer, ssw_model_slot slot)
 {
     return &gpu->setup.weights->entries[(layer + 1) * SSW_MODEL_SLOT_COUNT + (int32_t)slot];
 }
 
 static bool is_host_layer(const ssw_gpu *gpu, int32_t layer)
 {
-    const ssw_weights_entry *gate = entry_at(gpu, layer, SSW_MODEL_GATE_EXPS);
+    const ssw_weights_entry *gate = ssw_gpu_weights_entry(gpu, layer, SSW_MODEL_GATE_EXPS);
     return gate->form == SSW_WEIGHTS_MATRIX && !gate->on_gpu;
 }
 
@@ -196,7 +196,7 @@ static ssw_status open_layers(ssw_gpu *gpu, ssw_error *err)
         ssw_gpu_host_layer *own = &gpu->share.layers[layer];
         if (!is_host_layer(gpu, layer))
             continue;
-        const ssw_weights_entry *down = entry_at(gpu, layer, SSW_MODEL_DOWN_EXPS);
+        const ssw_weights_entry *down = ssw_gpu_weights_entry(gpu, layer, SSW_MODEL_DOWN_EXPS);
         gpu->share.has_rest = down->split > 0;
         gpu->share.split = down->split > 0 ? (int32_t)down->split : gpu->h->n_ff_expert;
         view_layer(gpu, layer);

@@ -169,7 +169,7 @@ static void find_tokens(const ssw_cuda_pairs *pairs, int32_t i, int32_t n, int32
 
 /* ---- listed rows ---- */
 
-/* The rows as matrices of their own, and one expert's biases. */
+/* The rows as a matrix of their own. */
 static ssw_cuda_matrix listed_matrix(const ssw_cuda_matrix *m, const ssw_cuda_expert_rows *rows, int which)
 {
     ssw_cuda_matrix view = *m;
