@@ -28,6 +28,7 @@ __global__ void probe_kernel() {}
 int32_t ssw_cuda_device_count(ssw_error *why)
 {
     int n = 0;
+    (void)setenv("CUDA_MODULE_LOADING", "EAGER", 0);
     cudaError_t code = cudaGetDeviceCount(&n);
     if (code == cudaErrorInsufficientDriver) { /* what the runtime says where there is none at all, too */
         if (why)

@@ -36,7 +36,10 @@ typedef struct ssw_cuda_device {
     bool maps_registered_memory;      /* registered host memory has the same address on the device */
 } ssw_cuda_device;
 
-/* 0 when there is no driver or no device; why, if not NULL, then says it in a line. */
+/* 0 when there is no driver or no device; why, if not NULL, then says it in a line. To be called before
+ * anything else here: it sets CUDA_MODULE_LOADING=EAGER unless that is set. A kernel that is loaded when it
+ * is first launched may have to wait until the device is idle, and while another waits for the CPU's experts
+ * it never is (CUDA C++ Programming Guide, lazy loading, concurrent execution). */
 int32_t ssw_cuda_device_count(ssw_error *why);
 /* Makes a context. SSW_ERR_UNAVAILABLE when the device cannot run this program's kernels. */
 ssw_status ssw_cuda_device_open(int32_t index, ssw_cuda_device *out, ssw_error *err);
