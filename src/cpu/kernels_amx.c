@@ -1,9 +1,9 @@
 /* AMX: products of many tokens on bf16 tiles.
  *
- * Four tiles of sums are kept at a time, 32 tokens by 32 rows; every 32 columns load two tiles of activations
- * and two of weights for four products. The first 32 tokens' pass decodes the weights, a block ahead of its
- * use, into a scratch that the others read again; with more than 32 tokens that goes by chunks of columns
- * that stay in the first-level cache.
+ * Every 32 columns' weights are decoded in parts that stand between the tile instructions of the 32 columns
+ * before: a processor that looks a few hundred instructions ahead then has products to wait for and something
+ * to do meanwhile. Up to 48 tokens' sums stay in six tiles; more tokens' weights are decoded anew, which
+ * takes hardly any time of its own where there are tiles of tokens to hide behind.
  *
  * Tests compile it a second time, with tile instructions in plain C and a name given from outside
  * (tests/cpu/amx_emulated.h). */
@@ -31,7 +31,8 @@
 enum {
     TILES = 8,
     SUMS = SSW_AMX_TOKENS, /* rows of a tile of sums */
-    W_NUMBERS = SSW_AMX_BANDS * SSW_AMX_NUMBERS
+    W_NUMBERS = SSW_AMX_BANDS * SSW_AMX_NUMBERS,
+    FETCH_AHEAD = 8 /* blocks */
 };
 
 typedef struct tile_config { /* Intel's manual, volume 1, chapter 18.3 */
@@ -55,11 +56,10 @@ static void end(void)
     TILE_END();
 }
 
-/* A chunk's blocks have places of their own in the scratch; where no other tokens need them they are used
- * again. */
+/* Block b's weights, decoded; blocks take turns. */
 INLINE uint16_t *scratch_of(const ssw_amx_product *p, int64_t b)
 {
-    return p->scratch + (uint64_t)b % SSW_AMX_CHUNK * W_NUMBERS;
+    return p->scratch + b % 2 * W_NUMBERS;
 }
 
 INLINE void fetch(const uint8_t *at, int n_lines)
@@ -68,84 +68,166 @@ INLINE void fetch(const uint8_t *at, int n_lines)
         _mm_prefetch((const char *)at + line * LINE_BYTES, _MM_HINT_T0);
 }
 
-/* What will be decoded a chunk after block b of a band: at its end of the next product's, with scales. */
+/* What will be decoded some blocks after block b of a band: at its end of the next product's, with scales. */
 INLINE void fetch_ahead(decoder d, const ssw_amx_product *p, int i, int64_t b)
 {
-    const int64_t n_blocks = p->cols / BLOCK, past = b + SSW_AMX_CHUNK - n_blocks;
+    const int64_t n_blocks = p->cols / BLOCK, past = b + FETCH_AHEAD - n_blocks;
     const uint8_t *band = (past < 0 ? p->band : p->next) + (uint64_t)i * p->band_bytes;
     fetch(band + (past < 0 ? past + n_blocks : past) * quant_bytes(d), quant_bytes(d) / LINE_BYTES);
     if (past >= 0)
         fetch(band + n_blocks * quant_bytes(d) + past * LINE_BYTES, 1);
 }
 
-/* Block b of every band. */
-INLINE void decode_ahead(decoder d, const ssw_amx_product *p, int64_t b, __mmask16 *odd)
+/* Block b of band i to its place in the scratch; of a band that is not there the first. */
+INLINE void begin_block(decoder d, const ssw_amx_product *p, int i, int64_t b, decoding *s, __mmask16 *odd)
 {
-    for (int i = 0; i < p->n_bands; i++) {
-        fetch_ahead(d, p, i, b);
-        decode(d, p->band + (uint64_t)i * p->band_bytes, p->cols / BLOCK, b,
-               scratch_of(p, b) + i * SSW_AMX_NUMBERS, odd);
+    int band = i < p->n_bands ? i : 0;
+    fetch_ahead(d, p, band, b);
+    s->out = scratch_of(p, b) + i * SSW_AMX_NUMBERS;
+    begin_decoding(d, p->band + (uint64_t)band * p->band_bytes, p->cols / BLOCK, b, s, odd);
+}
+
+INLINE void decode_block(decoder d, const ssw_amx_product *p, int64_t b, __mmask16 *odd)
+{
+    for (int i = 0; i < SSW_AMX_BANDS; i++) {
+        decoding s;
+        begin_block(d, p, i, b, &s, odd);
+#pragma GCC unroll 4
+        for (int part = 0; part < DECODE_PARTS; part++)
+            decode_part(d, &s, part);
     }
 }
 
-/* Blocks [from, to), two tiles of tokens or one. */
-INLINE void multiply(decoder d, const ssw_amx_product *p, int tile, int64_t from, int64_t to,
-                     const bool decodes, __mmask16 *odd)
+/* Block b, one tile of tokens or two. decodes: the next block meanwhile. */
+INLINE void multiply_block(decoder d, const ssw_amx_product *p, const uint16_t *x, int64_t b,
+                           const bool has_second, const bool decodes, __mmask16 *odd)
 {
-    const bool is_pair = tile + 1 < p->n_tiles;
-    const int64_t n_blocks = p->cols / BLOCK;
-    const uint16_t *x = p->x + (tile * n_blocks + from) * SSW_AMX_NUMBERS;
-    const uint16_t *second_x = x + n_blocks * SSW_AMX_NUMBERS;
-    float(*sums)[ROWS] = p->sums + (int64_t)tile * SSW_AMX_BANDS * SUMS;
-    if (from == 0) {
-        TILE_ZERO(0);
-        TILE_ZERO(1);
-        TILE_ZERO(2);
-        TILE_ZERO(3);
-    } else {
-        TILE_LOAD(0, sums);
-        TILE_LOAD(1, sums + SUMS);
-        if (is_pair) {
-            TILE_LOAD(2, sums + 2 * SUMS);
-            TILE_LOAD(3, sums + 3 * SUMS);
-        }
-    }
+    const uint16_t *w = scratch_of(p, b), *second_x = x + p->cols / BLOCK * SSW_AMX_NUMBERS;
+    decoding s;
     if (decodes)
-        decode_ahead(d, p, from, odd);
-    for (int64_t b = from; b < to; b++, x += SSW_AMX_NUMBERS, second_x += SSW_AMX_NUMBERS) {
-        const uint16_t *w = scratch_of(p, b);
-        if (decodes && b + 1 < to)
-            decode_ahead(d, p, b + 1, odd);
-        TILE_LOAD(4, x);
-        TILE_LOAD(6, w);
-        TILE_LOAD(7, w + SSW_AMX_NUMBERS);
-        TILE_DOT(0, 4, 6);
-        TILE_DOT(1, 4, 7);
-        if (is_pair) {
-            TILE_LOAD(5, second_x);
-            TILE_DOT(2, 5, 6);
-            TILE_DOT(3, 5, 7);
-        }
+        begin_block(d, p, 0, b + 1, &s, odd);
+    TILE_LOAD(4, x);
+    TILE_LOAD(6, w);
+    if (decodes)
+        decode_part(d, &s, 0);
+    TILE_DOT(0, 4, 6);
+    if (decodes)
+        decode_part(d, &s, 1);
+    TILE_LOAD(7, w + SSW_AMX_NUMBERS);
+    if (decodes)
+        decode_part(d, &s, 2);
+    TILE_DOT(1, 4, 7);
+    if (decodes) {
+        decode_part(d, &s, 3);
+        begin_block(d, p, 1, b + 1, &s, odd);
+    }
+    if (has_second)
+        TILE_LOAD(5, second_x);
+    if (decodes) {
+        decode_part(d, &s, 0);
+        decode_part(d, &s, 1);
+    }
+    if (has_second)
+        TILE_DOT(2, 5, 6);
+    if (decodes)
+        decode_part(d, &s, 2);
+    if (has_second)
+        TILE_DOT(3, 5, 7);
+    if (decodes)
+        decode_part(d, &s, 3);
+}
+
+/* The same of three tiles of tokens, for which one register is left. */
+INLINE void multiply_block_of_three(decoder d, const ssw_amx_product *p, const uint16_t *x, int64_t b,
+                                    const bool decodes, __mmask16 *odd)
+{
+    const int64_t n_tile = p->cols / BLOCK * SSW_AMX_NUMBERS;
+    const uint16_t *w = scratch_of(p, b);
+    decoding s;
+    if (decodes)
+        begin_block(d, p, 0, b + 1, &s, odd);
+    TILE_LOAD(6, w);
+    TILE_LOAD(7, x);
+    if (decodes)
+        decode_part(d, &s, 0);
+    TILE_DOT(0, 7, 6);
+    TILE_LOAD(7, x + n_tile);
+    if (decodes)
+        decode_part(d, &s, 1);
+    TILE_DOT(2, 7, 6);
+    TILE_LOAD(7, x + 2 * n_tile);
+    if (decodes)
+        decode_part(d, &s, 2);
+    TILE_DOT(4, 7, 6);
+    if (decodes) {
+        decode_part(d, &s, 3);
+        begin_block(d, p, 1, b + 1, &s, odd);
+    }
+    TILE_LOAD(6, w + SSW_AMX_NUMBERS);
+    if (decodes)
+        decode_part(d, &s, 0);
+    TILE_DOT(5, 7, 6);
+    TILE_LOAD(7, x + n_tile);
+    if (decodes)
+        decode_part(d, &s, 1);
+    TILE_DOT(3, 7, 6);
+    TILE_LOAD(7, x);
+    if (decodes)
+        decode_part(d, &s, 2);
+    TILE_DOT(1, 7, 6);
+    if (decodes)
+        decode_part(d, &s, 3);
+}
+
+/* n tiles of tokens from `first` on. */
+INLINE void multiply(decoder d, const ssw_amx_product *p, int first, const int n, __mmask16 *odd)
+{
+    const int64_t n_blocks = p->cols / BLOCK;
+    const uint16_t *x = p->x + first * n_blocks * SSW_AMX_NUMBERS;
+    float(*sums)[ROWS] = p->sums + (int64_t)first * SSW_AMX_BANDS * SUMS;
+    TILE_ZERO(0);
+    TILE_ZERO(1);
+    TILE_ZERO(2);
+    TILE_ZERO(3);
+    if (n == 3) {
+        TILE_ZERO(4);
+        TILE_ZERO(5);
+    }
+    decode_block(d, p, 0, odd);
+    for (int64_t b = 0; b < n_blocks; b++, x += SSW_AMX_NUMBERS) {
+        const bool decodes = b + 1 < n_blocks;
+        if (n == 3 && decodes)
+            multiply_block_of_three(d, p, x, b, true, odd);
+        else if (n == 3)
+            multiply_block_of_three(d, p, x, b, false, odd);
+        else if (decodes)
+            multiply_block(d, p, x, b, n == 2, true, odd);
+        else
+            multiply_block(d, p, x, b, n == 2, false, odd);
     }
     TILE_STORE(0, sums);
     TILE_STORE(1, sums + SUMS);
-    if (is_pair) {
+    if (n >= 2) {
         TILE_STORE(2, sums + 2 * SUMS);
         TILE_STORE(3, sums + 3 * SUMS);
+    }
+    if (n == 3) {
+        TILE_STORE(4, sums + 4 * SUMS);
+        TILE_STORE(5, sums + 5 * SUMS);
     }
 }
 
 /* False when a scale was odd: then the sums are nothing. */
 INLINE bool product(decoder d, const ssw_amx_product *p)
 {
-    const int64_t n_blocks = p->cols / BLOCK, step = p->n_tiles > 2 ? SSW_AMX_CHUNK : n_blocks;
     __mmask16 odd = 0;
-    for (int64_t from = 0; from < n_blocks; from += step) {
-        int64_t to = from + step < n_blocks ? from + step : n_blocks;
-        multiply(d, p, 0, from, to, true, &odd);
-        for (int tile = 2; tile < p->n_tiles; tile += 2)
-            multiply(d, p, tile, from, to, false, &odd);
-    }
+    int tile = 0;
+    for (; p->n_tiles - tile > 4 || p->n_tiles - tile == 3; tile += 3)
+        multiply(d, p, tile, 3, &odd);
+    for (; p->n_tiles - tile > 1; tile += 2)
+        multiply(d, p, tile, 2, &odd);
+    if (tile < p->n_tiles)
+        multiply(d, p, tile, 1, &odd);
     return odd == 0;
 }
 
@@ -156,7 +238,8 @@ INLINE bool product(decoder d, const ssw_amx_product *p)
 
 static float product_mxfp4(const ssw_amx_product *p)
 {
-    product((decoder){.format = FORMAT_MXFP4}, p);
+    if (!product((decoder){.format = FORMAT_MXFP4}, p))
+        product((decoder){.format = FORMAT_MXFP4_LARGE}, p);
     return FACTOR(FORMAT_MXFP4);
 }
 
@@ -300,6 +383,7 @@ const ssw_amx *SSW_AMX_KERNELS(void)
                                     SSW_CODES_TYPES(CODES_ENTRY).fill_q8 = fill_q8,
                                     .fill_f32 = fill_f32,
                                     .make_hidden = make_hidden,
+
                                     .finish = finish};
     return &kernels;
 }

@@ -15,11 +15,10 @@ extern "C" {
 #endif
 
 enum {
-    SSW_AMX_TOKENS = 16,                                /* of a tile */
-    SSW_AMX_NUMBERS = SSW_AMX_TOKENS * SSW_QUANT_BLOCK, /* of a tile */
-    SSW_AMX_BANDS = 2,                                  /* most bands in one product */
-    SSW_AMX_CHUNK = 8,                                  /* blocks of 32 columns that are decoded at once */
-    SSW_AMX_SCRATCH = SSW_AMX_CHUNK * SSW_AMX_BANDS * SSW_AMX_NUMBERS /* numbers */
+    SSW_AMX_TOKENS = 16,                                  /* of a tile */
+    SSW_AMX_NUMBERS = SSW_AMX_TOKENS * SSW_QUANT_BLOCK,   /* of a tile */
+    SSW_AMX_BANDS = 2,                                    /* most bands in one product */
+    SSW_AMX_SCRATCH = 2 * SSW_AMX_BANDS * SSW_AMX_NUMBERS /* numbers */
 };
 
 /* sums[(2 * tile + band) * 16 + token][row] = factor * the sum over c of W[16 band + row][c] * x[token][c];

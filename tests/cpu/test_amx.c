@@ -106,7 +106,8 @@ static void every_type_and_shape(void **state)
     static const struct {
         int64_t rows, cols;
         int n_tokens;
-    } shapes[] = {{32, 32, 16}, {16, 64, 1}, {32, 512, 33}, {27, 544, 48}, {32, 1600, 70}, {5, 96, 17}};
+    } shapes[] = {{32, 32, 16}, {16, 64, 1},  {32, 512, 33}, {27, 544, 48}, {32, 1600, 70},
+                  {5, 96, 17},  {16, 96, 40}, {32, 640, 64}, {32, 96, 100}};
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         for (int t = 0; t < N_TYPES; t++) {
             int64_t cols = cpu_case_width(types[t], shapes[i].cols);
