@@ -30,6 +30,7 @@
 
 enum {
     TILES = 8,
+    WEIGHTS = 6,           /* the tile of weights; the others have tokens for rows */
     SUMS = SSW_AMX_TOKENS, /* rows of a tile of sums */
     W_NUMBERS = SSW_AMX_BANDS * SSW_AMX_NUMBERS,
     FETCH_AHEAD = 8 /* blocks */
@@ -41,19 +42,14 @@ typedef struct tile_config { /* Intel's manual, volume 1, chapter 18.3 */
     uint8_t rows[16];
 } tile_config;
 
-static void begin(void)
+static void configure(int tile_tokens)
 {
     tile_config config = {.palette = 1};
     for (int i = 0; i < TILES; i++) {
         config.column_bytes[i] = LINE_BYTES;
-        config.rows[i] = ROWS;
+        config.rows[i] = i == WEIGHTS ? ROWS : (uint8_t)tile_tokens;
     }
     TILE_BEGIN(config);
-}
-
-static void end(void)
-{
-    TILE_END();
 }
 
 /* Block b's weights, decoded; blocks take turns. */
@@ -106,35 +102,35 @@ INLINE void multiply_block(decoder d, const ssw_amx_product *p, const uint16_t *
     decoding s;
     if (decodes)
         begin_block(d, p, 0, b + 1, &s, odd);
-    TILE_LOAD(4, x);
     TILE_LOAD(6, w);
+    TILE_LOAD(4, x);
     if (decodes)
         decode_part(d, &s, 0);
     TILE_DOT(0, 4, 6);
-    if (decodes)
+    if (has_second)
+        TILE_LOAD(5, second_x);
+    if (decodes) {
         decode_part(d, &s, 1);
-    TILE_LOAD(7, w + SSW_AMX_NUMBERS);
-    if (decodes)
         decode_part(d, &s, 2);
-    TILE_DOT(1, 4, 7);
+    }
+    if (has_second)
+        TILE_DOT(2, 5, 6);
     if (decodes) {
         decode_part(d, &s, 3);
         begin_block(d, p, 1, b + 1, &s, odd);
     }
-    if (has_second)
-        TILE_LOAD(5, second_x);
+    TILE_LOAD(6, w + SSW_AMX_NUMBERS);
     if (decodes) {
         decode_part(d, &s, 0);
         decode_part(d, &s, 1);
     }
-    if (has_second)
-        TILE_DOT(2, 5, 6);
-    if (decodes)
+    TILE_DOT(1, 4, 6);
+    if (decodes) {
         decode_part(d, &s, 2);
-    if (has_second)
-        TILE_DOT(3, 5, 7);
-    if (decodes)
         decode_part(d, &s, 3);
+    }
+    if (has_second)
+        TILE_DOT(3, 5, 6);
 }
 
 /* The same of three tiles of tokens, for which one register is left. */
@@ -222,12 +218,14 @@ INLINE bool product(decoder d, const ssw_amx_product *p)
 {
     __mmask16 odd = 0;
     int tile = 0;
+    configure(p->tile_tokens);
     for (; p->n_tiles - tile > 4 || p->n_tiles - tile == 3; tile += 3)
         multiply(d, p, tile, 3, &odd);
     for (; p->n_tiles - tile > 1; tile += 2)
         multiply(d, p, tile, 2, &odd);
     if (tile < p->n_tiles)
         multiply(d, p, tile, 1, &odd);
+    TILE_END();
     return odd == 0;
 }
 
@@ -340,16 +338,18 @@ INLINE void make_hidden_of(const ssw_amx_hidden *h, const bool is_clamped)
         gate_bias[i] = h->gate_bias ? _mm512_loadu_ps(h->gate_bias + i * ROWS) : _mm512_setzero_ps();
         up_bias[i] = h->up_bias ? _mm512_loadu_ps(h->up_bias + i * ROWS) : _mm512_setzero_ps();
     }
-    for (int t = 0; t < h->n; t++) {
-        const int64_t at = (int64_t)(t / SSW_AMX_TOKENS) * SSW_AMX_BANDS * SUMS + t % SSW_AMX_TOKENS;
+    uint16_t *tile = h->out;
+    for (int64_t t = 0, at = 0; t < h->n; tile += h->tile_numbers, at += SSW_AMX_BANDS * SUMS) {
+        for (int row = 0; row < h->tile_tokens && t < h->n; row++, t++) {
 #pragma GCC unroll 2
-        for (int i = 0; i < SSW_AMX_BANDS; i++) {
-            __m512 gate = _mm512_fmadd_ps(_mm512_load_ps(h->gate[at + i * SUMS]), gate_scale, gate_bias[i]);
-            __m512 up = _mm512_fmadd_ps(_mm512_load_ps(h->up[at + i * SUMS]), up_scale, up_bias[i]);
-            values[i] = _mm512_mul_ps(gated(gate, up, is_clamped, limit, minus_alpha), scale);
+            for (int i = 0; i < SSW_AMX_BANDS; i++) {
+                const int64_t sum = at + i * SUMS + row;
+                __m512 gate = _mm512_fmadd_ps(_mm512_load_ps(h->gate[sum]), gate_scale, gate_bias[i]);
+                __m512 up = _mm512_fmadd_ps(_mm512_load_ps(h->up[sum]), up_scale, up_bias[i]);
+                values[i] = _mm512_mul_ps(gated(gate, up, is_clamped, limit, minus_alpha), scale);
+            }
+            store_line(values[0], values[1], tile + row * BLOCK);
         }
-        store_line(values[0], values[1],
-                   h->out + t / SSW_AMX_TOKENS * h->tile_numbers + t % SSW_AMX_TOKENS * BLOCK);
     }
 }
 
@@ -375,15 +375,12 @@ static void finish(const float (*sums)[ROWS], float factor, const float *bias, i
 
 const ssw_amx *SSW_AMX_KERNELS(void)
 {
-    static const ssw_amx kernels = {.begin = begin,
-                                    .end = end,
-                                    .product[SSW_DTYPE_MXFP4] = product_mxfp4,
+    static const ssw_amx kernels = {.product[SSW_DTYPE_MXFP4] = product_mxfp4,
                                     .product[SSW_DTYPE_Q4_0] = product_q4_0,
                                     .product[SSW_DTYPE_Q8_0] = product_q8_0,
                                     SSW_CODES_TYPES(CODES_ENTRY).fill_q8 = fill_q8,
                                     .fill_f32 = fill_f32,
                                     .make_hidden = make_hidden,
-
                                     .finish = finish};
     return &kernels;
 }

@@ -21,14 +21,17 @@ enum {
     SSW_AMX_SCRATCH = 2 * SSW_AMX_BANDS * SSW_AMX_NUMBERS /* numbers */
 };
 
-/* sums[(2 * tile + band) * 16 + token][row] = factor * the sum over c of W[16 band + row][c] * x[token][c];
+/* Of each tile of tokens the first tile_tokens rows are used: a product of fewer takes less time, so tokens
+ * are spread evenly.
+ *
+ * sums[(2 * tile + band) * 16 + token][row] = factor * the sum over c of W[16 band + row][c] * x[token][c];
  * the factor, a power of two, is returned. */
 typedef struct ssw_amx_product {
     const uint8_t *band;          /* the first */
     uint64_t band_bytes;          /* to the second */
     const uint8_t *next;          /* the first of the product after this: fetched meanwhile */
     int n_bands;                  /* 1 or 2 */
-    int n_tiles;                  /* of tokens */
+    int n_tiles, tile_tokens;     /* of tokens; 1 to 16 in each */
     int64_t cols;                 /* a multiple of 32 */
     const uint16_t *x;            /* [n_tiles][cols / 32][16][32], made by fill_q8 or fill_f32 */
     uint16_t *scratch;            /* SSW_AMX_SCRATCH */
@@ -44,15 +47,12 @@ typedef struct ssw_amx_hidden {
     const float (*gate)[SSW_TILE_ROWS], (*up)[SSW_TILE_ROWS]; /* sums of two bands each */
     float gate_factor, up_factor;
     const float *gate_bias, *up_bias; /* [32] or NULL */
-    int n;
-    uint16_t *out;        /* the block's tile of the first 16 tokens */
-    int64_t tile_numbers; /* to that of the next 16 */
+    int n, tile_tokens;
+    uint16_t *out;        /* the block's tile of the first tokens */
+    int64_t tile_numbers; /* to that of the next ones */
 } ssw_amx_hidden;
 
-/* A thread's tiles are set up by begin and given back by end; products stand between. */
 typedef struct ssw_amx {
-    void (*begin)(void);
-    void (*end)(void);
     ssw_amx_kernel *product[SSW_KERNELS_DTYPES]; /* NULL for types without */
     /* n <= 16 tokens' rows to n_blocks tiles one after the other. */
     void (*fill_q8)(const ssw_q8_block *const *x, int n, int64_t n_blocks, uint16_t *out);

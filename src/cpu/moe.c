@@ -307,16 +307,12 @@ void ssw_cpu_moe(ssw_cpu_worker *worker, const ssw_cpu_moe_args *args)
     bool has_bf16 = false;
     for (int g = 0; g < j.n_groups && j.n_pairs > FEW_PAIRS_MAX; g++)
         has_bf16 = has_bf16 || ssw_moe_is_bf16(&j, &worker->groups[g]);
-    if (has_bf16) {
-        worker->amx->begin();
+    if (has_bf16)
         ssw_moe_fill_tiles(&j);
-    }
     run_first_half(&j);
     ssw_cpu_barrier(worker);
     if (j.n_pairs <= FEW_PAIRS_MAX)
         run_second_half_few(&j);
     else
         run_second_half_many(&j);
-    if (has_bf16)
-        worker->amx->end();
 }

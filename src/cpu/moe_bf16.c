@@ -10,7 +10,7 @@ enum {
     BLOCK = SSW_QUANT_BLOCK,
     TOKENS = SSW_AMX_TOKENS,
     PAIRS_MIN = SSW_CPU_BF16_PAIRS_MIN, /* fewer are quicker in integers, see bench/kernels/README.md */
-    PASS_PAIRS = 256,                   /* at once; what they sum to stays in the second-level cache */
+    PASS_TILES = 16,                    /* at once; what they sum to stays in the second-level cache */
     FILL_BLOCKS = 32                    /* of a tile of activations, filled at once */
 };
 
@@ -19,7 +19,8 @@ _Static_assert(PAIRS_MIN * sizeof(float) >= TOKENS * sizeof(uint16_t), "a tile f
 /* This worker's scratch: attention's, which has nothing to do meanwhile. */
 typedef struct scratch {
     _Alignas(64) uint16_t weights[SSW_AMX_SCRATCH];
-    float gate[PASS_PAIRS * SSW_AMX_BANDS][SSW_TILE_ROWS], up[PASS_PAIRS * SSW_AMX_BANDS][SSW_TILE_ROWS];
+    float gate[PASS_TILES * SSW_AMX_BANDS * TOKENS][SSW_TILE_ROWS];
+    float up[PASS_TILES * SSW_AMX_BANDS * TOKENS][SSW_TILE_ROWS];
 } scratch;
 
 _Static_assert(sizeof(scratch) <= SSW_ATTENTION_SCRATCH_FLOATS * sizeof(float), "it fits");
@@ -35,9 +36,20 @@ bool ssw_moe_is_bf16(const ssw_moe_job *job, const ssw_moe_group *group)
            args->gate->cols <= args->down->rows;
 }
 
-static int64_t count_tiles(int64_t n)
+static int64_t divide_up(int64_t n, int64_t by)
 {
-    return (n + TOKENS - 1) / TOKENS;
+    return (n + by - 1) / by;
+}
+
+/* Pairs of one of the group's tiles: evenly, in as few tiles as hold them. */
+static int tile_pairs(const ssw_moe_group *group)
+{
+    return (int)divide_up(group->n, divide_up(group->n, TOKENS));
+}
+
+static int64_t count_tiles(const ssw_moe_group *group)
+{
+    return divide_up(group->n, tile_pairs(group));
 }
 
 static uint16_t *x_tiles(const ssw_moe_job *job, const ssw_moe_group *group)
@@ -50,10 +62,10 @@ static uint16_t *hidden_tiles(const ssw_moe_job *job, const ssw_moe_group *group
     return (uint16_t *)(void *)(job->hidden + group->first * job->args->gate->rows);
 }
 
-/* Where a pair's numbers of block b stand in tiles of n_blocks blocks. */
-static uint16_t *tile_line(uint16_t *tiles, int64_t n_blocks, int64_t pair, int64_t b)
+/* Block b of a tile, in tiles of n_blocks blocks. */
+static uint16_t *tile_block(uint16_t *tiles, int64_t n_blocks, int64_t tile, int64_t b)
 {
-    return tiles + (pair / TOKENS * n_blocks + b) * SSW_AMX_NUMBERS + pair % TOKENS * BLOCK;
+    return tiles + (tile * n_blocks + b) * SSW_AMX_NUMBERS;
 }
 
 /* ---- activations ---- */
@@ -62,14 +74,14 @@ static uint16_t *tile_line(uint16_t *tiles, int64_t n_blocks, int64_t pair, int6
 static void fill_tile(const ssw_moe_job *job, const ssw_moe_group *group, int64_t tile, int64_t part)
 {
     const ssw_cpu_moe_args *args = job->args;
-    int64_t n_blocks = args->gate->cols / BLOCK, first = part * FILL_BLOCKS,
-            n_left = group->n - tile * TOKENS;
-    int n = n_left < TOKENS ? (int)n_left : TOKENS;
-    uint16_t *out = tile_line(x_tiles(job, group), n_blocks, tile * TOKENS, first);
+    int n = tile_pairs(group);
+    int64_t n_blocks = args->gate->cols / BLOCK, first = part * FILL_BLOCKS, first_pair = tile * n;
+    uint16_t *out = tile_block(x_tiles(job, group), n_blocks, tile, first);
     const ssw_q8_block *q8[TOKENS];
     const float *f32[TOKENS];
+    n = n < group->n - first_pair ? n : (int)(group->n - first_pair);
     for (int t = 0; t < n; t++) {
-        int64_t token = job->worker->pairs[group->first + tile * TOKENS + t] / args->n_used;
+        int64_t token = job->worker->pairs[group->first + first_pair + t] / args->n_used;
         const void *x = ssw_acts_row(&args->x, job->x_q8, args->gate->cols, token);
         if (job->x_q8)
             q8[t] = (const ssw_q8_block *)x + first;
@@ -92,9 +104,9 @@ void ssw_moe_fill_tiles(const ssw_moe_job *job)
         const ssw_moe_group *group = &job->worker->groups[g];
         if (!ssw_moe_is_bf16(job, group))
             continue;
-        for (; next < at + count_tiles(group->n) * n_parts; next = ssw_cpu_queue_take(parts), n_own++)
+        for (; next < at + count_tiles(group) * n_parts; next = ssw_cpu_queue_take(parts), n_own++)
             fill_tile(job, group, (next - at) / n_parts, (next - at) % n_parts);
-        at += count_tiles(group->n) * n_parts;
+        at += count_tiles(group) * n_parts;
     }
     ssw_cpu_queue_count(filled, n_own);
     ssw_cpu_queue_await(filled, at);
@@ -102,11 +114,11 @@ void ssw_moe_fill_tiles(const ssw_moe_job *job)
 
 /* ---- products ---- */
 
-/* 32 rows of a matrix and a group's pairs from `first` on. */
+/* 32 rows of a matrix and a group's tiles from `tile` on. */
 typedef struct operands {
     const ssw_cpu_matrix *w;
     const ssw_moe_group *group;
-    int64_t block, first;
+    int64_t block, tile;
     const uint8_t *next; /* what is multiplied then, or where that may be */
 } operands;
 
@@ -118,24 +130,18 @@ static const uint8_t *rows_of(const ssw_cpu_matrix *w, const ssw_moe_group *grou
 static float multiply(const ssw_moe_job *job, operands o, const uint16_t *tiles, float (*sums)[SSW_TILE_ROWS])
 {
     const ssw_cpu_matrix *w = o.w;
-    int64_t n_bands = ssw_matrix_bands(w) - o.block * SSW_AMX_BANDS, n_left = o.group->n - o.first;
-    int64_t n = n_left < PASS_PAIRS ? n_left : PASS_PAIRS;
+    int64_t n_bands = ssw_matrix_bands(w) - o.block * SSW_AMX_BANDS, n_left = count_tiles(o.group) - o.tile;
     ssw_amx_product p = {.band = rows_of(w, o.group, o.block),
                          .band_bytes = w->band_bytes,
                          .next = o.next,
                          .n_bands = n_bands < SSW_AMX_BANDS ? (int)n_bands : SSW_AMX_BANDS,
-                         .n_tiles = (int)count_tiles(n),
+                         .n_tiles = n_left < PASS_TILES ? (int)n_left : PASS_TILES,
+                         .tile_tokens = tile_pairs(o.group),
                          .cols = w->cols,
-                         .x = tiles + o.first / TOKENS * (w->cols / BLOCK) * SSW_AMX_NUMBERS,
+                         .x = tiles + o.tile * (w->cols / BLOCK) * SSW_AMX_NUMBERS,
                          .scratch = ((scratch *)(void *)job->worker->attention)->weights,
                          .sums = sums};
     return job->worker->amx->product[w->dtype](&p);
-}
-
-/* Where the sums of the i-th pair of a pass begin. */
-static const float (*pair_sums(float (*sums)[SSW_TILE_ROWS], int64_t i))[SSW_TILE_ROWS]
-{
-    return (const float(*)[SSW_TILE_ROWS])(sums + i / TOKENS * SSW_AMX_BANDS * TOKENS + i % TOKENS);
 }
 
 static const float *biases_of(const float *bias, const ssw_cpu_matrix *w, int32_t expert, int64_t first_row)
@@ -148,21 +154,38 @@ void ssw_moe_make_bf16_hidden(const ssw_moe_job *job, const ssw_moe_group *group
     const ssw_cpu_moe_args *args = job->args;
     scratch *own = (scratch *)(void *)job->worker->attention;
     int64_t n_blocks = args->gate->rows / BLOCK;
-    for (int64_t first = 0; first < group->n; first += PASS_PAIRS) {
+    for (int64_t tile = 0; tile < count_tiles(group); tile += PASS_TILES) {
+        int64_t n_pass = PASS_TILES * tile_pairs(group), n_left = group->n - tile * tile_pairs(group);
         ssw_amx_hidden hidden = {.args = args,
                                  .gate = (const float(*)[SSW_TILE_ROWS])own->gate,
                                  .up = (const float(*)[SSW_TILE_ROWS])own->up,
                                  .gate_bias =
                                      biases_of(args->gate_bias, args->gate, group->expert, block * BLOCK),
                                  .up_bias = biases_of(args->up_bias, args->up, group->expert, block * BLOCK),
-                                 .n = (int)(group->n - first < PASS_PAIRS ? group->n - first : PASS_PAIRS),
-                                 .out = tile_line(hidden_tiles(job, group), n_blocks, first, block),
+                                 .n = (int)(n_left < n_pass ? n_left : n_pass),
+                                 .tile_tokens = tile_pairs(group),
+                                 .out = tile_block(hidden_tiles(job, group), n_blocks, tile, block),
                                  .tile_numbers = n_blocks * SSW_AMX_NUMBERS};
-        operands gate = {args->gate, group, block, first, rows_of(args->up, group, block)};
-        operands up = {args->up, group, block, first, rows_of(args->gate, group, block + 1)};
+        operands gate = {args->gate, group, block, tile, rows_of(args->up, group, block)};
+        operands up = {args->up, group, block, tile, rows_of(args->gate, group, block + 1)};
         hidden.gate_factor = multiply(job, gate, x_tiles(job, group), own->gate);
         hidden.up_factor = multiply(job, up, x_tiles(job, group), own->up);
         job->worker->amx->make_hidden(&hidden);
+    }
+}
+
+/* The rows of a pass's i-th tile. */
+static void finish_tile(const ssw_moe_job *job, const operands *o, int64_t i, float factor)
+{
+    const ssw_cpu_matrix *down = o->w;
+    const scratch *own = (const scratch *)(const void *)job->worker->attention;
+    const float(*sums)[SSW_TILE_ROWS] = own->gate + i * SSW_AMX_BANDS * TOKENS;
+    int64_t row = o->block * BLOCK, n_rows = down->rows - row < BLOCK ? down->rows - row : BLOCK;
+    const float *bias = biases_of(job->args->down_bias, down, o->group->expert, row);
+    int64_t first = (o->tile + i) * tile_pairs(o->group);
+    for (int64_t t = 0; t < tile_pairs(o->group) && first + t < o->group->n; t++) {
+        int32_t pair = job->worker->pairs[o->group->first + first + t];
+        job->worker->amx->finish(sums + t, factor, bias, (int)n_rows, job->rows + pair * down->rows + row);
     }
 }
 
@@ -170,15 +193,11 @@ void ssw_moe_make_bf16_rows(const ssw_moe_job *job, const ssw_moe_group *group, 
 {
     const ssw_cpu_matrix *down = job->args->down;
     scratch *own = (scratch *)(void *)job->worker->attention;
-    int64_t row = block * BLOCK, n_rows = down->rows - row < BLOCK ? down->rows - row : BLOCK;
-    const float *bias = biases_of(job->args->down_bias, down, group->expert, row);
-    for (int64_t first = 0; first < group->n; first += PASS_PAIRS) {
-        operands rows = {down, group, block, first, rows_of(down, group, block + 1)};
+    int64_t n_tiles = count_tiles(group);
+    for (int64_t tile = 0; tile < n_tiles; tile += PASS_TILES) {
+        operands rows = {down, group, block, tile, rows_of(down, group, block + 1)};
         float factor = multiply(job, rows, hidden_tiles(job, group), own->gate);
-        for (int64_t i = 0; i < PASS_PAIRS && first + i < group->n; i++) {
-            int32_t pair = job->worker->pairs[group->first + first + i];
-            job->worker->amx->finish(pair_sums(own->gate, i), factor, bias, (int)n_rows,
-                                     job->rows + pair * down->rows + row);
-        }
+        for (int64_t i = 0; i < PASS_TILES && tile + i < n_tiles; i++)
+            finish_tile(job, &rows, i, factor);
     }
 }

@@ -5,11 +5,19 @@
 
 #include <immintrin.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cpu/kernels_amx.h"
 
 static _Thread_local uint8_t amx_tiles[8][16][64];
+static _Thread_local uint8_t amx_rows[8]; /* what a configuration allows of them */
+
+static inline void amx_begin(const uint8_t *rows)
+{
+    memset(amx_tiles, 0xee, sizeof amx_tiles);
+    memcpy(amx_rows, rows, sizeof amx_rows);
+}
 
 static inline float amx_from_bf16(const uint8_t *at)
 {
@@ -25,7 +33,9 @@ static inline float amx_from_bf16(const uint8_t *at)
 
 static inline void amx_dot(int c, int a, int b)
 {
-    for (int m = 0; m < 16; m++) {
+    if (amx_rows[c] != amx_rows[a] || amx_rows[b] != 16)
+        abort();
+    for (int m = 0; m < amx_rows[c]; m++) {
         for (int n = 0; n < 16; n++) {
             float sum;
             memcpy(&sum, &amx_tiles[c][m][4 * n], 4);
@@ -62,11 +72,11 @@ static inline __m512i amx_to_f16(__m512i a)
 #define SSW_AMX_KERNELS ssw_amx_emulated_kernels
 const ssw_amx *ssw_amx_emulated_kernels(void);
 
-#define TILE_BEGIN(config) memset(amx_tiles, (config).palette == 1 ? 0xee : 0, sizeof amx_tiles)
+#define TILE_BEGIN(config) amx_begin((config).rows)
 #define TILE_END()         memset(amx_tiles, 0xff, sizeof amx_tiles)
 #define TILE_ZERO(c)       memset(amx_tiles[c], 0, sizeof amx_tiles[c])
-#define TILE_LOAD(t, at)   memcpy(amx_tiles[t], (at), sizeof amx_tiles[t])
-#define TILE_STORE(t, at)  memcpy((at), amx_tiles[t], sizeof amx_tiles[t])
+#define TILE_LOAD(t, at)   memcpy(amx_tiles[t], (at), amx_rows[t] * sizeof amx_tiles[t][0])
+#define TILE_STORE(t, at)  memcpy((at), amx_tiles[t], amx_rows[t] * sizeof amx_tiles[t][0])
 #define TILE_DOT(c, a, b)  amx_dot(c, a, b)
 #define MUL_F16(a, b)      amx_mul_f16(a, b)
 #define INTEGERS_TO_F16(a) amx_to_f16(a)

@@ -17,7 +17,7 @@ enum { ROWS_MAX = 32, SKIPPED = 77 };
 typedef struct operands {
     cpu_weights w;
     int64_t cols;
-    int n_bands, n_tiles, n_tokens;
+    int n_bands, n_tiles, n_tokens, tile_tokens;
     float *x;        /* [n_tokens][cols] */
     uint16_t *tiles; /* what a kernel takes */
     uint16_t *scratch;
@@ -28,6 +28,7 @@ static operands make_operands(cpu_weights w, int n_tokens)
 {
     operands o = {.w = w, .cols = w.m.cols, .n_tokens = n_tokens, .n_tiles = (n_tokens + 15) / 16};
     o.n_bands = (int)(w.m.rows + 15) / 16;
+    o.tile_tokens = (n_tokens + o.n_tiles - 1) / o.n_tiles;
     o.x = cpu_case_floats(n_tokens * o.cols, 5);
     o.tiles = ssw_cpu_memory_alloc((uint64_t)(o.n_tiles * 16 * o.cols * 2));
     o.scratch = ssw_cpu_memory_alloc(SSW_AMX_SCRATCH * sizeof *o.scratch);
@@ -47,7 +48,8 @@ static void check_sums(const operands *o, const ssw_amx *amx, float factor, cons
 {
     for (int t = 0; t < o->n_tokens; t++) {
         float got[ROWS_MAX];
-        const float(*sums)[SSW_TILE_ROWS] = (const float(*)[SSW_TILE_ROWS])(o->sums + t / 16 * 32 + t % 16);
+        const float(*sums)[SSW_TILE_ROWS] =
+            (const float(*)[SSW_TILE_ROWS])(o->sums + t / o->tile_tokens * 32 + t % o->tile_tokens);
         amx->finish(sums, factor, bias, (int)o->w.m.rows, got);
         for (int r = 0; r < o->w.m.rows; r++) {
             const float *w = o->w.truth + r * o->cols, *x = o->x + t * o->cols;
@@ -72,26 +74,25 @@ static void check_product(cpu_weights w, int n_tokens)
         const ssw_amx *amx = cpu_case_find_bf16((cpu_case_bf16)which);
         if (!amx)
             continue;
-        memset(o.tiles, 0xff,
-               (size_t)(o.n_tiles * 16 * o.cols * 2)); /* rows past the last token: no numbers */
-        for (int t = 0; t < n_tokens; t += 16) {
+        memset(o.tiles, 0xff, (size_t)(o.n_tiles * 16 * o.cols * 2)); /* rows without a token: no numbers */
+        for (int tile = 0; tile < o.n_tiles; tile++) {
             const float *rows[16];
-            for (int i = 0; i < 16 && t + i < n_tokens; i++)
-                rows[i] = o.x + (t + i) * o.cols;
-            amx->fill_f32(rows, n_tokens - t < 16 ? n_tokens - t : 16, o.cols / 32, o.tiles + t * o.cols);
+            int n = 0;
+            for (; n < o.tile_tokens && tile * o.tile_tokens + n < n_tokens; n++)
+                rows[n] = o.x + (tile * o.tile_tokens + n) * o.cols;
+            amx->fill_f32(rows, n, o.cols / 32, o.tiles + tile * 16 * o.cols);
         }
         ssw_amx_product p = {.band = w.m.data,
                              .band_bytes = w.m.band_bytes,
                              .next = w.m.data,
                              .n_bands = o.n_bands,
                              .n_tiles = o.n_tiles,
+                             .tile_tokens = o.tile_tokens,
                              .cols = o.cols,
                              .x = o.tiles,
                              .scratch = o.scratch,
                              .sums = o.sums};
-        amx->begin();
         float factor = amx->product[w.m.dtype](&p);
-        amx->end();
         check_sums(&o, amx, factor, NULL);
         check_sums(&o, amx, factor, bias);
     }

@@ -79,14 +79,21 @@ static void tiles(void **state)
 static void check_amx(const ssw_amx *amx, ssw_dtype dtype, int64_t cols, int n_bands, int n_tiles)
 {
     guarded g = {.n = 0};
+    const int tile_tokens = SSW_AMX_TOKENS + 1 - n_tiles;
+    const size_t n_left_out = (size_t)(SSW_AMX_TOKENS - tile_tokens); /* rows at the end */
     uint64_t bytes = ssw_cpu_matrix_predict_bytes(dtype, n_bands * SSW_TILE_ROWS, cols, 1);
-    ssw_amx_product p = {
-        .band_bytes = bytes / (uint64_t)n_bands, .n_bands = n_bands, .n_tiles = n_tiles, .cols = cols};
-    uint16_t *x = end_at_guard(&g, (size_t)(n_tiles * SSW_AMX_TOKENS * cols) * sizeof *x, 64);
+    ssw_amx_product p = {.band_bytes = bytes / (uint64_t)n_bands,
+                         .n_bands = n_bands,
+                         .n_tiles = n_tiles,
+                         .tile_tokens = tile_tokens,
+                         .cols = cols};
+    size_t n_x = (size_t)(n_tiles * SSW_AMX_TOKENS * cols) - n_left_out * SSW_QUANT_BLOCK;
+    size_t n_sums = (size_t)(n_tiles * SSW_AMX_BANDS * SSW_AMX_TOKENS) - n_left_out;
+    uint16_t *x = end_at_guard(&g, n_x * sizeof *x, 64);
     p.band = end_at_guard(&g, bytes, 64);
     p.x = x;
     p.scratch = end_at_guard(&g, SSW_AMX_SCRATCH * sizeof *p.scratch, 64);
-    p.sums = end_at_guard(&g, (size_t)(n_tiles * SSW_AMX_BANDS * SSW_AMX_TOKENS) * sizeof *p.sums, 64);
+    p.sums = end_at_guard(&g, n_sums * sizeof *p.sums, 64);
     float *row = end_at_guard(&g, (size_t)cols * sizeof *row, 4),
           *bias = end_at_guard(&g, 17 * sizeof *bias, 4);
     float *out = end_at_guard(&g, 17 * sizeof *out, 4);
@@ -99,13 +106,11 @@ static void check_amx(const ssw_amx *amx, ssw_dtype dtype, int64_t cols, int n_b
     }
     for (int tile = 0; tile < n_tiles; tile++) {
         uint16_t *tiles = x + tile * SSW_AMX_TOKENS * cols;
-        amx->fill_f32(rows, SSW_AMX_TOKENS, cols / SSW_QUANT_BLOCK, tiles);
-        amx->fill_q8(q8_rows, SSW_AMX_TOKENS, cols / SSW_QUANT_BLOCK, tiles);
+        amx->fill_f32(rows, tile_tokens, cols / SSW_QUANT_BLOCK, tiles);
+        amx->fill_q8(q8_rows, tile_tokens, cols / SSW_QUANT_BLOCK, tiles);
     }
     memset(p.sums, 0x7f, sizeof *p.sums);
-    amx->begin();
     float factor = amx->product[dtype](&p);
-    amx->end();
     amx->finish((const float(*)[SSW_TILE_ROWS])p.sums, factor, bias, n_bands == 1 ? 7 : 17, out);
     assert_float_equal(out[6], 0, 0);
     release(&g);
@@ -116,7 +121,7 @@ static void amx_tiles(void **state)
     static const ssw_dtype types[] = {SSW_DTYPE_MXFP4, SSW_DTYPE_Q4_0, SSW_DTYPE_Q8_0};
     for (int which = CASE_BF16_AMX; which < CASE_BF16_COUNT; which++) {
         const ssw_amx *amx = cpu_case_find_bf16((cpu_case_bf16)which);
-        for (int i = 0; amx && i < 3 * 2 * 3; i++) {
+        for (int i = 0; amx && i < 3 * 2 * 5; i++) {
             check_amx(amx, types[i % 3], 32, 1 + i / 3 % 2, 1 + i / 6);
             check_amx(amx, types[i % 3], 288, 1 + i / 3 % 2, 1 + i / 6);
         }
