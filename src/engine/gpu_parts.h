@@ -271,6 +271,8 @@ void ssw_gpu_enqueue_stream(ssw_gpu *gpu, int32_t layer, int32_t n_rows);
 
 /* How large a buffer has to be for the layer's experts, which are in host memory. */
 uint64_t ssw_gpu_find_piece_bytes(const ssw_gpu *gpu, int32_t layer);
+/* Of one expert of a layer: what is copied when it is the device's, and when it is not. */
+void ssw_gpu_find_part_bytes(const ssw_gpu *gpu, int32_t layer, double *own, double *rest);
 /* Before a layer's choices are known: fills the buffers with the first of n experts in order, whole. n may be
  * 0; what was copied for another layer or pass is forgotten. */
 void ssw_gpu_copy_ahead(ssw_gpu *gpu, int32_t layer, const int32_t *order, int32_t n);

@@ -48,6 +48,18 @@ uint64_t ssw_gpu_find_piece_bytes(const ssw_gpu *gpu, int32_t layer)
     return bytes > least ? bytes : least;
 }
 
+static double part_bytes(const ssw_cuda_experts *part)
+{
+    return (double)(bands_of(part->gate.rows) * (part->gate.band_bytes + part->up.band_bytes) +
+                    part->down.matrix_bytes);
+}
+
+void ssw_gpu_find_part_bytes(const ssw_gpu *gpu, int32_t layer, double *own, double *rest)
+{
+    *own = part_bytes(&gpu->share.layers[layer].own);
+    *rest = gpu->share.has_rest ? part_bytes(&gpu->share.layers[layer].rest) : 0;
+}
+
 /* ---- copies ---- */
 
 /* So many of n_rows as there is room for, cut where no tile is left half empty. bytes: a band's in both

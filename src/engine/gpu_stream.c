@@ -53,17 +53,6 @@ static void order_experts(const ssw_gpu *gpu, int32_t layer, int32_t n_ahead, ss
     }
 }
 
-/* Bytes of one expert's two parts. */
-static void part_bytes(const ssw_gpu_host_layer *layer, bool has_rest, double *own, double *rest)
-{
-    const ssw_cuda_experts *a = &layer->own, *b = &layer->rest;
-    double bands = (double)((a->gate.rows + SSW_CUDA_BAND_ROWS - 1) / SSW_CUDA_BAND_ROWS);
-    *own = bands * (double)(a->gate.band_bytes + a->up.band_bytes) + (double)a->down.matrix_bytes;
-    bands = (double)((b->gate.rows + SSW_CUDA_BAND_ROWS - 1) / SSW_CUDA_BAND_ROWS);
-    *rest =
-        has_rest ? bands * (double)(b->gate.band_bytes + b->up.band_bytes) + (double)b->down.matrix_bytes : 0;
-}
-
 /* What the CPU's rows of one expert take all threads together. bytes: of those rows. */
 static double host_seconds(const ssw_gpu *gpu, int32_t layer, int32_t n_pairs, double bytes)
 {
@@ -85,7 +74,7 @@ static int32_t choose_count(const ssw_gpu *gpu, int32_t layer, int32_t n_ahead,
                             const ssw_gpu_stream_plan *plan)
 {
     double own_bytes, rest_bytes, host_s = 0;
-    part_bytes(&gpu->share.layers[layer], gpu->share.has_rest, &own_bytes, &rest_bytes);
+    ssw_gpu_find_part_bytes(gpu, layer, &own_bytes, &rest_bytes);
     double device_bytes = plan->n_active * rest_bytes + n_ahead * own_bytes;
     if (n_ahead > 0) /* while the bus had nothing else to do */
         device_bytes -= (double)(gpu->share.piece_bytes * (uint64_t)gpu->share.copied.n_waiting);
