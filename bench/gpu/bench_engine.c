@@ -105,6 +105,22 @@ static void print_times(const settings *s, const ssw_engine *engine, const ssw_e
                s->label, n, wait_us / n, work_us / n, step_s * 1e6 - wait_us - work_us);
 }
 
+/* The CPU's part of all layers of prompts so far, as planned and as it was; nothing without one. */
+static void print_prompt_times(const settings *s, const ssw_engine *engine)
+{
+    for (int i = 0; i < SSW_ENGINE_BOUNDS; i++) {
+        ssw_engine_prompt_times times;
+        ssw_engine_read_prompt_times(engine, (ssw_engine_bound)i, &times);
+        if (times.n_layers > 0)
+            printf(
+                "{\"label\": \"%s\", \"prompt_layers\": %llu, \"bound\": \"%s\", \"predicted_us_per_layer\": "
+                "%.1f, \"cpu_us_per_layer\": %.1f}\n",
+                s->label, (unsigned long long)times.n_layers, ssw_engine_bound_name((ssw_engine_bound)i),
+                (double)times.predicted_ns / 1e3 / (double)times.n_layers,
+                (double)times.actual_ns / 1e3 / (double)times.n_layers);
+    }
+}
+
 static void run(const settings *s, ssw_engine *engine)
 {
     const ssw_engine_info *info = ssw_engine_describe(engine);
@@ -128,6 +144,7 @@ static void run(const settings *s, ssw_engine *engine)
                s->prompts[p], middle, s->prompts[p] / middle);
         fflush(stdout);
     }
+    print_prompt_times(s, engine);
     ssw_engine_layer_times *before = calloc((size_t)info->n_layers, sizeof *before);
     double all_s = 0;
     if (!before)
@@ -181,6 +198,10 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case 's':
         s->engine.cpu_moe_share = (int32_t)atol(text);
         return 0;
+    case 'x':
+        s->engine.cpu_moe_rates.vectors = atof(text) * 1e9;
+        s->engine.cpu_moe_rates.tiles = (strchr(text, ',') ? atof(strchr(text, ',') + 1) : atof(text)) * 1e9;
+        return 0;
     case 'c':
         s->engine.moe_cache_bytes = (uint64_t)atol(text) << 20;
         return 0;
@@ -222,6 +243,7 @@ int main(int argc, char **argv)
         {"n-gpu-layers", 'g', "N", 0, "layers on the GPU (default: all)", 0},
         {"n-cpu-moe", 'e', "N", 0, "layers whose experts stay in host memory (default: 0)", 0},
         {"cpu-moe-share", 's', "N", 0, "per cent of those that the CPU computes", 0},
+        {"cpu-moe-rate", 'x', "N,M", 0, "as of seesaw serve (default: measured)", 0},
         {"moe-cache-mib", 'c', "N", 0, "of GPU memory for the most used of those", 0},
         {"threads", 't', "N", 0, "worker threads", 0},
         {"batch", 'b', "N", 0, "tokens of a prefill step", 0},
@@ -253,8 +275,10 @@ int main(int argc, char **argv)
         return 1;
     }
     const ssw_engine_info *info = ssw_engine_describe(engine);
-    printf("{\"label\": \"%s\", \"isa\": \"%s\", \"threads\": %d, \"load_s\": %.2f}\n", s.label, info->isa,
-           info->n_threads, (double)info->load_ns / 1e9);
+    printf("{\"label\": \"%s\", \"isa\": \"%s\", \"threads\": %d, \"load_s\": %.2f, \"copy_gb_per_s\": %g, "
+           "\"cpu_moe_rates\": [%g, %g]}\n",
+           s.label, info->isa, info->n_threads, (double)info->load_ns / 1e9, info->copy_bytes_per_s / 1e9,
+           info->cpu_moe_rates.vectors / 1e9, info->cpu_moe_rates.tiles / 1e9);
     for (int32_t i = 0; i < info->n_places; i++)
         printf("{\"label\": \"%s\", \"tensors\": \"%s\", \"device\": \"%s\", \"mib\": %.1f}\n", s.label,
                info->places[i].tensors, info->places[i].device,

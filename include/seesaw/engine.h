@@ -48,6 +48,12 @@ typedef enum ssw_engine_compat {
     SSW_ENGINE_COMPAT_LLAMA_CPP /* what llama.cpp computes, for comparisons with it */
 } ssw_engine_compat;
 
+/* With what the CPU multiplies experts that several tokens share: multiply-adds per second and thread. */
+typedef struct ssw_engine_cpu_rates {
+    double vectors; /* vector instructions; of quantised weights in 8-bit integers */
+    double tiles;   /* bf16 on AMX tiles */
+} ssw_engine_cpu_rates;
+
 typedef struct ssw_engine_options {
     const char *model_path;
     int32_t ctx_size;   /* tokens per sequence; 0: the model's own, at most 8192, and no longer than its short
@@ -64,6 +70,8 @@ typedef struct ssw_engine_options {
     /* per cent of each such expert that the CPU computes, the GPU reads the rest over the bus meanwhile; 100:
      * all; negative, the default: by the number of threads and the kind of bus */
     int32_t cpu_moe_share;
+    /* for whether CPU or GPU computes an expert of a prompt; 0, the default: measured at start, as a class */
+    ssw_engine_cpu_rates cpu_moe_rates;
     /* of keys and of values in the KV cache of layers on the GPU: SSW_DTYPE_F16, the default, or
      * SSW_DTYPE_Q8_0; in host memory they are F16 */
     ssw_dtype cache_type_k, cache_type_v;
@@ -115,6 +123,9 @@ typedef struct ssw_engine_info {
     int32_t n_places;
     ssw_engine_place places[SSW_ENGINE_PLACES_MAX];
     int64_t load_ns;
+    /* What prompts are planned with; 0 where no layer on the GPU has its experts in host memory. */
+    double copy_bytes_per_s;
+    ssw_engine_cpu_rates cpu_moe_rates; /* tiles: 0 as well where the processor or the types have none */
 } ssw_engine_info;
 
 const ssw_engine_info *ssw_engine_describe(const ssw_engine *engine);
@@ -260,6 +271,26 @@ typedef struct ssw_engine_layer_times {
 
 /* Any thread; layer in [0, n_layers). Zeros for layers of another kind. */
 void ssw_engine_read_layer_times(const ssw_engine *engine, int32_t layer, ssw_engine_layer_times *out);
+
+/* What the CPU's time for a layer's experts follows from: weights read, or multiply-adds by either rate. */
+typedef enum ssw_engine_bound {
+    SSW_ENGINE_BOUND_BYTES,
+    SSW_ENGINE_BOUND_VECTORS,
+    SSW_ENGINE_BOUND_TILES,
+    SSW_ENGINE_BOUNDS
+} ssw_engine_bound;
+
+const char *ssw_engine_bound_name(ssw_engine_bound bound); /* "bytes", "vectors", "tiles" */
+
+/* The CPU's experts of such layers over all prompts, by what most of a layer's time follows from. */
+typedef struct ssw_engine_prompt_times {
+    uint64_t n_layers;
+    int64_t predicted_ns, actual_ns;
+} ssw_engine_prompt_times;
+
+/* Any thread. */
+void ssw_engine_read_prompt_times(const ssw_engine *engine, ssw_engine_bound bound,
+                                  ssw_engine_prompt_times *out);
 
 #ifdef __cplusplus
 }

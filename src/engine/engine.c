@@ -74,6 +74,9 @@ static ssw_status settle_sizes(ssw_engine *engine, const ssw_engine_options *o, 
         status = check_range("n_cpu_moe", o->n_cpu_moe, SSW_ENGINE_CPU_MOE_AUTO, SSW_ENGINE_LAYERS_ALL, err);
     if (status == SSW_OK)
         status = check_range("cpu_moe_share", o->cpu_moe_share, -1, 100, err);
+    if (status == SSW_OK && !(o->cpu_moe_rates.vectors >= 0 && o->cpu_moe_rates.tiles >= 0))
+        status = ssw_error_set(err, SSW_ERR_USAGE, "cpu_moe_rates are %g and %g, expected 0 and more",
+                               o->cpu_moe_rates.vectors, o->cpu_moe_rates.tiles);
     if (status == SSW_OK)
         status = check_cache_type("cache_type_k", o->cache_type_k, engine->model.hparams.head_dim, err);
     if (status == SSW_OK)
@@ -313,6 +316,20 @@ void ssw_engine_read_layer_times(const ssw_engine *engine, int32_t layer, ssw_en
     if (engine->gpu)
         ssw_gpu_read_layer_times(engine->gpu, layer, &times);
     *out = (ssw_engine_layer_times){times.n_steps, times.wait_ns, times.work_ns};
+}
+
+const char *ssw_engine_bound_name(ssw_engine_bound bound)
+{
+    static const char *const names[SSW_ENGINE_BOUNDS] = {"bytes", "vectors", "tiles"};
+    return names[bound];
+}
+
+void ssw_engine_read_prompt_times(const ssw_engine *engine, ssw_engine_bound bound,
+                                  ssw_engine_prompt_times *out)
+{
+    *out = (ssw_engine_prompt_times){0};
+    if (engine->gpu)
+        ssw_gpu_read_prompt_times(engine->gpu, bound, out);
 }
 
 ssw_scheduler_slot *ssw_engine_scheduler_slot(ssw_engine *engine)

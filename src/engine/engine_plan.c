@@ -201,6 +201,7 @@ static void open_request(const ssw_engine *engine, const ssw_engine_options *opt
                          bool has_gpu)
 {
     p->cpu_moe_share = options->cpu_moe_share;
+    p->gpu_setup.rates = options->cpu_moe_rates;
     p->gpu_setup.expert_cache_bytes = options->moe_cache_bytes;
     p->devices[SSW_PLACE_CPU] = (ssw_place_device){"CPU", ssw_host_memory_available_bytes()};
     p->devices[SSW_PLACE_GPU] = (ssw_place_device){"CUDA0", has_gpu ? usable_bytes(options, &p->gpu) : 0};
@@ -278,8 +279,11 @@ static ssw_status load_all(ssw_engine *engine, ssw_plan_work *p, ssw_error *err)
         ssw_error_prefix(err, "%s", ssw_gguf_file_path(engine->gguf, 0));
     if (status != SSW_OK)
         return status;
-    if (engine->gpu)
+    if (engine->gpu) {
         engine->n_expert_slots = ssw_gpu_plan_cache(&p->gpu_setup).n_slots;
+        engine->info.copy_bytes_per_s = p->gpu.copy_bytes_per_s;
+        engine->info.cpu_moe_rates = ssw_gpu_read_rates(engine->gpu);
+    }
     engine->info.finds_top = engine->gpu != NULL;
     engine->info.isa = ssw_cpu_isa_name(ssw_cpu_isa_resolve(p->forward.isa));
     return SSW_OK;

@@ -14,20 +14,14 @@ enum { SHORTEST_LENGTH = 512 }; /* of the classes that decode graphs are recorde
 /* Longer than any step on any machine: only a device or a host that is gone takes it. */
 #define PATIENCE_NS (30 * SSW_NS_PER_S)
 
-/* The class nearest to what a few copies take, by ratio. */
 ssw_status ssw_gpu_measure_copies(ssw_gpu_device *device, ssw_error *err)
 {
     static const double classes[] = {3e9, 6e9, 12e9, 25e9, 50e9};
     double measured = 0;
     ssw_status status = ssw_cuda_measure_copies(&measured, err);
-    if (status != SSW_OK)
-        return status;
-    device->copy_bytes_per_s = classes[0];
-    for (size_t i = 1; i < sizeof classes / sizeof classes[0]; i++) {
-        if (measured * measured > classes[i - 1] * classes[i])
-            device->copy_bytes_per_s = classes[i];
-    }
-    return SSW_OK;
+    if (status == SSW_OK)
+        device->copy_bytes_per_s = ssw_rate_class(measured, classes, sizeof classes / sizeof classes[0]);
+    return status;
 }
 
 ssw_status ssw_gpu_find(ssw_gpu_device *out, ssw_error *err)
@@ -100,6 +94,8 @@ static ssw_status open_all(ssw_gpu *gpu, ssw_error *err)
         status = ssw_gpu_open_handover(gpu, err);
     if (status == SSW_OK && gpu->has_host_experts)
         status = ssw_gpu_open_share(gpu, err);
+    if (status == SSW_OK && gpu->has_host_experts)
+        ssw_gpu_find_rates(gpu);
     if (status == SSW_OK)
         status = ssw_gpu_open_cache(gpu, err);
     return status;

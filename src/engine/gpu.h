@@ -47,6 +47,7 @@ typedef struct ssw_gpu_setup { /* borrowed, all of it */
     ssw_log log;
     int32_t first_layer;
     double copy_bytes_per_s;     /* as ssw_gpu_measure_copies has it */
+    ssw_engine_cpu_rates rates;  /* of the CPU's experts in prompts; 0: to be measured */
     uint64_t expert_cache_bytes; /* at most, for hot experts of layers whose experts are in host memory */
     ssw_dtype cache_type_k, cache_type_v; /* F16, or Q8_0 where heads are a multiple of 32 */
     int32_t ctx_size, n_batch, n_sequences;
@@ -102,6 +103,12 @@ typedef struct ssw_gpu_layer_times {
 
 /* Any thread. Zeros for other layers. */
 void ssw_gpu_read_layer_times(const ssw_gpu *gpu, int32_t layer, ssw_gpu_layer_times *out);
+
+/* What prompts are planned with: as set up, or a class of what was measured. Zeros without such layers. */
+ssw_engine_cpu_rates ssw_gpu_read_rates(const ssw_gpu *gpu);
+
+/* Any thread. Prompts: predictions for those layers, and how long they took. */
+void ssw_gpu_read_prompt_times(const ssw_gpu *gpu, ssw_engine_bound bound, ssw_engine_prompt_times *out);
 
 /* [n_outputs][n_embd] of the last pass, after the final norm; host memory. */
 ssw_status ssw_gpu_read_hidden(ssw_gpu *gpu, const float **hidden, ssw_error *err);

@@ -81,6 +81,18 @@ ssw_status ssw_gpu_read_hidden(ssw_gpu *gpu, const float **hidden, ssw_error *er
     return ssw_gpu_find(NULL, err);
 }
 
+ssw_engine_cpu_rates ssw_gpu_read_rates(const ssw_gpu *gpu)
+{
+    (void)gpu;
+    return (ssw_engine_cpu_rates){0};
+}
+
+void ssw_gpu_read_prompt_times(const ssw_gpu *gpu, ssw_engine_bound bound, ssw_engine_prompt_times *out)
+{
+    (void)gpu, (void)bound;
+    *out = (ssw_engine_prompt_times){0};
+}
+
 void ssw_gpu_read_layer_times(const ssw_gpu *gpu, int32_t layer, ssw_gpu_layer_times *out)
 {
     (void)gpu, (void)layer;

@@ -184,8 +184,8 @@ static ssw_cpu_matrix first_rows(const ssw_cpu_matrix *whole, int64_t n)
     return view;
 }
 
-/* The CPU's rows of the experts that are left to it. */
-static void multiply(const ssw_gpu *gpu, ssw_cpu_worker *worker, int32_t layer, const ssw_gpu_shape *shape)
+void ssw_gpu_multiply_experts(const ssw_gpu *gpu, ssw_cpu_worker *worker, int32_t layer, int32_t n_rows,
+                              const int32_t *chosen, bool may_use_bf16)
 {
     const ssw_model_hparams *h = gpu->h;
     const ssw_weights *weights = gpu->setup.weights;
@@ -194,9 +194,6 @@ static void multiply(const ssw_gpu *gpu, ssw_cpu_worker *worker, int32_t layer, 
     ssw_cpu_matrix gate =
         first_rows(ssw_weights_matrix(weights, layer, SSW_MODEL_GATE_EXPS), gpu->share.split);
     ssw_cpu_matrix up = first_rows(ssw_weights_matrix(weights, layer, SSW_MODEL_UP_EXPS), gpu->share.split);
-    int32_t left[SSW_GPU_FEW_PAIRS_MAX];
-    const int32_t *chosen = shape->is_streamed ? gpu->share.own_chosen
-                                               : ssw_gpu_leave_out_cached(gpu, layer, shape->n_rows, left);
     ssw_cpu_moe_args args = {
         .gate = &gate,
         .up = &up,
@@ -205,17 +202,27 @@ static void multiply(const ssw_gpu *gpu, ssw_cpu_worker *worker, int32_t layer, 
         .up_bias = own->up_bias,
         .down_bias = ssw_weights_floats(weights, layer, SSW_MODEL_DOWN_EXPS_BIAS),
         .x = {hand->x, h->n_embd, hand->x_q8},
-        .n = shape->n_rows,
+        .n = n_rows,
         .n_used = h->n_experts_used,
         .chosen = chosen,
         .weights = hand->weights,
         .out = hand->y,
         .out_stride = h->n_embd,
-        .may_use_bf16 = shape->is_streamed, /* which side computes an expert follows from the batch anyway */
+        .may_use_bf16 = may_use_bf16,
         .scratch = hand->scratch,
     };
     ssw_set_activation(&args, h);
     ssw_cpu_moe(worker, &args);
+}
+
+/* The experts that are left to the CPU. bf16 in prompts: which side computes an expert follows from the batch
+ * anyway. */
+static void multiply(const ssw_gpu *gpu, ssw_cpu_worker *worker, int32_t layer, const ssw_gpu_shape *shape)
+{
+    int32_t left[SSW_GPU_FEW_PAIRS_MAX];
+    const int32_t *chosen = shape->is_streamed ? gpu->share.own_chosen
+                                               : ssw_gpu_leave_out_cached(gpu, layer, shape->n_rows, left);
+    ssw_gpu_multiply_experts(gpu, worker, layer, shape->n_rows, chosen, shape->is_streamed);
 }
 
 static void count_times(ssw_gpu_host_layer *layer, int64_t wait_ns, int64_t work_ns)
@@ -256,6 +263,7 @@ static void serve(void *context, int index, int n_workers)
                 ssw_gpu_plan_stream(gpu, layer, job->shape->n_rows);
             ssw_cpu_barrier(worker);
             if (index == 0) { /* the others begin meanwhile */
+                ready_ns = ssw_clock_now_ns();
                 ssw_gpu_finish_layer(gpu, job->shape);
                 ssw_gpu_enqueue_layers(gpu, job->shape);
             }
@@ -266,7 +274,10 @@ static void serve(void *context, int index, int n_workers)
             continue;
         __atomic_store_n(&gpu->handover.done[layer].value, gpu->step_host->number, __ATOMIC_RELEASE);
         int64_t done_ns = ssw_clock_now_ns();
-        if (!job->shape->is_streamed)
+        if (job->shape->is_streamed)
+            ssw_host_watch_layer(&gpu->watch, gpu->share.plan.host_bound, gpu->share.plan.host_ns,
+                                 done_ns - ready_ns);
+        else
             count_times(&gpu->share.layers[layer], ready_ns - begin_ns, done_ns - ready_ns);
         begin_ns = done_ns;
     }

@@ -1,7 +1,7 @@
 /* What a GPU's half of an engine consists of; shared by gpu.c (open, close), gpu_memory.c (loading),
  * gpu_layers.c (what is enqueued), gpu_experts.c (the hand-over to the
- * host), gpu_share.c, gpu_stream.c, gpu_pieces.c and gpu_cache.c (what the device does of the host's
- * experts). */
+ * host), gpu_rates.c (how fast that is), gpu_share.c, gpu_stream.c, gpu_pieces.c and gpu_cache.c (what the
+ * device does of the host's experts). */
 #ifndef SSW_ENGINE_GPU_PARTS_H
 #define SSW_ENGINE_GPU_PARTS_H
 
@@ -12,6 +12,7 @@
 #include "engine/carver.h"
 #include "engine/expert_cache.h"
 #include "engine/gpu.h"
+#include "engine/host_rates.h"
 
 enum {
     SSW_GPU_LOGITS_ROWS = 32, /* least rows of logits made at once */
@@ -95,6 +96,8 @@ typedef struct ssw_gpu_stream_plan {
     int32_t order[SSW_CUDA_EXPERTS_MAX];  /* those copied ahead, then chosen ones by falling count */
     int32_t n_pairs, n_active;            /* n_active: of order */
     int32_t n_device;                     /* the first of order that the device takes whole */
+    int64_t host_ns;                      /* predicted, of those left to the CPU */
+    ssw_engine_bound host_bound;          /* of most of that */
 } ssw_gpu_stream_plan;
 
 typedef struct ssw_gpu_share {
@@ -176,6 +179,7 @@ struct ssw_gpu {
 
     ssw_gpu_handover handover;
     ssw_gpu_share share;
+    ssw_host_watch watch; /* its rates are what prompts are planned with */
     ssw_gpu_expert_cache expert_cache;
     int32_t next_layer; /* the first that is not enqueued yet */
     bool has_host_experts;
@@ -226,8 +230,20 @@ void ssw_gpu_enqueue_result(ssw_gpu *gpu, int32_t layer, int32_t n_rows);
 /* The host's part of a pass: returns when the last layer's result is written, and all layers are enqueued. */
 ssw_status ssw_gpu_serve_experts(ssw_gpu *gpu, const ssw_gpu_shape *shape, ssw_error *err);
 
+/* A part of ssw_gpu_serve_experts, on all workers: the CPU's rows of the experts in chosen, of the handover's
+ * activations. */
+void ssw_gpu_multiply_experts(const ssw_gpu *gpu, ssw_cpu_worker *worker, int32_t layer, int32_t n_rows,
+                              const int32_t *chosen, bool may_use_bf16);
+
 /* SSW_ERR_TIMEOUT when either side has waited for the other in vain. */
 ssw_status ssw_gpu_check_answers(const ssw_gpu *gpu, ssw_error *err);
+
+/* ---- gpu_rates.c ---- */
+
+/* After ssw_gpu_open_share: the watch's rates, as they were set up or by timing the CPU's part. */
+void ssw_gpu_find_rates(ssw_gpu *gpu);
+/* The CPU's rows of an expert. bytes: of those rows. */
+ssw_host_expert ssw_gpu_describe_expert(const ssw_gpu *gpu, int32_t layer, int32_t n_pairs, double bytes);
 
 /* ---- gpu_share.c ---- */
 

@@ -2,18 +2,12 @@
  *
  * A copied expert costs its bytes over the bus, however many tokens chose it; on the CPU it costs the larger
  * of its bytes and its arithmetic. So the device takes experts in falling order of popularity, as many as
- * make both sides end together. The rates behind that are those of the machine's kind, not measured: which
- * side computes a row decides how its sum rounds, and two runs must not differ. */
+ * make both sides end together. The rates behind that are classes: which side computes a row decides how its
+ * sum rounds, and two runs should not differ. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "engine/gpu_parts.h"
-
-/* Seen on Sapphire and Emerald Rapids (docs/GPU.md), of a thread; what is wrong by a third shifts a few
- * experts from the one side to the other. */
-#define CPU_PRODUCTS_PER_S  0.9e11 /* multiply-adds in 8-bit integers */
-#define BF16_PRODUCTS_PER_S 2.7e11 /* on AMX tiles, of BF16_TOKENS each */
-#define BF16_TOKENS         16
-#define CPU_BYTES_PER_S     5e9
 
 /* Experts are copied ahead when as many choices fall on each: then few of them are chosen by none. */
 enum { AHEAD_PAIRS_MIN = 2 };
@@ -53,20 +47,11 @@ static void order_experts(const ssw_gpu *gpu, int32_t layer, int32_t n_ahead, ss
     }
 }
 
-/* What the CPU's rows of one expert take all threads together. bytes: of those rows. */
-static double host_seconds(const ssw_gpu *gpu, int32_t layer, int32_t n_pairs, double bytes)
+static double host_seconds(const ssw_gpu *gpu, int32_t layer, int32_t n_pairs, double bytes,
+                           ssw_engine_bound *bound)
 {
-    const ssw_cuda_experts *own = &gpu->share.layers[layer].own;
-    double threads = (double)ssw_pool_threads(gpu->setup.pool);
-    double products = 3 * (double)gpu->h->n_embd * (double)gpu->share.split; /* of a pair */
-    double by_products = products * n_pairs / (CPU_PRODUCTS_PER_S * threads);
-    double by_bytes = bytes / (CPU_BYTES_PER_S * threads);
-    if (n_pairs >= SSW_CPU_BF16_PAIRS_MIN && ssw_cpu_team_has_bf16(gpu->team, own->gate.dtype) &&
-        ssw_cpu_team_has_bf16(gpu->team, own->down.dtype)) {
-        int32_t n_tokens = (n_pairs + BF16_TOKENS - 1) / BF16_TOKENS * BF16_TOKENS;
-        by_products = products * n_tokens / (BF16_PRODUCTS_PER_S * threads);
-    }
-    return by_products > by_bytes ? by_products : by_bytes;
+    ssw_host_expert expert = ssw_gpu_describe_expert(gpu, layer, n_pairs, bytes);
+    return ssw_host_predict(&gpu->watch.rates, &expert, ssw_pool_threads(gpu->setup.pool), bound);
 }
 
 /* How many of the order's experts the device takes whole, of which n_ahead are under way. */
@@ -74,17 +59,18 @@ static int32_t choose_count(const ssw_gpu *gpu, int32_t layer, int32_t n_ahead,
                             const ssw_gpu_stream_plan *plan)
 {
     double own_bytes, rest_bytes, host_s = 0;
+    ssw_engine_bound bound;
     ssw_gpu_find_part_bytes(gpu, layer, &own_bytes, &rest_bytes);
     double device_bytes = plan->n_active * rest_bytes + n_ahead * own_bytes;
     if (n_ahead > 0) /* while the bus had nothing else to do */
         device_bytes -= (double)(gpu->share.piece_bytes * (uint64_t)gpu->share.copied.n_waiting);
     for (int32_t i = n_ahead; i < plan->n_active; i++)
-        host_s += host_seconds(gpu, layer, plan->counts[plan->order[i]], own_bytes);
+        host_s += host_seconds(gpu, layer, plan->counts[plan->order[i]], own_bytes, &bound);
     double device_s = device_bytes / gpu->share.copy_bytes_per_s;
     double best_s = host_s > device_s ? host_s : device_s;
     int32_t best = n_ahead;
     for (int32_t i = n_ahead; i < plan->n_active; i++) {
-        host_s -= host_seconds(gpu, layer, plan->counts[plan->order[i]], own_bytes);
+        host_s -= host_seconds(gpu, layer, plan->counts[plan->order[i]], own_bytes, &bound);
         device_s += own_bytes / gpu->share.copy_bytes_per_s;
         double both_s = host_s > device_s ? host_s : device_s;
         if (both_s < best_s) {
@@ -95,6 +81,24 @@ static int32_t choose_count(const ssw_gpu *gpu, int32_t layer, int32_t n_ahead,
     return best;
 }
 
+/* What the experts left to the CPU will take it. */
+static void predict_host(const ssw_gpu *gpu, int32_t layer, ssw_gpu_stream_plan *plan)
+{
+    double own_bytes, rest_bytes, all_s = 0, bound_s[SSW_ENGINE_BOUNDS] = {0};
+    ssw_engine_bound bound;
+    ssw_gpu_find_part_bytes(gpu, layer, &own_bytes, &rest_bytes);
+    for (int32_t i = plan->n_device; i < plan->n_active; i++) {
+        double s = host_seconds(gpu, layer, plan->counts[plan->order[i]], own_bytes, &bound);
+        bound_s[bound] += s;
+        all_s += s;
+    }
+    plan->host_ns = (int64_t)(all_s * SSW_NS_PER_S);
+    for (int i = 0; i < SSW_ENGINE_BOUNDS; i++) {
+        if (bound_s[i] > bound_s[plan->host_bound])
+            plan->host_bound = (ssw_engine_bound)i;
+    }
+}
+
 void ssw_gpu_plan_stream(ssw_gpu *gpu, int32_t layer, int32_t n_rows)
 {
     ssw_gpu_stream_plan *plan = &gpu->share.plan;
@@ -103,6 +107,7 @@ void ssw_gpu_plan_stream(ssw_gpu *gpu, int32_t layer, int32_t n_rows)
     count_pairs(gpu, n_rows, plan);
     order_experts(gpu, layer, n_ahead, plan);
     plan->n_device = choose_count(gpu, layer, n_ahead, plan);
+    predict_host(gpu, layer, plan);
     for (int32_t e = 0; e < n_experts; e++)
         mask[e] = ssw_gpu_is_cached(gpu, layer, e);
     for (int32_t i = 0; i < plan->n_device; i++)

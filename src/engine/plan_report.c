@@ -17,6 +17,12 @@ static bool moves_experts(const ssw_plan_work *p)
     return false;
 }
 
+static void say_no_host_experts(const ssw_engine *engine, const char *flag)
+{
+    ssw_log_write(&engine->log, SSW_LOG_WARN,
+                  "%s changes nothing: no layer on the GPU has its experts in host memory", flag);
+}
+
 /* Of the flags that are numbers, those without effect. */
 static void say_numbers(const ssw_engine *engine, const ssw_engine_options *options, const ssw_plan_work *p)
 {
@@ -31,9 +37,12 @@ static void say_numbers(const ssw_engine *engine, const ssw_engine_options *opti
                       "--cpu-moe or --n-cpu-moe moves nothing: those experts are where -ngl and -ot put them "
                       "anyway");
     }
-    if (options->cpu_moe_share >= 0 && p->gpu.copy_bytes_per_s <= 0) /* asked for, and no experts to share */
-        ssw_log_write(&engine->log, SSW_LOG_WARN,
-                      "--cpu-moe-share changes nothing: no layer on the GPU has its experts in host memory");
+    if (p->gpu.copy_bytes_per_s > 0)
+        return;
+    if (options->cpu_moe_share >= 0)
+        say_no_host_experts(engine, "--cpu-moe-share");
+    if (options->cpu_moe_rates.vectors > 0 || options->cpu_moe_rates.tiles > 0)
+        say_no_host_experts(engine, "--cpu-moe-rate");
 }
 
 /* What each pattern did, loudly where that is nothing. */

@@ -33,6 +33,7 @@ ssw_engine_options gpu_case_options(const char *path)
     options.pin_threads = false;
     options.n_gpu_layers = SSW_ENGINE_LAYERS_ALL;
     options.n_cpu_moe = SSW_ENGINE_LAYERS_ALL;
+    options.cpu_moe_rates = (ssw_engine_cpu_rates){1e11, 2.2e11}; /* whatever the machine and its load */
     options.log = (ssw_log){keep_log, NULL, SSW_LOG_INFO};
     log_text[0] = '\0';
     return options;

@@ -6,8 +6,8 @@
 
 enum { GPU_CASE_PROMPT = 24, GPU_CASE_DECODED = 3 };
 
-/* Everything on the GPU but the experts, which are in host memory; 2 threads that are not pinned; the log
- * goes to gpu_case_log. */
+/* Everything on the GPU but the experts, which are in host memory; 2 threads that are not pinned, whose rates
+ * are given; the log goes to gpu_case_log. */
 ssw_engine_options gpu_case_options(const char *path);
 const char *gpu_case_log(void); /* since the last gpu_case_options */
 

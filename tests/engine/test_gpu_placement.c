@@ -208,6 +208,47 @@ static void the_bus_is_measured_only_where_it_matters(void **state)
     assert_int_equal(place(options_of(0, 0, "exps=CPU")).n_measured, 1);
 }
 
+static ssw_engine_cpu_rates open_rates(ssw_engine_options options)
+{
+    ssw_engine *engine = NULL;
+    ssw_error err;
+    if (ssw_engine_open(&options, &engine, &err) != SSW_OK)
+        fail_msg("%s", err.message);
+    ssw_engine_cpu_rates rates = ssw_engine_describe(engine)->cpu_moe_rates;
+    assert_int_equal(rates.vectors > 0, ssw_engine_describe(engine)->copy_bytes_per_s > 0);
+    ssw_engine_close(engine);
+    stand_in_reset();
+    return rates;
+}
+
+/* Of what the machine is, no more is expected than that it is found, and said. */
+static void the_cpu_is_measured_unless_its_rates_are_given(void **state)
+{
+    (void)state;
+    assert_true(open_rates(options_of(0, 0, NULL)).vectors <= 0);
+    assert_null(strstr(log_text, "--cpu-moe-rate"));
+    assert_true(open_rates(options_of(1, 0, NULL)).vectors >= 1e9);
+    expect_said("billion multiply-adds per second and thread, taken as --cpu-moe-rate ");
+    ssw_engine_options options = options_of(1, 0, NULL);
+    options.cpu_moe_rates = (ssw_engine_cpu_rates){5e9, 7e9};
+    ssw_engine_cpu_rates given = open_rates(options);
+    assert_true(given.vectors <= 5e9 && given.vectors >= 5e9);
+    assert_true(given.tiles <= 0 || given.tiles >= 7e9); /* where there are tiles */
+    assert_null(strstr(log_text, "--cpu-moe-rate"));
+    options = options_of(1, 0, NULL);
+    options.use_reference_ops = true;
+    assert_true(open_rates(options).vectors <= 1e9);
+    options = options_of(0, 0, NULL);
+    options.cpu_moe_rates.vectors = 1e11;
+    open_rates(options);
+    expect_said("WARN --cpu-moe-rate changes nothing");
+    ssw_engine *engine = NULL;
+    ssw_error err;
+    options.cpu_moe_rates.vectors = -1;
+    assert_int_equal(ssw_engine_open(&options, &engine, &err), SSW_ERR_USAGE);
+    stand_in_reset();
+}
+
 static void a_cache_works_without_pinned_memory(void **state)
 {
     (void)state;
@@ -229,6 +270,7 @@ static void every_failing_call_is_survived(void **state)
         ssw_engine_options options = options_of(SSW_ENGINE_LAYERS_ALL, 1, NULL);
         ssw_engine *engine = NULL;
         ssw_error err = {0};
+        options.cpu_moe_rates = (ssw_engine_cpu_rates){1e11, 2.2e11}; /* not measured every time */
         stand_in_fail(STAND_IN_ANY_CALL, n);
         n_refused += ssw_engine_open(&options, &engine, &err) != SSW_OK;
         has_failed = stand_in_has_failed();
@@ -266,6 +308,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_cache_takes_what_was_asked_at_most),
         cmocka_unit_test(auto_leaves_room_for_the_cache),
         cmocka_unit_test(the_bus_is_measured_only_where_it_matters),
+        cmocka_unit_test(the_cpu_is_measured_unless_its_rates_are_given),
         cmocka_unit_test(a_cache_works_without_pinned_memory),
         cmocka_unit_test(every_failing_call_is_survived),
         cmocka_unit_test(impossible_overrides_are_refused),

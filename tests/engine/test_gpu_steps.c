@@ -51,6 +51,7 @@ typedef struct schedule {
     uint32_t random;
     int32_t n_logits, n_hidden; /* rows */
     float *logits, *hidden;
+    uint64_t n_host_layers; /* prompts' in which experts were left to the CPU */
     ssw_eval_item items[N_SEQUENCES];
     int32_t tokens[N_SEQUENCES][CTX];
     int32_t n_items;
@@ -135,17 +136,22 @@ static void step_at_random(schedule *s)
     run_step(s);
 }
 
-static void run_schedule(schedule *s, int32_t n_gpu_layers, int32_t n_cpu_moe, uint64_t cache_bytes)
+static ssw_engine_options options_of(int32_t n_gpu_layers, int32_t n_cpu_moe, uint64_t cache_bytes)
 {
     ssw_engine_options options = gpu_case_options(path);
-    ssw_error err = {0};
-    memset(s, 0, sizeof *s);
     options.ctx_size = CTX;
     options.n_batch = N_BATCH;
     options.n_parallel = N_SEQUENCES;
     options.n_gpu_layers = n_gpu_layers;
     options.n_cpu_moe = n_cpu_moe;
     options.moe_cache_bytes = cache_bytes;
+    return options;
+}
+
+static void run_schedule(schedule *s, ssw_engine_options options)
+{
+    ssw_error err = {0};
+    memset(s, 0, sizeof *s);
     s->engine = gpu_case_open(&options);
     s->random = 5;
     s->logits = calloc(RESULTS_MAX, N_VOCAB * sizeof *s->logits);
@@ -158,6 +164,13 @@ static void run_schedule(schedule *s, int32_t n_gpu_layers, int32_t n_cpu_moe, u
     for (int i = 0; i < RANDOM_STEPS; i++)
         step_at_random(s);
     decode_together(s);
+    for (int bound = 0; bound < SSW_ENGINE_BOUNDS; bound++) {
+        ssw_engine_prompt_times times;
+        ssw_engine_read_prompt_times(s->engine, (ssw_engine_bound)bound, &times);
+        assert_int_equal(times.n_layers > 0, times.predicted_ns > 0);
+        assert_int_equal(times.n_layers > 0, times.actual_ns > 0);
+        s->n_host_layers += times.n_layers;
+    }
     ssw_engine_close(s->engine);
     gpu_case_expect_nothing();
 }
@@ -166,6 +179,19 @@ static void free_schedule(schedule *s)
 {
     free(s->logits);
     free(s->hidden);
+}
+
+static void expect_close(const char *name, const schedule *own, const schedule *host)
+{
+    assert_int_equal(own->n_logits, host->n_logits);
+    assert_int_equal(own->n_hidden, host->n_hidden);
+    assert_true(host->n_logits > 100 && host->n_hidden > 10);
+    float logits = max_difference(own->logits, host->logits, (int64_t)host->n_logits * N_VOCAB);
+    float hidden = max_difference(own->hidden, host->hidden, (int64_t)host->n_hidden * N_EMBD);
+    print_message("%s: %d rows of logits differ by %.5f at most, %d sums of hidden rows by %.5f\n", name,
+                  host->n_logits, (double)logits, host->n_hidden, (double)hidden);
+    assert_true(logits <= LOGITS_MAX);
+    assert_true(hidden <= HIDDEN_MAX);
 }
 
 static void every_shape_of_step_computes_the_same(void **state)
@@ -182,18 +208,11 @@ static void every_shape_of_step_computes_the_same(void **state)
                       {"last layer, experts in host memory", 2, SSW_ENGINE_LAYERS_ALL, 0}};
     schedule *host = malloc(sizeof *host), *own = malloc(sizeof *own);
     assert_true(host && own);
-    run_schedule(host, 0, 0, 0);
+    run_schedule(host, options_of(0, 0, 0));
     for (size_t i = 0; i < sizeof placements / sizeof placements[0]; i++) {
-        run_schedule(own, placements[i].n_gpu_layers, placements[i].n_cpu_moe, placements[i].cache_bytes);
-        assert_int_equal(own->n_logits, host->n_logits);
-        assert_int_equal(own->n_hidden, host->n_hidden);
-        assert_true(host->n_logits > 100 && host->n_hidden > 10);
-        float logits = max_difference(own->logits, host->logits, (int64_t)host->n_logits * N_VOCAB);
-        float hidden = max_difference(own->hidden, host->hidden, (int64_t)host->n_hidden * N_EMBD);
-        print_message("%s: %d rows of logits differ by %.5f at most, %d sums of hidden rows by %.5f\n",
-                      placements[i].name, host->n_logits, (double)logits, host->n_hidden, (double)hidden);
-        assert_true(logits <= LOGITS_MAX);
-        assert_true(hidden <= HIDDEN_MAX);
+        run_schedule(
+            own, options_of(placements[i].n_gpu_layers, placements[i].n_cpu_moe, placements[i].cache_bytes));
+        expect_close(placements[i].name, own, host);
         free_schedule(own);
     }
     free_schedule(host);
@@ -201,8 +220,43 @@ static void every_shape_of_step_computes_the_same(void **state)
     free(own);
 }
 
+static bool have_same_bits(const schedule *a, const schedule *b)
+{
+    return memcmp(a->logits, b->logits, (size_t)a->n_logits * N_VOCAB * sizeof *a->logits) == 0 &&
+           memcmp(a->hidden, b->hidden, (size_t)a->n_hidden * N_EMBD * sizeof *a->hidden) == 0;
+}
+
+/* The rates decide who computes an expert, and nothing else does: another that plans alike gives the same
+ * bits. */
+static void rates_move_experts(void **state)
+{
+    static const struct {
+        const char *name;
+        double rate;
+    } rates[] = {{"as others", 1e11}, {"a little more", 1.001e11}, {"a slow CPU", 1e6}, {"a fast one", 1e15}};
+    enum { N_RATES = sizeof rates / sizeof rates[0] };
+    schedule *of = calloc(N_RATES, sizeof *of);
+    assert_non_null(of);
+    for (int i = 0; i < N_RATES; i++) {
+        ssw_engine_options options = options_of(SSW_ENGINE_LAYERS_ALL, SSW_ENGINE_LAYERS_ALL, 0);
+        options.cpu_moe_rates = (ssw_engine_cpu_rates){rates[i].rate, rates[i].rate};
+        run_schedule(&of[i], options);
+        expect_close(rates[i].name, &of[i], &of[0]);
+        print_message("%s: %d layers of prompts have experts on the CPU\n", rates[i].name,
+                      (int)of[i].n_host_layers);
+    }
+    assert_true(have_same_bits(&of[0], &of[1]));
+    assert_true(of[0].n_host_layers == of[1].n_host_layers);
+    assert_true(of[2].n_host_layers < of[3].n_host_layers);
+    assert_false(have_same_bits(&of[2], &of[3]));
+    for (int i = 0; i < N_RATES; i++)
+        free_schedule(&of[i]);
+    free(of);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_shape_of_step_computes_the_same)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_shape_of_step_computes_the_same),
+                                       cmocka_unit_test(rates_move_experts)};
     return cmocka_run_group_tests(tests, write_model, remove_model);
 }
