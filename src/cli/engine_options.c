@@ -1,6 +1,7 @@
 /* See engine_options.h. */
 #include "cli/engine_options.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "cli/option_number.h"
@@ -9,6 +10,7 @@ enum {
     KEY_CPU_MOE = 1000,
     KEY_N_CPU_MOE,
     KEY_CPU_MOE_SHARE,
+    KEY_CPU_MOE_RATE,
     KEY_OVERRIDE_TENSOR,
     KEY_MOE_CACHE_MIB,
     KEY_CACHE_TYPE_K,
@@ -34,6 +36,12 @@ static const struct argp_option arguments[] = {
     {"cpu-moe-share", KEY_CPU_MOE_SHARE, "PERCENT", 0,
      "of each expert in host memory the CPU computes so much, the GPU reads the rest over the bus meanwhile "
      "(default: by the number of threads and the kind of bus)",
+     0},
+    {"cpu-moe-rate", KEY_CPU_MOE_RATE, "N[,M]", 0,
+     "plan prompts with experts on the CPU at N billion multiply-adds per second and thread, M with AMX; "
+     "auto, "
+     "the default: measured at start and rounded to a coarse class. Numbers pin it, for the same bits on "
+     "every start",
      0},
     {"moe-cache-mib", KEY_MOE_CACHE_MIB, "N", 0,
      "keep copies of the most used of those experts in N MiB of GPU memory (default: 0); the contents follow "
@@ -74,6 +82,20 @@ static void add_override(struct argp_state *state, ssw_engine_options *options, 
     options->override_tensors[options->n_override_tensors++] = text;
 }
 
+static ssw_engine_cpu_rates parse_rates(struct argp_state *state, const char *text)
+{
+    static const char name[] = "cpu-moe-rate";
+    const char *comma = strchr(text, ',');
+    size_t n = comma ? (size_t)(comma - text) : strlen(text);
+    char first[32];
+    if (strcmp(text, "auto") == 0)
+        return (ssw_engine_cpu_rates){0};
+    snprintf(first, sizeof first, "%.*s", n < sizeof first ? (int)n : (int)sizeof first - 1, text);
+    double vectors = ssw_option_number(state, name, first, 0.1, 1e5);
+    double tiles = comma ? ssw_option_number(state, name, comma + 1, 0.1, 1e5) : vectors;
+    return (ssw_engine_cpu_rates){vectors * 1e9, tiles * 1e9};
+}
+
 ssw_dtype ssw_cli_parse_cache_type(struct argp_state *state, const char *option, const char *text)
 {
     const ssw_dtype_traits *traits = ssw_dtype_find_name(text);
@@ -105,6 +127,9 @@ static error_t parse_argument(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_CPU_MOE_SHARE:
         options->cpu_moe_share = ssw_option_int(state, "cpu-moe-share", text, 0, 100);
+        return 0;
+    case KEY_CPU_MOE_RATE:
+        options->cpu_moe_rates = parse_rates(state, text);
         return 0;
     case KEY_MOE_CACHE_MIB:
         options->moe_cache_bytes = (uint64_t)ssw_option_int(state, "moe-cache-mib", text, 0, 1 << 30) << 20;

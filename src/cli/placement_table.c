@@ -21,6 +21,12 @@ void ssw_cli_print_placement(const ssw_engine_info *info, FILE *out)
             (int)info->ctx_size, (int)info->n_parallel);
     fprintf(out, "cpu:   %s, %d threads, %d of them bound to a core\n", info->isa, (int)info->n_threads,
             (int)info->n_threads_pinned);
+    if (info->cpu_moe_rates.vectors > 0)
+        fprintf(
+            out,
+            "prompts with experts in host memory are planned with %g GB/s of copies and, of each thread, %g "
+            "billion multiply-adds per second (%g with AMX)\n",
+            info->copy_bytes_per_s / 1e9, info->cpu_moe_rates.vectors / 1e9, info->cpu_moe_rates.tiles / 1e9);
     fprintf(out, "  %-18s %-7s %-12s %15s %15s\n", "tensors", "device", "how", "predicted bytes",
             "actual bytes");
     uint64_t predicted_bytes = 0, actual_bytes = 0;

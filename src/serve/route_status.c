@@ -55,6 +55,11 @@ typedef struct metric {
     double value;
 } metric;
 
+static void append_family(ssw_strbuf *text, const char *name, const char *type, const char *help)
+{
+    ssw_strbuf_append_format(text, "# HELP seesaw_%s %s\n# TYPE seesaw_%s %s\n", name, help, name, type);
+}
+
 /* The placement table: what was predicted, and what became of it. */
 static void append_places(ssw_strbuf *text, const ssw_engine_info *info)
 {
@@ -62,8 +67,7 @@ static void append_places(ssw_strbuf *text, const ssw_engine_info *info)
     static const char *const helps[] = {"Memory that placement counted with, by class of tensors.",
                                         "Memory that was taken."};
     for (int which = 0; which < 2; which++) {
-        ssw_strbuf_append_format(text, "# HELP seesaw_%s %s\n# TYPE seesaw_%s gauge\n", names[which],
-                                 helps[which], names[which]);
+        append_family(text, names[which], "gauge", helps[which]);
         for (int32_t i = 0; i < info->n_places; i++) {
             const ssw_engine_place *place = &info->places[i];
             uint64_t bytes = which == 0 ? place->predicted_bytes : place->actual_bytes;
@@ -72,6 +76,40 @@ static void append_places(ssw_strbuf *text, const ssw_engine_info *info)
                                      (unsigned long long)bytes);
         }
     }
+}
+
+static void append_prompt_times(ssw_strbuf *text, const ssw_engine *engine)
+{
+    static const char *const names[] = {"prompt_expert_layers_total", "prompt_expert_predicted_seconds_total",
+                                        "prompt_expert_cpu_seconds_total"};
+    static const char *const helps[] = {
+        "Layers of prompts in which the CPU had experts, by what most of its time follows from.",
+        "What their experts were to take the CPU.", "What they took."};
+    for (int which = 0; which < 3; which++) {
+        append_family(text, names[which], "counter", helps[which]);
+        for (int i = 0; i < SSW_ENGINE_BOUNDS; i++) {
+            ssw_engine_prompt_times times;
+            ssw_engine_read_prompt_times(engine, (ssw_engine_bound)i, &times);
+            double values[] = {(double)times.n_layers, (double)times.predicted_ns / 1e9,
+                               (double)times.actual_ns / 1e9};
+            ssw_strbuf_append_format(text, "seesaw_%s{bound=\"%s\"} %.17g\n", names[which],
+                                     ssw_engine_bound_name((ssw_engine_bound)i), values[which]);
+        }
+    }
+}
+
+/* What prompts with experts in host memory are planned with, and whether the CPU keeps to it. */
+static void append_prompt_plan(ssw_strbuf *text, const ssw_engine *engine)
+{
+    const ssw_engine_info *info = ssw_engine_describe(engine);
+    append_family(text, "copy_bytes_per_second", "gauge", "Copies to the GPU, as planned with.");
+    ssw_strbuf_append_format(text, "seesaw_copy_bytes_per_second %.17g\n", info->copy_bytes_per_s);
+    append_family(text, "cpu_moe_rate", "gauge",
+                  "Multiply-adds per second and thread of the CPU's experts in prompts, as planned with.");
+    ssw_strbuf_append_format(text, "seesaw_cpu_moe_rate{on=\"vectors\"} %.17g\n",
+                             info->cpu_moe_rates.vectors);
+    ssw_strbuf_append_format(text, "seesaw_cpu_moe_rate{on=\"tiles\"} %.17g\n", info->cpu_moe_rates.tiles);
+    append_prompt_times(text, engine);
 }
 
 /* Of all layers, in seconds. */
@@ -138,8 +176,10 @@ void ssw_route_metrics(ssw_exchange *exchange)
         ssw_strbuf_append_format(&text, "# HELP seesaw_%s %s\n# TYPE seesaw_%s %s\nseesaw_%s %.17g\n",
                                  metrics[i].name, metrics[i].help, metrics[i].name, metrics[i].type,
                                  metrics[i].name, metrics[i].value);
-    if (exchange->engine)
+    if (exchange->engine) {
         append_places(&text, ssw_engine_describe(exchange->engine));
+        append_prompt_plan(&text, exchange->engine);
+    }
     ssw_exchange_reply_text(exchange, 200, "text/plain; version=0.0.4", &text);
     ssw_strbuf_deinit(&text);
 }

@@ -91,6 +91,20 @@ void ssw_engine_read_layer_times(const ssw_engine *engine, int32_t layer, ssw_en
     *out = (ssw_engine_layer_times){.n_steps = 1, .wait_ns = 2000000000, .work_ns = 3000000000 + layer};
 }
 
+const char *ssw_engine_bound_name(ssw_engine_bound bound)
+{
+    static const char *const names[SSW_ENGINE_BOUNDS] = {"bytes", "vectors", "tiles"};
+    return names[bound];
+}
+
+void ssw_engine_read_prompt_times(const ssw_engine *engine, ssw_engine_bound bound,
+                                  ssw_engine_prompt_times *out)
+{
+    (void)engine;
+    *out =
+        (ssw_engine_prompt_times){.n_layers = 10u + bound, .predicted_ns = 500000000, .actual_ns = 750000000};
+}
+
 void ssw_engine_read_expert_cache(ssw_engine *engine, ssw_engine_expert_cache *out)
 {
     (void)engine;
@@ -108,6 +122,8 @@ ssw_engine *fake_engine_make(const fake_engine_settings *settings)
         .name = "fake model",
         .isa = "reference",
         .n_layers = 1,
+        .copy_bytes_per_s = 50e9,
+        .cpu_moe_rates = {1e11, 2.2e11},
         .n_embd = settings->n_embd,
         .n_vocab = settings->n_vocab,
         .ctx_size = settings->ctx_size,

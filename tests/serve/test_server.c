@@ -505,6 +505,10 @@ static void gone_client_stops_its_job(void **state)
     expect_status(reply, 200, "seesaw_expert_cache_hits_total 30\n");
     expect_status(reply, 200, "seesaw_expert_wait_seconds_total 2\n");
     expect_status(reply, 200, "seesaw_expert_cpu_seconds_total 3\n");
+    expect_status(reply, 200, "seesaw_cpu_moe_rate{on=\"tiles\"} 220000000000\n");
+    expect_status(reply, 200, "seesaw_prompt_expert_layers_total{bound=\"vectors\"} 11\n");
+    expect_status(reply, 200, "seesaw_prompt_expert_predicted_seconds_total{bound=\"bytes\"} 0.5\n");
+    expect_status(reply, 200, "seesaw_prompt_expert_cpu_seconds_total{bound=\"tiles\"} 0.75\n");
     expect_status(
         reply, 200,
         "seesaw_placement_actual_bytes{tensors=\"everything\",device=\"CPU\",how=\"imagined\"} 10\n");
