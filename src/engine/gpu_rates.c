@@ -99,9 +99,8 @@ static double measure(const ssw_gpu *gpu, int32_t layer, bool in_tiles)
     t.n_groups = t.n_groups < gpu->h->n_experts / n_used ? t.n_groups : gpu->h->n_experts / n_used;
     t.n_groups = t.n_groups < n_batch / t.n_pairs ? t.n_groups : n_batch / t.n_pairs;
     ssw_pool_run(gpu->setup.pool, fill_activations, &t);
-    ssw_host_expert expert = ssw_gpu_describe_expert(gpu, layer, t.n_pairs, 0);
-    expert.has_tiles = in_tiles;
-    return ssw_host_count_products(&expert) * t.n_groups * n_used /
+    const ssw_host_expert expert = ssw_gpu_describe_expert(gpu, layer, t.n_pairs, 0);
+    return expert.products * t.n_pairs * t.n_groups * n_used /
            (time_jobs(&t) * ssw_pool_threads(gpu->setup.pool));
 }
 

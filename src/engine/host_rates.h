@@ -14,11 +14,11 @@
 
 /* The one of n rising classes that is nearest by ratio. */
 double ssw_rate_class(double measured, const double *classes, size_t n);
-/* Multiply-adds per second and thread, in steps of about 1.5; the lowest for what was not measured. */
+/* Multiply-adds per second and thread, in steps of about 2.5; the lowest for what was not measured. */
 double ssw_host_rate_class(double measured);
 
 enum { SSW_HOST_RATES_TEXT_MAX = 64 };
-/* As --cpu-moe-rate takes them, in billions: "100,220", or "100" without tiles. */
+/* As --cpu-moe-rate takes them, in billions: "100,250", or "100" without tiles. */
 void ssw_host_format_rates(const ssw_engine_cpu_rates *rates, char text[SSW_HOST_RATES_TEXT_MAX]);
 
 typedef struct ssw_host_expert { /* the CPU's rows of an expert, in one pass */
@@ -29,8 +29,6 @@ typedef struct ssw_host_expert { /* the CPU's rows of an expert, in one pass */
 } ssw_host_expert;
 
 bool ssw_host_is_in_tiles(const ssw_host_expert *expert);
-/* Multiply-adds that count for all its pairs. */
-double ssw_host_count_products(const ssw_host_expert *expert);
 /* What all threads together take. bound: what that follows from. */
 double ssw_host_predict(const ssw_engine_cpu_rates *rates, const ssw_host_expert *expert, int n_threads,
                         ssw_engine_bound *bound);
