@@ -2,10 +2,13 @@
  * kernels of a layer, each for itself, all of them in a row, and the head. Every measurement replays a graph
  * in which the call stands once for each of the model's layers, with weights of its own, as the engine does;
  * so no weight is found in the cache, and launches overlap as they do there. Medians; GB/s are those of the
- * weights that were read. See README.md. */
+ * weights that were read. See README.md.
+ *
+ *     bench_gemv [TYPE]   Q4_0 or Q8_0: of all but experts and routers, as `seesaw synth --dense` */
 #include <algorithm>
 #include <functional>
 #include <math.h>
+#include <string.h>
 
 #include "bench_operands.cuh"
 
@@ -14,13 +17,21 @@ enum { REPEATS = 30, CONTEXT = 128, EXPERTS_COPIED = 8 };
 struct shape {
     const char *name;
     int n_layers, n_embd, n_heads, n_kv_heads, head_dim, n_experts, n_used, n_ff, n_ff_shared, n_vocab;
-    ssw_dtype expert_type, other_type;
+    ssw_dtype expert_type, dense_type;
 };
 
 static const shape shapes[] = {
     {"gpt-oss-20b", 24, 2880, 64, 8, 64, 32, 4, 2880, 0, 201088, SSW_DTYPE_MXFP4, SSW_DTYPE_Q8_0},
-    {"deepseek-moe-16b", 27, 2048, 16, 16, 128, 64, 6, 1408, 2816, 102400, SSW_DTYPE_Q4_0, SSW_DTYPE_Q8_0},
-    {"phi-3.5-moe", 32, 4096, 32, 8, 128, 16, 2, 6400, 0, 32064, SSW_DTYPE_Q4_0, SSW_DTYPE_Q8_0}};
+    {"deepseek-moe-16b", 27, 2048, 16, 16, 128, 64, 6, 1408, 2816, 102400, SSW_DTYPE_Q4_0, SSW_DTYPE_Q4_0},
+    {"phi-3.5-moe", 32, 4096, 32, 8, 128, 16, 2, 6400, 0, 32064, SSW_DTYPE_Q4_0, SSW_DTYPE_Q4_0}};
+
+/* As llama-quantize chooses it. */
+static ssw_dtype head_type(const shape &s)
+{
+    if (s.dense_type != SSW_DTYPE_Q4_0)
+        return s.dense_type;
+    return s.n_embd % 256 == 0 ? SSW_DTYPE_Q6_K : SSW_DTYPE_Q8_0;
+}
 
 /* The weights of one layer. Experts are few, and all of them are used: what is not chosen costs nothing. */
 struct layer {
@@ -50,18 +61,18 @@ static layer make_layer(model &d)
     const shape &s = d.s;
     int64_t q = s.n_heads * s.head_dim, kv = s.n_kv_heads * s.head_dim;
     layer l = {};
-    l.q = make_matrix(d.m, s.other_type, q, s.n_embd, 1);
-    l.k = make_matrix(d.m, s.other_type, kv, s.n_embd, 1);
-    l.v = make_matrix(d.m, s.other_type, kv, s.n_embd, 1);
-    l.out = make_matrix(d.m, s.other_type, s.n_embd, q, 1);
+    l.q = make_matrix(d.m, s.dense_type, q, s.n_embd, 1);
+    l.k = make_matrix(d.m, s.dense_type, kv, s.n_embd, 1);
+    l.v = make_matrix(d.m, s.dense_type, kv, s.n_embd, 1);
+    l.out = make_matrix(d.m, s.dense_type, s.n_embd, q, 1);
     l.router = make_matrix(d.m, SSW_DTYPE_F32, s.n_experts, s.n_embd, 1);
     l.experts.gate = make_matrix(d.m, s.expert_type, s.n_ff, s.n_embd, EXPERTS_COPIED);
     l.experts.up = make_matrix(d.m, s.expert_type, s.n_ff, s.n_embd, EXPERTS_COPIED);
     l.experts.down = make_matrix(d.m, s.expert_type, s.n_embd, s.n_ff, EXPERTS_COPIED);
     if (s.n_ff_shared > 0) {
-        l.shared.gate = make_matrix(d.m, s.other_type, s.n_ff_shared, s.n_embd, 1);
-        l.shared.up = make_matrix(d.m, s.other_type, s.n_ff_shared, s.n_embd, 1);
-        l.shared.down = make_matrix(d.m, s.other_type, s.n_embd, s.n_ff_shared, 1);
+        l.shared.gate = make_matrix(d.m, s.dense_type, s.n_ff_shared, s.n_embd, 1);
+        l.shared.up = make_matrix(d.m, s.dense_type, s.n_ff_shared, s.n_embd, 1);
+        l.shared.down = make_matrix(d.m, s.dense_type, s.n_embd, s.n_ff_shared, 1);
     }
     return l;
 }
@@ -73,7 +84,7 @@ static void open_model(model &d, const shape &s)
     check(cudaStreamCreateWithFlags(&d.stream, cudaStreamNonBlocking));
     for (int i = 0; i < s.n_layers; i++)
         d.layers.push_back(make_layer(d));
-    d.head = make_matrix(d.m, s.other_type, s.n_vocab, s.n_embd, 1);
+    d.head = make_matrix(d.m, head_type(s), s.n_vocab, s.n_embd, 1);
     d.x = (float *)d.m.get((uint64_t)s.n_embd * 4, 0x3b);
     d.norm = {};
     d.norm.x = d.x, d.norm.n = 1, d.norm.cols = s.n_embd, d.norm.eps = 1e-5f;
@@ -232,6 +243,8 @@ static void bench_model(const shape &s)
         s.n_used * (matrix_mb(l.experts.gate) + matrix_mb(l.experts.up) + matrix_mb(l.experts.down)) +
         matrix_mb(l.shared.gate) + matrix_mb(l.shared.up) + matrix_mb(l.shared.down);
     double router = matrix_mb(l.router);
+    printf("%s: experts %s, router F32, head %s, the rest %s\n", s.name, type_of(s.expert_type).name,
+           type_of(head_type(s)).name, type_of(s.dense_type).name);
     struct {
         const char *name;
         void (*run)(const model &, const layer &);
@@ -259,12 +272,24 @@ static void bench_model(const shape &s)
     check(cudaStreamDestroy(d.stream));
 }
 
-int main()
+static ssw_dtype find_dense_type(const char *name)
+{
+    for (ssw_dtype dtype : {SSW_DTYPE_Q4_0, SSW_DTYPE_Q8_0})
+        if (strcmp(type_of(dtype).name, name) == 0)
+            return dtype;
+    fprintf(stderr, "bench_gemv: Q4_0 or Q8_0, not %s\n", name);
+    exit(2);
+}
+
+int main(int argc, char **argv)
 {
     cudaDeviceProp properties;
     check(cudaGetDeviceProperties(&properties, 0));
     printf("%s\n", properties.name);
-    for (const shape &s : shapes)
+    for (shape s : shapes) {
+        if (argc > 1)
+            s.dense_type = find_dense_type(argv[1]);
         bench_model(s);
+    }
     return 0;
 }
