@@ -56,10 +56,18 @@ static __device__ __forceinline__ void multiply_band(const uint8_t *band, const 
     reduce_band<TYPE>(sums[0], out);
 }
 
+/* Of an SM at once. Of three, 132 SMs hold 396, and a token of Phi-3.5-MoE has 400: the last four would begin
+ * when others have ended. Small codes take more registers than four leave them. */
+template <typename TYPE> static constexpr int up_blocks()
+{
+    return TYPE::ROWS > 1 ? 4 : 2;
+}
+
 /* Grid: a token's units, pair by pair, those of the shared experts last; tokens. The next kernel is let go
  * only after the wait, so that it may read the choices at once. */
 template <typename TYPE, typename SHARED>
-__global__ void __launch_bounds__(UP_WARPS *WARP) moe_up(const __grid_constant__ moe_job job)
+__global__ void __launch_bounds__(UP_WARPS *WARP, up_blocks<TYPE>())
+    moe_up(const __grid_constant__ moe_job job)
 {
     __shared__ float shared[UP_WARPS][BAND_ROWS];
     const ssw_cuda_moe_args &args = job.args;
