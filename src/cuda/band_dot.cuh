@@ -1,9 +1,10 @@
 /* One warp times one band: the inner product of 16 rows of a weight matrix with a few tokens' activations.
  *
- * A warp walks through a band in steps of 512 bytes, 16 bytes a lane, as they lie in memory: a step is two
- * blocks of 32 columns in 4-bit types, one in Q8_0, 16 columns in 16-bit types, 8 in F32. The lane's 16 bytes
- * belong to ROWS neighbouring rows of the band; lane_rows says which. Several steps are loaded before the
- * first is used, since only bytes in flight make bandwidth. Included by kernels only. */
+ * A warp walks through a band in steps, of which each lane has loads of 16 bytes that belong to ROWS
+ * neighbouring rows of the band. A step is 512 bytes as they lie in memory in most types: one block of 32
+ * columns in Q8_0, 16 columns in 16-bit types, 8 in F32; in 4-bit types it is 2048, eight blocks, of which a
+ * lane has a whole one of four rows. Four loads of a lane are on their way before the first is used, since
+ * only bytes in flight make bandwidth. Included by kernels only. */
 #ifndef SSW_CUDA_BAND_DOT_CUH
 #define SSW_CUDA_BAND_DOT_CUH
 
@@ -12,7 +13,7 @@
 
 #include "cuda/warp.cuh"
 
-enum { BAND_ROWS = SSW_CUDA_BAND_ROWS, BLOCK = SSW_CUDA_BLOCK, STEP_BYTES = 512, STEPS_IN_FLIGHT = 4 };
+enum { BAND_ROWS = SSW_CUDA_BAND_ROWS, BLOCK = SSW_CUDA_BLOCK, STEP_BYTES = 512, LOADS_IN_FLIGHT = 4 };
 
 /* ---- nibbles through a table of 16 bytes ---- */
 
@@ -43,44 +44,61 @@ __device__ __forceinline__ uint32_t pick_bytes(uint32_t first, uint32_t second, 
     return out;
 }
 
-/* The products of words of nibbles with the activations that belong to their low and high halves, which
- * `prepare` puts in order once for several words. */
+/* Sums of words of nibbles times the activations that belong to their low and high halves, which `prepare`
+ * puts in order once for the words of four rows. What `end` gives counts FACTOR times. */
 
 /* Doubled values. A nibble is a sign and one of eight magnitudes, which are bytes without sign: so a nibble
  * with its sign picks 0, and the negative ones' magnitudes come from the nibbles with all signs turned. */
 struct mxfp4_dot {
+    static constexpr float FACTOR = 1;
     struct operand {
         int first_four, last_four; /* in the order of a word's nibbles */
+    };
+    struct sum {
+        int positive, negative;
     };
     static __device__ __forceinline__ operand prepare(int x_low, int x_high)
     {
         return {(int)__byte_perm(x_low, x_high, 0x5140), (int)__byte_perm(x_low, x_high, 0x7362)};
     }
-    static __device__ __forceinline__ int dot(uint32_t word, const operand &x)
+    static __device__ __forceinline__ void add(uint32_t word, const operand &x, sum &s)
     {
-        const uint32_t small = 0x03020100, large = 0x0c080604, signs = 0x8888;
-        uint32_t upper = word >> 16;
-        int positive = __dp4a((int)pick_bytes(small, large, word), x.first_four, 0);
-        int negative = __dp4a((int)pick_bytes(small, large, word ^ signs), x.first_four, 0);
-        positive = __dp4a((int)pick_bytes(small, large, upper), x.last_four, positive);
-        negative = __dp4a((int)pick_bytes(small, large, upper ^ signs), x.last_four, negative);
-        return positive - negative;
+        const uint32_t small = 0x03020100, large = 0x0c080604, signs = 0x88888888;
+        uint32_t turned = word ^ signs;
+        s.positive = __dp4a((int)pick_bytes(small, large, word), x.first_four, s.positive);
+        s.negative = __dp4a((int)pick_bytes(small, large, turned), x.first_four, s.negative);
+        s.positive = __dp4a((int)pick_bytes(small, large, word >> 16), x.last_four, s.positive);
+        s.negative = __dp4a((int)pick_bytes(small, large, turned >> 16), x.last_four, s.negative);
+    }
+    static __device__ __forceinline__ float end(const sum &s)
+    {
+        return (float)(s.positive - s.negative);
     }
 };
 
-/* A nibble n of Q4_0 means n - 8; the eights are taken off the sum. */
+/* A nibble n means n - 8: with its first bit turned, in the upper half of a byte, that is 16 times as much.
+ */
 struct q4_0_dot {
+    static constexpr float FACTOR = 1 / 16.0f;
     struct operand {
-        int low, high, minus_eights;
+        int low, high;
+    };
+    struct sum {
+        int all;
     };
     static __device__ __forceinline__ operand prepare(int x_low, int x_high)
     {
-        return {x_low, x_high, -8 * __dp4a(x_high, 0x01010101, __dp4a(x_low, 0x01010101, 0))};
+        return {x_low, x_high};
     }
-    static __device__ __forceinline__ int dot(uint32_t word, const operand &x)
+    static __device__ __forceinline__ void add(uint32_t word, const operand &x, sum &s)
     {
-        return __dp4a((int)(word >> 4 & 0x0f0f0f0fu), x.high,
-                      __dp4a((int)(word & 0x0f0f0f0fu), x.low, x.minus_eights));
+        const uint32_t upper = 0xf0f0f0f0, firsts = 0x80808080;
+        s.all = __dp4a((int)((word & upper) ^ firsts), x.high, s.all);
+        s.all = __dp4a((int)((word << 4 & upper) ^ firsts), x.low, s.all);
+    }
+    static __device__ __forceinline__ float end(const sum &s)
+    {
+        return (float)s.all;
     }
 };
 
@@ -120,19 +138,21 @@ struct f16_scales {
 
 /* ---- types ---- */
 
-/* Each type: ROWS of a lane; n_steps; lane_rows, the first row of a lane; loaded, a lane's part of a step;
- * load; add, which multiplies it with token t's activations into sums[ROWS]. */
+/* Each type: ROWS of a lane; STEP_COLUMNS; STEPS_IN_FLIGHT; n_steps; first_row of a lane; loaded, a lane's
+ * part of a step; load; add, which multiplies it with token t's activations into sums[ROWS]. */
 
+/* A lane has four rows of a block: their scales, and the steps from sums to floats, once for 32 columns. */
 template <typename DOT, typename SCALES> struct nibble_type {
-    static constexpr int ROWS = 4;
+    static constexpr int ROWS = 4, LOADS = BLOCK / 8, STEP_BLOCKS = 8;
+    static constexpr int STEP_COLUMNS = STEP_BLOCKS * BLOCK, STEPS_IN_FLIGHT = LOADS_IN_FLIGHT / LOADS;
     static constexpr bool TAKES_Q8 = true;
     struct loaded {
-        uint4 quants;
+        uint4 quants[LOADS];
         SCALES scales;
     };
     static __device__ int n_steps(int64_t cols)
     {
-        return (int)((cols / BLOCK + 1) / 2);
+        return (int)((cols / BLOCK + STEP_BLOCKS - 1) / STEP_BLOCKS);
     }
     static __device__ int first_row(int lane)
     {
@@ -141,30 +161,45 @@ template <typename DOT, typename SCALES> struct nibble_type {
     static __device__ __forceinline__ void load(loaded &out, const uint8_t *band, int64_t cols, int step,
                                                 int lane)
     {
-        int n_blocks = (int)(cols / BLOCK), block = min(2 * step + lane / 16, n_blocks - 1);
-        out.quants = *((const uint4 *)(band + (int64_t)block * (STEP_BYTES / 2) + lane % 16 * 16));
-        out.scales.load(band + (int64_t)n_blocks * (STEP_BYTES / 2) +
+        int n_blocks = (int)(cols / BLOCK), block = STEP_BLOCKS * step + lane / 4;
+        if (block >= n_blocks)
+            return;
+        const uint4 *quants = (const uint4 *)(band + block * (STEP_BYTES / 2)) + lane % 4;
+#pragma unroll
+        for (int i = 0; i < LOADS; i++)
+            out.quants[i] = quants[4 * i];
+        out.scales.load(band + n_blocks * (STEP_BYTES / 2) +
                         (block * BAND_ROWS + lane % 4 * ROWS) * SCALES::BYTES);
     }
     static __device__ __forceinline__ void add(const loaded &in, const ssw_cuda_acts &x, int64_t cols,
                                                int64_t token, int step, int lane, float (&sums)[ROWS])
     {
-        int n_blocks = (int)(cols / BLOCK), block = 2 * step + lane / 16;
+        int n_blocks = (int)(cols / BLOCK), block = STEP_BLOCKS * step + lane / 4;
         if (block >= n_blocks)
             return;
-        const int8_t *q = x.q + token * cols + block * BLOCK + lane % 16 / 4 * 4;
-        typename DOT::operand operand = DOT::prepare(*(const int *)q, *(const int *)(q + BLOCK / 2));
-        const uint32_t words[ROWS] = {in.quants.x, in.quants.y, in.quants.z, in.quants.w};
+        const int4 *q = (const int4 *)(x.q + token * cols + block * BLOCK);
+        const int4 low = q[0], high = q[1];
+        const int x_low[LOADS] = {low.x, low.y, low.z, low.w};
+        const int x_high[LOADS] = {high.x, high.y, high.z, high.w};
         float scales[ROWS];
-        in.scales.widen(x.q_scales[2 * (token * n_blocks + block)], scales);
+        in.scales.widen(x.q_scales[2 * (token * n_blocks + block)] * DOT::FACTOR, scales);
+        typename DOT::sum dots[ROWS] = {};
+#pragma unroll
+        for (int i = 0; i < LOADS; i++) {
+            const uint32_t words[ROWS] = {in.quants[i].x, in.quants[i].y, in.quants[i].z, in.quants[i].w};
+            typename DOT::operand operand = DOT::prepare(x_low[i], x_high[i]);
+#pragma unroll
+            for (int r = 0; r < ROWS; r++)
+                DOT::add(words[r], operand, dots[r]);
+        }
 #pragma unroll
         for (int r = 0; r < ROWS; r++)
-            sums[r] += scales[r] * (float)DOT::dot(words[r], operand);
+            sums[r] += scales[r] * DOT::end(dots[r]);
     }
 };
 
 struct q8_0_type {
-    static constexpr int ROWS = 4;
+    static constexpr int ROWS = 4, STEP_COLUMNS = BLOCK, STEPS_IN_FLIGHT = LOADS_IN_FLIGHT;
     static constexpr bool TAKES_Q8 = true;
     struct loaded {
         uint4 quants;
@@ -211,16 +246,15 @@ struct bf16_pair {
 };
 
 template <typename PAIR> struct half_type {
-    static constexpr int ROWS = 8;
+    static constexpr int ROWS = 8, STEP_COLUMNS = 16, STEPS_IN_FLIGHT = LOADS_IN_FLIGHT;
     static constexpr bool TAKES_Q8 = false;
-    static constexpr int COLUMNS = 16; /* of a step */
     struct loaded {
         uint4 values;
         bool is_there;
     };
     static __device__ int n_steps(int64_t cols)
     {
-        return (int)((cols + COLUMNS - 1) / COLUMNS);
+        return (int)((cols + STEP_COLUMNS - 1) / STEP_COLUMNS);
     }
     static __device__ int first_row(int lane)
     {
@@ -229,7 +263,7 @@ template <typename PAIR> struct half_type {
     static __device__ __forceinline__ void load(loaded &out, const uint8_t *band, int64_t cols, int step,
                                                 int lane)
     {
-        out.is_there = (int64_t)step * COLUMNS + lane / 2 < cols;
+        out.is_there = (int64_t)step * STEP_COLUMNS + lane / 2 < cols;
         int64_t at = out.is_there ? (int64_t)step * STEP_BYTES + lane * 16 : 0;
         out.values = *((const uint4 *)(band + at));
     }
@@ -238,7 +272,7 @@ template <typename PAIR> struct half_type {
     {
         if (!in.is_there)
             return;
-        float value = x.f32[token * cols + (int64_t)step * COLUMNS + lane / 2];
+        float value = x.f32[token * cols + (int64_t)step * STEP_COLUMNS + lane / 2];
         const uint32_t words[4] = {in.values.x, in.values.y, in.values.z, in.values.w};
         for (int i = 0; i < 4; i++) {
             float2 two = PAIR::widen(words[i]);
@@ -249,16 +283,15 @@ template <typename PAIR> struct half_type {
 };
 
 struct f32_type {
-    static constexpr int ROWS = 4;
+    static constexpr int ROWS = 4, STEP_COLUMNS = 8, STEPS_IN_FLIGHT = LOADS_IN_FLIGHT;
     static constexpr bool TAKES_Q8 = false;
-    static constexpr int COLUMNS = 8;
     struct loaded {
         float4 values;
         bool is_there;
     };
     static __device__ int n_steps(int64_t cols)
     {
-        return (int)((cols + COLUMNS - 1) / COLUMNS);
+        return (int)((cols + STEP_COLUMNS - 1) / STEP_COLUMNS);
     }
     static __device__ int first_row(int lane)
     {
@@ -267,7 +300,7 @@ struct f32_type {
     static __device__ __forceinline__ void load(loaded &out, const uint8_t *band, int64_t cols, int step,
                                                 int lane)
     {
-        out.is_there = (int64_t)step * COLUMNS + lane / 4 < cols;
+        out.is_there = (int64_t)step * STEP_COLUMNS + lane / 4 < cols;
         int64_t at = out.is_there ? (int64_t)step * STEP_BYTES + lane * 16 : 0;
         out.values = *((const float4 *)(band + at));
     }
@@ -276,7 +309,7 @@ struct f32_type {
     {
         if (!in.is_there)
             return;
-        float value = x.f32[token * cols + (int64_t)step * COLUMNS + lane / 4];
+        float value = x.f32[token * cols + (int64_t)step * STEP_COLUMNS + lane / 4];
         sums[0] += in.values.x * value;
         sums[1] += in.values.y * value;
         sums[2] += in.values.z * value;
@@ -294,7 +327,7 @@ typedef half_type<bf16_pair> bf16_type;
 /* The steps `step`, step + stride, ... of a warp that are on their way at once, as far as they lie before
  * end. */
 template <typename TYPE> struct steps_in_flight {
-    typename TYPE::loaded of[STEPS_IN_FLIGHT];
+    typename TYPE::loaded of[TYPE::STEPS_IN_FLIGHT];
 };
 
 template <typename TYPE>
@@ -303,7 +336,7 @@ __device__ __forceinline__ void load_steps(steps_in_flight<TYPE> &out, const uin
 {
     int lane = threadIdx.x % WARP;
 #pragma unroll
-    for (int i = 0; i < STEPS_IN_FLIGHT; i++) {
+    for (int i = 0; i < TYPE::STEPS_IN_FLIGHT; i++) {
         if (step + i * stride < end)
             TYPE::load(out.of[i], band, cols, step + i * stride, lane);
     }
@@ -319,14 +352,14 @@ __device__ __forceinline__ void walk_on(steps_in_flight<TYPE> &begun, const uint
     int lane = threadIdx.x % WARP, step = first;
     while (step < end) {
 #pragma unroll
-        for (int i = 0; i < STEPS_IN_FLIGHT; i++) {
+        for (int i = 0; i < TYPE::STEPS_IN_FLIGHT; i++) {
             if (step + i * stride >= end)
                 break;
 #pragma unroll
             for (int t = 0; t < TOKENS; t++)
                 TYPE::add(begun.of[i], x, cols, tokens[t], step + i * stride, lane, sums[t]);
         }
-        step += STEPS_IN_FLIGHT * stride;
+        step += TYPE::STEPS_IN_FLIGHT * stride;
         load_steps<TYPE>(begun, band, cols, step, end, stride);
     }
 }

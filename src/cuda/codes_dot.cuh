@@ -10,7 +10,7 @@
 #include "cuda/codes.cuh"
 
 template <typename CODES> struct codes_dot {
-    static constexpr int ROWS = 1;
+    static constexpr int ROWS = 1, STEP_COLUMNS = 2 * BLOCK, STEPS_IN_FLIGHT = LOADS_IN_FLIGHT;
     static constexpr bool TAKES_Q8 = true;
     static constexpr int QUADS = 4; /* fours of columns in half a block */
     static constexpr int TWOS = CODES::BITS & 2 ? CODES::BITS & 4 : 0, TWOS_STEP = CODES::BITS & 2 ? 1 : 0;

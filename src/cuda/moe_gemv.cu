@@ -181,8 +181,8 @@ static __device__ __forceinline__ void go_on(const down_segments &segments, int 
 
 /* The warp's next steps: where they are, and their weights on their way. */
 template <typename TYPE> struct down_steps {
-    down_place places[STEPS_IN_FLIGHT];
-    typename TYPE::loaded of[STEPS_IN_FLIGHT];
+    down_place places[TYPE::STEPS_IN_FLIGHT];
+    typename TYPE::loaded of[TYPE::STEPS_IN_FLIGHT];
 };
 
 template <typename TYPE>
@@ -190,7 +190,7 @@ static __device__ __forceinline__ void load_down(const down_segments &segments, 
                                                  down_steps<TYPE> &out)
 {
 #pragma unroll
-    for (int i = 0; i < STEPS_IN_FLIGHT; i++) {
+    for (int i = 0; i < TYPE::STEPS_IN_FLIGHT; i++) {
         out.places[i] = next;
         if (next.segment == segments.n)
             continue;
@@ -204,7 +204,7 @@ static __device__ __forceinline__ void add_down(const down_segments &segments, c
                                                 float (&total)[TYPE::ROWS])
 {
 #pragma unroll
-    for (int i = 0; i < STEPS_IN_FLIGHT; i++) {
+    for (int i = 0; i < TYPE::STEPS_IN_FLIGHT; i++) {
         if (in.places[i].segment == segments.n)
             break;
         const down_segment &segment = segments.of[in.places[i].segment];

@@ -15,10 +15,10 @@
 
 enum {
     ROUTER_WARPS = NORM_THREADS / WARP,
-    SLICES_MAX = 16,    /* of a token */
-    SLICE_COLUMNS = 64, /* a slice has a multiple of them: whole steps of every type */
-    SLICE_COLUMNS_MAX =
-        (SSW_CUDA_NORM_COLS_MAX / SLICE_COLUMNS + SLICES_MAX - 1) / SLICES_MAX * SLICE_COLUMNS,
+    SLICES_MAX = 16, /* of a token */
+    UNIT_MIN = 64,   /* columns: whole blocks of activations, and no fewer than a step */
+    UNIT_MAX = 256,
+    SLICE_COLUMNS_MAX = (SSW_CUDA_NORM_COLS_MAX / UNIT_MAX + SLICES_MAX - 1) / SLICES_MAX * UNIT_MAX,
     COUNTERS = SSW_CUDA_GEMV_TOKENS_MAX + 1, /* slices of each token that are done; tokens that are */
     SUMS_MAX = SSW_CUDA_EXPERTS_MAX > ROUTER_WARPS *BAND_ROWS ? SSW_CUDA_EXPERTS_MAX : ROUTER_WARPS *BAND_ROWS
 };
@@ -157,6 +157,17 @@ __global__ void __launch_bounds__(NORM_THREADS) router(const __grid_constant__ r
     }
 }
 
+/* A slice is whole steps. */
+template <typename TYPE> static void launch_router(ssw_cuda_stream stream, router_job job)
+{
+    constexpr int UNIT = TYPE::STEP_COLUMNS > UNIT_MIN ? TYPE::STEP_COLUMNS : UNIT_MIN;
+    static_assert(UNIT <= UNIT_MAX && UNIT % TYPE::STEP_COLUMNS == 0, "room for a slice of whole steps");
+    int cols = (int)job.args.w.cols, n_units = (cols + UNIT - 1) / UNIT;
+    job.slice_columns = (n_units + SLICES_MAX - 1) / SLICES_MAX * UNIT;
+    dim3 grid((unsigned)((cols + job.slice_columns - 1) / job.slice_columns), (unsigned)job.args.norm.n);
+    launch_dependent<router<TYPE>>(stream, grid, NORM_THREADS, 0, job);
+}
+
 void ssw_cuda_router(ssw_cuda_stream stream, const ssw_cuda_router_args *args)
 {
     assert(args->norm.n >= 1 && args->norm.n <= SSW_CUDA_GEMV_TOKENS_MAX && args->route.n == args->norm.n);
@@ -165,12 +176,9 @@ void ssw_cuda_router(ssw_cuda_stream stream, const ssw_cuda_router_args *args)
     assert(args->route.n_used >= 1 && args->route.n_used <= SSW_CUDA_EXPERTS_USED_MAX);
     assert(args->route.n_used <= args->route.n_experts);
     router_job job = {*args, 0, (args->route.n_experts + BAND_ROWS - 1) / BAND_ROWS, 1};
-    int units = (int)((args->w.cols + SLICE_COLUMNS - 1) / SLICE_COLUMNS);
-    job.slice_columns = (units + SLICES_MAX - 1) / SLICES_MAX * SLICE_COLUMNS;
     while (2 * job.warps_per_band * job.n_bands <= ROUTER_WARPS)
         job.warps_per_band *= 2;
-    dim3 grid((unsigned)((args->w.cols + job.slice_columns - 1) / job.slice_columns), (unsigned)args->norm.n);
-#define CALL(type) launch_dependent<router<type>>(stream, grid, NORM_THREADS, 0, job)
+#define CALL(type) launch_router<type>(stream, job)
     FOR_DTYPE(args->w.dtype, CALL)
 #undef CALL
 }
