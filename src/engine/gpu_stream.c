@@ -54,28 +54,33 @@ static double host_seconds(const ssw_gpu *gpu, int32_t layer, int32_t n_pairs, d
     return ssw_host_predict(&gpu->watch.rates, &expert, ssw_pool_threads(gpu->setup.pool), bound);
 }
 
+static double predict_gathering(const ssw_gpu *gpu, const ssw_gpu_stream_plan *plan)
+{
+    int64_t n_rows = plan->n_pairs / gpu->h->n_experts_used;
+    return ssw_host_predict_gathering(n_rows * gpu->h->n_embd, ssw_pool_threads(gpu->setup.pool));
+}
+
 /* How many of the order's experts the device takes whole, of which n_ahead are under way. */
 static int32_t choose_count(const ssw_gpu *gpu, int32_t layer, int32_t n_ahead,
                             const ssw_gpu_stream_plan *plan)
 {
-    double own_bytes, rest_bytes, host_s = 0;
+    double own_bytes, rest_bytes, left_s = 0, best_s = 0;
+    double gather_s = predict_gathering(gpu, plan);
     ssw_engine_bound bound;
+    int32_t best = plan->n_active;
     ssw_gpu_find_part_bytes(gpu, layer, &own_bytes, &rest_bytes);
-    double device_bytes = plan->n_active * rest_bytes + n_ahead * own_bytes;
+    double device_bytes = plan->n_active * (rest_bytes + own_bytes);
     if (n_ahead > 0) /* while the bus had nothing else to do */
         device_bytes -= (double)(gpu->share.piece_bytes * (uint64_t)gpu->share.copied.n_waiting);
-    for (int32_t i = n_ahead; i < plan->n_active; i++)
-        host_s += host_seconds(gpu, layer, plan->counts[plan->order[i]], own_bytes, &bound);
-    double device_s = device_bytes / gpu->share.copy_bytes_per_s;
-    double best_s = host_s > device_s ? host_s : device_s;
-    int32_t best = n_ahead;
-    for (int32_t i = n_ahead; i < plan->n_active; i++) {
-        host_s -= host_seconds(gpu, layer, plan->counts[plan->order[i]], own_bytes, &bound);
-        device_s += own_bytes / gpu->share.copy_bytes_per_s;
+    for (int32_t n = plan->n_active; n >= n_ahead; n--, device_bytes -= own_bytes) {
+        if (n < plan->n_active)
+            left_s += host_seconds(gpu, layer, plan->counts[plan->order[n]], own_bytes, &bound);
+        double device_s = device_bytes / gpu->share.copy_bytes_per_s,
+               host_s = left_s > 0 ? gather_s + left_s : 0;
         double both_s = host_s > device_s ? host_s : device_s;
-        if (both_s < best_s) {
+        if (n == plan->n_active || both_s <= best_s) {
             best_s = both_s;
-            best = i + 1;
+            best = n;
         }
     }
     return best;
@@ -92,6 +97,8 @@ static void predict_host(const ssw_gpu *gpu, int32_t layer, ssw_gpu_stream_plan 
         bound_s[bound] += s;
         all_s += s;
     }
+    if (all_s > 0)
+        all_s += predict_gathering(gpu, plan);
     plan->host_ns = (int64_t)(all_s * SSW_NS_PER_S);
     for (int i = 0; i < SSW_ENGINE_BOUNDS; i++) {
         if (bound_s[i] > bound_s[plan->host_bound])

@@ -8,6 +8,9 @@
 /* What a thread reads while the bus and the others read too. Not measured: the memory of one and the same
  * machine gives a third more or less from start to start (docs/GPU.md), which would be another class. */
 #define BYTES_PER_S 5e9
+/* Gathering activations before, and adding results up after the experts: of a number of activations (seen on
+ * such processors: 0.3 to 0.45 ms of 512 tokens, docs/GPU.md's three models, 15 threads). */
+#define GATHERING_S 3e-9
 
 double ssw_rate_class(double measured, const double *classes, size_t n)
 {
@@ -20,11 +23,11 @@ double ssw_rate_class(double measured, const double *classes, size_t n)
 }
 
 /* Steps of about 2.5. Seen on Sapphire and Emerald Rapids, with neighbours quiet and busy: vectors 0.9 to
- * 1.1e11, tiles 1.6 to 2.8e11, which are one class each (0.63 to 1.58e11, 1.58 to 4e11). In steps of 1.5 one
- * machine's starts fell into two. */
+ * 1.1e11, tiles 1.6 to 2.8e11, which are one class each (0.57 to 1.42e11, 1.42 to 3.55e11). In steps of 1.5
+ * one machine's starts fell into two. */
 double ssw_host_rate_class(double measured)
 {
-    static const double classes[] = {1e9, 2.5e9, 6.4e9, 1.6e10, 4e10, 1e11, 2.5e11, 6.4e11, 1.6e12};
+    static const double classes[] = {0.9e9, 2.3e9, 5.8e9, 1.4e10, 3.6e10, 0.9e11, 2.25e11, 5.6e11, 1.4e12};
     return ssw_rate_class(measured, classes, sizeof classes / sizeof classes[0]);
 }
 
@@ -50,6 +53,11 @@ double ssw_host_predict(const ssw_engine_cpu_rates *rates, const ssw_host_expert
     if (by_bytes >= by_products)
         *bound = SSW_ENGINE_BOUND_BYTES;
     return by_bytes >= by_products ? by_bytes : by_products;
+}
+
+double ssw_host_predict_gathering(int64_t n_numbers, int n_threads)
+{
+    return GATHERING_S * (double)n_numbers / n_threads;
 }
 
 /* ---- whether it holds ---- */

@@ -18,7 +18,7 @@ double ssw_rate_class(double measured, const double *classes, size_t n);
 double ssw_host_rate_class(double measured);
 
 enum { SSW_HOST_RATES_TEXT_MAX = 64 };
-/* As --cpu-moe-rate takes them, in billions: "100,250", or "100" without tiles. */
+/* As --cpu-moe-rate takes them, in billions: "90,225", or "90" without tiles. */
 void ssw_host_format_rates(const ssw_engine_cpu_rates *rates, char text[SSW_HOST_RATES_TEXT_MAX]);
 
 typedef struct ssw_host_expert { /* the CPU's rows of an expert, in one pass */
@@ -32,6 +32,9 @@ bool ssw_host_is_in_tiles(const ssw_host_expert *expert);
 /* What all threads together take. bound: what that follows from. */
 double ssw_host_predict(const ssw_engine_cpu_rates *rates, const ssw_host_expert *expert, int n_threads,
                         ssw_engine_bound *bound);
+
+/* The same of what comes before and after a layer's experts. n_numbers: in the activations of its tokens. */
+double ssw_host_predict_gathering(int64_t n_numbers, int n_threads);
 
 /* Layers of prompts as predicted and as they were. One writer; counters may be read from any thread. */
 typedef struct ssw_host_watch {
