@@ -8,14 +8,13 @@
 #include "engine/gpu_parts.h"
 
 #ifndef SSW_GPU_PIECE_BYTES_MIN /* tests have small ones, so that small experts are cut */
-#define SSW_GPU_PIECE_BYTES_MIN (8 << 20)
+#define SSW_GPU_PIECE_BYTES_MIN (7 << 20)
 #endif
 
 /* Large experts' layers take long, and so does what comes before their routing: more is to be copied then. */
 enum {
     PIECE_BYTES_MIN = SSW_GPU_PIECE_BYTES_MIN,
     PIECE_BYTES_MAX = 2 * PIECE_BYTES_MIN,
-    EXPERT_PIECES = 3, /* between those */
     ALIGNMENT_BYTES = 256
 };
 
@@ -42,7 +41,7 @@ uint64_t ssw_gpu_find_piece_bytes(const ssw_gpu *gpu, int32_t layer)
     uint64_t down = 2 * band_bytes(gpu, layer, SSW_MODEL_DOWN_EXPS, gpu->h->n_ff_expert); /* cut in two */
     uint64_t least = align(bands_of(SSW_CUDA_EXPERT_TILE_ROWS) * (up > down ? up : down)) + ALIGNMENT_BYTES;
     uint64_t expert = bands_of(gpu->h->n_ff_expert) * up + bands_of(gpu->h->n_embd) * down / 2;
-    uint64_t bytes = align(expert / EXPERT_PIECES);
+    uint64_t bytes = align(expert * 2 / 3);
     bytes = bytes < PIECE_BYTES_MAX ? bytes : PIECE_BYTES_MAX;
     bytes = bytes > PIECE_BYTES_MIN ? bytes : PIECE_BYTES_MIN;
     return bytes > least ? bytes : least;
