@@ -72,6 +72,8 @@ typedef struct ssw_engine_options {
     int32_t cpu_moe_share;
     /* for whether CPU or GPU computes an expert of a prompt; 0, the default: measured at start, as a class */
     ssw_engine_cpu_rates cpu_moe_rates;
+    double
+        copy_bytes_per_s; /* to the GPU, for the same and for the share; 0, the default: measured likewise */
     /* of keys and of values in the KV cache of layers on the GPU: SSW_DTYPE_F16, the default, or
      * SSW_DTYPE_Q8_0; in host memory they are F16 */
     ssw_dtype cache_type_k, cache_type_v;

@@ -11,6 +11,7 @@ enum {
     KEY_N_CPU_MOE,
     KEY_CPU_MOE_SHARE,
     KEY_CPU_MOE_RATE,
+    KEY_COPY_RATE,
     KEY_OVERRIDE_TENSOR,
     KEY_MOE_CACHE_MIB,
     KEY_CACHE_TYPE_K,
@@ -42,6 +43,10 @@ static const struct argp_option arguments[] = {
      "auto, "
      "the default: measured at start and rounded to a coarse class. Numbers pin it, for the same bits on "
      "every start",
+     0},
+    {"copy-rate", KEY_COPY_RATE, "N", 0,
+     "plan with copies to the GPU at N GB/s; auto, the default: measured at start and rounded to a coarse "
+     "class. With --cpu-moe-rate, for the same bits on every start",
      0},
     {"moe-cache-mib", KEY_MOE_CACHE_MIB, "N", 0,
      "keep copies of the most used of those experts in N MiB of GPU memory (default: 0); the contents follow "
@@ -80,6 +85,11 @@ static void add_override(struct argp_state *state, ssw_engine_options *options, 
         argp_error(state, "--override-tensor is given more than %d times; join them with commas",
                    SSW_ENGINE_OVERRIDES_MAX);
     options->override_tensors[options->n_override_tensors++] = text;
+}
+
+static double parse_copy_rate(struct argp_state *state, const char *text)
+{
+    return strcmp(text, "auto") == 0 ? 0 : ssw_option_number(state, "copy-rate", text, 0.1, 1e4) * 1e9;
 }
 
 static ssw_engine_cpu_rates parse_rates(struct argp_state *state, const char *text)
@@ -130,6 +140,9 @@ static error_t parse_argument(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_CPU_MOE_RATE:
         options->cpu_moe_rates = parse_rates(state, text);
+        return 0;
+    case KEY_COPY_RATE:
+        options->copy_bytes_per_s = parse_copy_rate(state, text);
         return 0;
     case KEY_MOE_CACHE_MIB:
         options->moe_cache_bytes = (uint64_t)ssw_option_int(state, "moe-cache-mib", text, 0, 1 << 30) << 20;

@@ -77,6 +77,9 @@ static ssw_status settle_sizes(ssw_engine *engine, const ssw_engine_options *o, 
     if (status == SSW_OK && !(o->cpu_moe_rates.vectors >= 0 && o->cpu_moe_rates.tiles >= 0))
         status = ssw_error_set(err, SSW_ERR_USAGE, "cpu_moe_rates are %g and %g, expected 0 and more",
                                o->cpu_moe_rates.vectors, o->cpu_moe_rates.tiles);
+    if (status == SSW_OK && !(o->copy_bytes_per_s >= 0))
+        status = ssw_error_set(err, SSW_ERR_USAGE, "copy_bytes_per_s is %g, expected 0 and more",
+                               o->copy_bytes_per_s);
     if (status == SSW_OK)
         status = check_cache_type("cache_type_k", o->cache_type_k, engine->model.hparams.head_dim, err);
     if (status == SSW_OK)

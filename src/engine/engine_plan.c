@@ -119,7 +119,10 @@ static ssw_status find_copy_rate(const ssw_engine *engine, ssw_plan_work *p, ssw
 {
     if (p->gpu.copy_bytes_per_s > 0 || !has_host_experts(engine, p, p->gpu_setup.first_layer))
         return SSW_OK;
-    ssw_status status = ssw_gpu_measure_copies(&p->gpu, err);
+    ssw_status status = SSW_OK;
+    p->gpu.copy_bytes_per_s = p->copy_bytes_per_s;
+    if (p->copy_bytes_per_s <= 0)
+        status = ssw_gpu_measure_copies(&p->gpu, err);
     p->gpu_setup.copy_bytes_per_s = p->gpu.copy_bytes_per_s;
     return status;
 }
@@ -201,6 +204,7 @@ static void open_request(const ssw_engine *engine, const ssw_engine_options *opt
                          bool has_gpu)
 {
     p->cpu_moe_share = options->cpu_moe_share;
+    p->copy_bytes_per_s = options->copy_bytes_per_s;
     p->gpu_setup.rates = options->cpu_moe_rates;
     p->gpu_setup.expert_cache_bytes = options->moe_cache_bytes;
     p->devices[SSW_PLACE_CPU] = (ssw_place_device){"CPU", ssw_host_memory_available_bytes()};

@@ -14,7 +14,8 @@ typedef struct ssw_plan_work {
     ssw_place_device devices[SSW_PLACE_DEVICES_MAX];
     ssw_place_request request;
     ssw_gpu_device gpu;
-    int32_t cpu_moe_share; /* per cent; negative: by the machine's kind */
+    int32_t cpu_moe_share;   /* per cent; negative: by the machine's kind */
+    double copy_bytes_per_s; /* 0: measured */
     ssw_forward_setup forward;
     ssw_gpu_setup gpu_setup;
 } ssw_plan_work;

@@ -43,6 +43,8 @@ static void say_numbers(const ssw_engine *engine, const ssw_engine_options *opti
         say_no_host_experts(engine, "--cpu-moe-share");
     if (options->cpu_moe_rates.vectors > 0 || options->cpu_moe_rates.tiles > 0)
         say_no_host_experts(engine, "--cpu-moe-rate");
+    if (options->copy_bytes_per_s > 0)
+        say_no_host_experts(engine, "--copy-rate");
 }
 
 /* What each pattern did, loudly where that is nothing. */

@@ -118,6 +118,7 @@ static ssw_engine_options options_of(const char *path, int32_t ctx_size, const p
     options.ctx_size = ctx_size;
     options.n_gpu_layers = where->n_gpu_layers;
     options.cpu_moe_rates = (ssw_engine_cpu_rates){1e11, 2.2e11}; /* whatever the machine and its load */
+    options.copy_bytes_per_s = 50e9;
     options.n_cpu_moe = where->n_cpu_moe;
     if (where->cache_divisor > 0)
         options.moe_cache_bytes = count_expert_bytes(path) / (uint64_t)where->cache_divisor + TABLES_BYTES;

@@ -55,6 +55,7 @@ static ssw_status open_engine(const char *path, int32_t ctx_size, const cache_ty
     options.ctx_size = ctx_size;
     options.n_gpu_layers = n_gpu_layers;
     options.cpu_moe_rates = (ssw_engine_cpu_rates){1e11, 2.2e11}; /* whatever the machine and its load */
+    options.copy_bytes_per_s = 50e9;
     options.cache_type_k = types->k;
     options.cache_type_v = types->v;
     options.log = log;

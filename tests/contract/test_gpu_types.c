@@ -56,6 +56,7 @@ static ssw_engine *open_engine(const char *path, const placement *where)
     options.ctx_size = N_CTX;
     options.n_gpu_layers = where->n_gpu_layers;
     options.cpu_moe_rates = (ssw_engine_cpu_rates){1e11, 2.2e11}; /* whatever the machine and its load */
+    options.copy_bytes_per_s = 50e9;
     options.n_cpu_moe = where->n_cpu_moe;
     options.use_reference_ops = where->use_reference_ops;
     if (ssw_engine_open(&options, &engine, &err) != SSW_OK)

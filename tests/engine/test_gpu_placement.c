@@ -206,6 +206,13 @@ static void the_bus_is_measured_only_where_it_matters(void **state)
     assert_int_equal(place(options_of(SSW_ENGINE_CPU_MOE_AUTO, 0, NULL)).n_measured, 0);
     assert_int_equal(place(options_of(1, 0, NULL)).n_measured, 1);
     assert_int_equal(place(options_of(0, 0, "exps=CPU")).n_measured, 1);
+    ssw_engine_options options = options_of(1, 0, NULL);
+    options.copy_bytes_per_s = 6e9;
+    assert_int_equal(place(options).n_measured, 0);
+    options = options_of(0, 0, NULL);
+    options.copy_bytes_per_s = 6e9;
+    place(options);
+    expect_said("WARN --copy-rate changes nothing");
 }
 
 static ssw_engine_cpu_rates open_rates(ssw_engine_options options)
